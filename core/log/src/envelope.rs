@@ -1,0 +1,68 @@
+//! The envelope of an entry, in the clear: when it was made and what its writer had seen.
+//!
+//! ```text
+//! envelope = hlc[8, big-endian] count:uint dependency* later*
+//! dependency = writer[32] len:uint
+//! ```
+//!
+//! `later` is what a newer version may append; this version keeps it sealed in the log and
+//! does not read it.
+
+use stead_base::codec::{DecodeError, Decoder, Encoder};
+use stead_base::limits::{LOG_LEN_MAX, WRITERS_MAX};
+use stead_base::{Hlc, WriterId};
+
+/// The length of another writer's log that was known when an entry was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Dependency {
+    /// The other writer.
+    pub writer: WriterId,
+    /// How much of its log was known, in entries.
+    pub len: u64,
+}
+
+/// When an entry was made, and what its writer had seen since its entry before.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Envelope {
+    /// Hybrid time of the transaction; strictly increases along a log.
+    pub hlc: Hlc,
+    /// What changed in the writer's known frontier since its last entry.
+    pub seen: Vec<Dependency>,
+}
+
+impl Envelope {
+    /// Encodes the envelope, to be sealed.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Encoder::new();
+        out.raw(&self.hlc.to_u64().to_be_bytes()).uint(self.seen.len() as u64);
+        for dependency in &self.seen {
+            out.raw(dependency.writer.as_bytes()).uint(dependency.len);
+        }
+        out.finish()
+    }
+
+    /// Decodes an opened envelope.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut input = Decoder::new(bytes);
+        let hlc = Self::read_hlc(&mut input)?;
+        let count = input.count(WRITERS_MAX, 33, "dependency count")?;
+        let seen = (0..count)
+            .map(|_| {
+                Ok(Dependency {
+                    writer: WriterId::from_bytes(input.array("dependency")?),
+                    len: input.uint_max(LOG_LEN_MAX, "dependency")?,
+                })
+            })
+            .collect::<Result<_, DecodeError>>()?;
+        Ok(Self { hlc, seen })
+    }
+
+    /// Reads only the time: all that merging needs.
+    pub fn decode_hlc(bytes: &[u8]) -> Result<Hlc, DecodeError> {
+        Self::read_hlc(&mut Decoder::new(bytes))
+    }
+
+    fn read_hlc(input: &mut Decoder<'_>) -> Result<Hlc, DecodeError> {
+        Ok(Hlc::from_u64(u64::from_be_bytes(input.array("hybrid time")?)))
+    }
+}

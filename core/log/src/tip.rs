@@ -1,0 +1,160 @@
+//! Where a replica stands in one writer's log, and the only two ways forward: append and verify.
+
+use stead_base::codec::{DecodeError, Decoder, Encoder};
+use stead_base::{Hash, SpaceId, WriterId};
+use stead_crypt::SigningKey;
+
+use crate::batch::{Batch, BatchEntries, BatchError};
+use crate::head::SignedHead;
+use crate::proof::{decode_hashes, encode_hashes};
+use crate::tree::{Peaks, subtree_count};
+
+/// A verified prefix of a log: its peaks, the signed head that covers it, and the subtree hashes
+/// from the end of the prefix to that head (none when the head is for exactly this length).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tip {
+    peaks: Peaks,
+    head: Option<SignedHead>,
+    extension: Vec<Hash>,
+}
+
+/// A batch that was found to continue a log, and what to keep of it.
+#[derive(Debug)]
+pub struct VerifiedBatch<'a> {
+    /// The tip after the batch.
+    pub tip: Tip,
+    /// Sequence of the first new entry: the length before.
+    pub start: u64,
+    /// The new entries, in order; those already held are left out.
+    pub entries: Vec<&'a [u8]>,
+    /// Leaf hashes of the new entries.
+    pub leaves: Vec<Hash>,
+    /// Encoded new entries as they stood in the batch, each after its length.
+    pub bytes: &'a [u8],
+    /// Roots of the subtrees of [`crate::NODE_LEVEL`] that the batch completes, with their index.
+    pub nodes: Vec<(u64, Hash)>,
+}
+
+impl Tip {
+    /// Entries verified so far.
+    pub const fn len(&self) -> u64 {
+        self.peaks.len()
+    }
+
+    /// Whether nothing is verified yet.
+    pub const fn is_empty(&self) -> bool {
+        self.peaks.is_empty()
+    }
+
+    /// Root over the verified entries.
+    pub fn root(&self) -> Hash {
+        self.peaks.root()
+    }
+
+    /// The signed head that covers the verified entries. None for an empty log.
+    pub const fn head(&self) -> Option<&SignedHead> {
+        self.head.as_ref()
+    }
+
+    /// The hashes from the end of the verified entries to the head.
+    pub fn extension(&self) -> &[Hash] {
+        &self.extension
+    }
+
+    /// Appends the writer's own next entry without signing; follow with [`Tip::sign`].
+    /// Returns the stored-level subtree that the entry completes.
+    pub fn append(&mut self, leaf: Hash) -> Option<(u64, Hash)> {
+        self.peaks.push(leaf)
+    }
+
+    /// Signs the present length, as the log's writer.
+    pub fn sign(&mut self, space: &SpaceId, key: &SigningKey) -> SignedHead {
+        let head = SignedHead::sign(key, space, self.len(), self.root());
+        self.head = Some(head);
+        self.extension.clear();
+        head
+    }
+
+    /// Checks that `batch` continues this log under one signature of its writer.
+    ///
+    /// Entries that are already held are skipped. A batch that changes nothing is accepted
+    /// without a look at its signature.
+    pub fn verify<'a>(&self, space: &SpaceId, batch: &Batch<'a>) -> Result<VerifiedBatch<'a>, BatchError> {
+        let held = self.len();
+        if batch.start > held {
+            return Err(BatchError::Gap { held, start: batch.start });
+        }
+        let mut tip = self.clone();
+        let skip = (held - batch.start).min(batch.count as u64) as usize;
+        let fresh = batch.count - skip;
+        let (mut entries, mut leaves) = (Vec::with_capacity(fresh), Vec::with_capacity(fresh));
+        let mut nodes = Vec::new();
+        let mut iter = BatchEntries::new(batch.entries);
+        for _ in 0..skip {
+            iter.skip_one()?;
+        }
+        let bytes = iter.rest();
+        for _ in 0..fresh {
+            let entry = iter.next_entry()?.ok_or(BatchError::Count)?;
+            let leaf = entry.leaf_hash();
+            nodes.extend(tip.peaks.push(leaf));
+            entries.push(entry.bytes());
+            leaves.push(leaf);
+        }
+        if !iter.rest().is_empty() {
+            return Err(BatchError::Count);
+        }
+        if fresh > 0 {
+            tip.cover(space, &batch.writer, batch.head_len, batch.signature, &batch.extension)?;
+        }
+        Ok(VerifiedBatch { tip, start: held, entries, leaves, bytes, nodes })
+    }
+
+    fn cover(
+        &mut self,
+        space: &SpaceId,
+        writer: &WriterId,
+        len: u64,
+        signature: [u8; 64],
+        extension: &[Hash],
+    ) -> Result<(), BatchError> {
+        let covered = if len == self.len() && extension.is_empty() {
+            self.root()
+        } else {
+            self.peaks.extended(len, extension).ok_or(BatchError::Extension)?.root()
+        };
+        let head = SignedHead { len, root: covered, signature };
+        head.verify(space, writer).map_err(|_| BatchError::Contradiction { len })?;
+        self.head = Some(head);
+        self.extension = extension.to_vec();
+        Ok(())
+    }
+
+    /// Encodes the tip for a store.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Encoder::new();
+        self.peaks.encode(&mut out);
+        if let Some(head) = &self.head {
+            head.encode(&mut out);
+            encode_hashes(&self.extension, &mut out);
+        }
+        out.finish()
+    }
+
+    /// Decodes a tip that a store kept.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut input = Decoder::new(bytes);
+        let peaks = Peaks::decode(&mut input)?;
+        if peaks.is_empty() {
+            input.finish("tip")?;
+            return Ok(Self::default());
+        }
+        let head = SignedHead::decode(&mut input)?;
+        let extension = decode_hashes(&mut input)?;
+        if head.len < peaks.len() || extension.len() != subtree_count(peaks.len(), head.len) {
+            return Err(input.error("tip", stead_base::DecodeFault::Undefined));
+        }
+        input.finish("tip")?;
+        Ok(Self { peaks, head: Some(head), extension })
+    }
+}

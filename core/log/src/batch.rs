@@ -37,7 +37,9 @@ pub enum BatchError {
     Extension,
     /// The writer's signature does not cover these entries after the ones held: they were
     /// changed on the way, or the writer forked its log.
-    #[error("the writer's signature for length {len} does not cover these entries after the ones held")]
+    #[error(
+        "the writer's signature for length {len} does not cover these entries after the ones held"
+    )]
     Contradiction {
         /// Length of the head that was claimed.
         len: u64,
@@ -76,7 +78,15 @@ impl<'a> Batch<'a> {
         }
         let signature = input.array("signature")?;
         let extension = decode_hashes(&mut input)?;
-        Ok(Self { writer, start, count, head_len, signature, extension, entries: input.rest() })
+        Ok(Self {
+            writer,
+            start,
+            count,
+            head_len,
+            signature,
+            extension,
+            entries: input.rest(),
+        })
     }
 
     /// Sequence after the last entry.
@@ -101,8 +111,14 @@ impl BatchBuilder {
         extension: &[Hash],
         entries: &[u8],
     ) -> Vec<u8> {
-        let mut out = Encoder::over(Vec::with_capacity(entries.len() + 160 + 32 * extension.len()));
-        out.raw(writer.as_bytes()).uint(start).uint(count as u64).uint(head_len).raw(signature);
+        let mut out = Encoder::over(Vec::with_capacity(
+            entries.len() + 160 + 32 * extension.len(),
+        ));
+        out.raw(writer.as_bytes())
+            .uint(start)
+            .uint(count as u64)
+            .uint(head_len)
+            .raw(signature);
         encode_hashes(extension, &mut out);
         out.raw(entries);
         out.finish()
@@ -118,7 +134,9 @@ pub struct BatchEntries<'a> {
 impl<'a> BatchEntries<'a> {
     /// Starts at the first entry.
     pub const fn new(bytes: &'a [u8]) -> Self {
-        Self { input: Decoder::new(bytes) }
+        Self {
+            input: Decoder::new(bytes),
+        }
     }
 
     /// The next entry, checked; None at the end.

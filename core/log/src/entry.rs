@@ -91,13 +91,20 @@ impl Entry {
     /// Encodes the entry.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Encoder::new();
-        out.raw(&self.salt).uint(self.envelope_epoch.into()).bytes(&self.envelope);
+        out.raw(&self.salt)
+            .uint(self.envelope_epoch.into())
+            .bytes(&self.envelope);
         out.uint(self.parcels.len() as u64);
         for parcel in &self.parcels {
             match parcel {
-                Parcel::Sealed { scope, epoch, ciphertext } => {
-                    out.uint(scope.number() << 2 | KIND_SEALED).uint((*epoch).into()).bytes(ciphertext)
-                }
+                Parcel::Sealed {
+                    scope,
+                    epoch,
+                    ciphertext,
+                } => out
+                    .uint(scope.number() << 2 | KIND_SEALED)
+                    .uint((*epoch).into())
+                    .bytes(ciphertext),
                 Parcel::KeyBox(bytes) => out.uint(KIND_KEY_BOX).bytes(bytes),
             };
         }
@@ -130,7 +137,12 @@ impl<'a> EntryRef<'a> {
             read_parcel(&mut input)?;
         }
         input.finish("entry")?;
-        Ok(Self { bytes, envelope, parcels_at, parcels })
+        Ok(Self {
+            bytes,
+            envelope,
+            parcels_at,
+            parcels,
+        })
     }
 
     /// The encoded entry.
@@ -163,12 +175,25 @@ impl<'a> EntryRef<'a> {
             let (tag, epoch, len, body) = match parcel {
                 ParcelRef::Sealed { scope, part } => {
                     let body = hash::keyed(BODY_KEY, part.ciphertext);
-                    (scope.number() << 2, part.epoch, part.ciphertext.len() as u64, body)
+                    (
+                        scope.number() << 2,
+                        part.epoch,
+                        part.ciphertext.len() as u64,
+                        body,
+                    )
                 }
-                ParcelRef::Withheld { scope, epoch, len, hash } => (scope.number() << 2, epoch, len, hash),
-                ParcelRef::KeyBox(bytes) => {
-                    (KIND_KEY_BOX, 0, bytes.len() as u64, hash::keyed(BODY_KEY, bytes))
-                }
+                ParcelRef::Withheld {
+                    scope,
+                    epoch,
+                    len,
+                    hash,
+                } => (scope.number() << 2, epoch, len, hash),
+                ParcelRef::KeyBox(bytes) => (
+                    KIND_KEY_BOX,
+                    0,
+                    bytes.len() as u64,
+                    hash::keyed(BODY_KEY, bytes),
+                ),
             };
             put_uint(&mut preimage, tag);
             put_uint(&mut preimage, epoch.into());
@@ -188,12 +213,19 @@ impl<'a> EntryRef<'a> {
                     out.uint(part.epoch.into()).bytes(part.ciphertext)
                 }
                 ParcelRef::Sealed { scope, part } => {
-                    out.uint(scope.number() << 2 | KIND_WITHHELD).uint(part.epoch.into());
+                    out.uint(scope.number() << 2 | KIND_WITHHELD)
+                        .uint(part.epoch.into());
                     out.uint(part.ciphertext.len() as u64);
                     out.raw(hash::keyed(BODY_KEY, part.ciphertext).as_bytes())
                 }
-                ParcelRef::Withheld { scope, epoch, len, hash } => {
-                    out.uint(scope.number() << 2 | KIND_WITHHELD).uint(epoch.into());
+                ParcelRef::Withheld {
+                    scope,
+                    epoch,
+                    len,
+                    hash,
+                } => {
+                    out.uint(scope.number() << 2 | KIND_WITHHELD)
+                        .uint(epoch.into());
                     out.uint(len).raw(hash.as_bytes())
                 }
                 ParcelRef::KeyBox(bytes) => out.uint(KIND_KEY_BOX).bytes(bytes),
@@ -207,7 +239,10 @@ fn read_epoch(input: &mut Decoder<'_>, what: &'static str) -> Result<u32, Decode
     Ok(input.uint_max(u32::MAX.into(), what)? as u32)
 }
 
-fn read_part<'a>(input: &mut Decoder<'a>, what: &'static str) -> Result<SealedPart<'a>, DecodeError> {
+fn read_part<'a>(
+    input: &mut Decoder<'a>,
+    what: &'static str,
+) -> Result<SealedPart<'a>, DecodeError> {
     let epoch = read_epoch(input, what)?;
     let ciphertext = input.bytes(ENTRY_BYTES_MAX, what)?;
     Ok(SealedPart { epoch, ciphertext })
@@ -217,7 +252,10 @@ fn read_parcel<'a>(input: &mut Decoder<'a>) -> Result<ParcelRef<'a>, DecodeError
     let tag = input.uint("parcel tag")?;
     let scope = ScopeId::from_number(tag >> 2);
     match tag & 3 {
-        KIND_SEALED => Ok(ParcelRef::Sealed { scope, part: read_part(input, "parcel")? }),
+        KIND_SEALED => Ok(ParcelRef::Sealed {
+            scope,
+            part: read_part(input, "parcel")?,
+        }),
         KIND_WITHHELD => Ok(ParcelRef::Withheld {
             scope,
             epoch: read_epoch(input, "withheld parcel")?,

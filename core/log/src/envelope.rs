@@ -34,7 +34,8 @@ impl Envelope {
     /// Encodes the envelope, to be sealed.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Encoder::new();
-        out.raw(&self.hlc.to_u64().to_be_bytes()).uint(self.seen.len() as u64);
+        out.raw(&self.hlc.to_u64().to_be_bytes())
+            .uint(self.seen.len() as u64);
         for dependency in &self.seen {
             out.raw(dependency.writer.as_bytes()).uint(dependency.len);
         }
@@ -63,6 +64,8 @@ impl Envelope {
     }
 
     fn read_hlc(input: &mut Decoder<'_>) -> Result<Hlc, DecodeError> {
-        Ok(Hlc::from_u64(u64::from_be_bytes(input.array("hybrid time")?)))
+        Ok(Hlc::from_u64(u64::from_be_bytes(
+            input.array("hybrid time")?,
+        )))
     }
 }

@@ -59,7 +59,11 @@ pub struct Branch {
 impl Branch {
     /// Opens the log behind `head` at entry `at < head.len`. Returns the branch and the root of
     /// the first `at` entries.
-    pub fn build<S: TreeSource>(source: &mut S, head: SignedHead, at: u64) -> Result<(Self, Hash), S::Error> {
+    pub fn build<S: TreeSource>(
+        source: &mut S,
+        head: SignedHead,
+        at: u64,
+    ) -> Result<(Self, Hash), S::Error> {
         let branch = Self {
             head,
             leaf: source.subtree(0, at)?,
@@ -77,9 +81,13 @@ impl Branch {
         at: u64,
         prefix_root: &Hash,
     ) -> Result<(), BranchError> {
-        self.head.verify(space, writer).map_err(|_| BranchError::Signature)?;
-        self.inclusion.verify(self.leaf, at, self.head.len, &self.head.root)?;
-        self.consistency.verify(at, prefix_root, self.head.len, &self.head.root)?;
+        self.head
+            .verify(space, writer)
+            .map_err(|_| BranchError::Signature)?;
+        self.inclusion
+            .verify(self.leaf, at, self.head.len, &self.head.root)?;
+        self.consistency
+            .verify(at, prefix_root, self.head.len, &self.head.root)?;
         Ok(())
     }
 
@@ -142,6 +150,10 @@ impl ForkProof {
         let common_root = Hash::from_bytes(input.array("common root")?);
         let branches = [Branch::decode(&mut input)?, Branch::decode(&mut input)?];
         input.finish("fork proof")?;
-        Ok(Self { common, common_root, branches })
+        Ok(Self {
+            common,
+            common_root,
+            branches,
+        })
     }
 }

@@ -22,17 +22,27 @@ impl SignedHead {
     /// Signs the first `len` entries with root `root`.
     pub fn sign(key: &SigningKey, space: &SpaceId, len: u64, root: Hash) -> Self {
         let signature = key.sign(&message(space, len, &root));
-        Self { len, root, signature }
+        Self {
+            len,
+            root,
+            signature,
+        }
     }
 
     /// Checks the signature strictly (RFC 8032 with canonical points and scalars).
     pub fn verify(&self, space: &SpaceId, writer: &WriterId) -> Result<(), BadSignature> {
-        verify(writer.as_bytes(), &message(space, self.len, &self.root), &self.signature)
+        verify(
+            writer.as_bytes(),
+            &message(space, self.len, &self.root),
+            &self.signature,
+        )
     }
 
     /// Appends length, root and signature.
     pub fn encode(&self, out: &mut Encoder) {
-        out.uint(self.len).raw(self.root.as_bytes()).raw(&self.signature);
+        out.uint(self.len)
+            .raw(self.root.as_bytes())
+            .raw(&self.signature);
     }
 
     /// Reads what [`SignedHead::encode`] wrote; does not check the signature.

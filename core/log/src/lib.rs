@@ -20,4 +20,6 @@ pub use fork::{Branch, BranchError, FORK_PROOF_BYTES_MAX, ForkError, ForkProof};
 pub use head::SignedHead;
 pub use proof::{ConsistencyProof, InclusionProof, ProofError};
 pub use tip::{Tip, VerifiedBatch};
-pub use tree::{NODE_LEVEL, Peaks, TreeSource, subtree_count, range_root, subtree_root};
+pub use tree::{
+    NODE_LEVEL, Peaks, TreeSource, parent_hash, range_root, subtree_places, subtree_root,
+};

@@ -126,7 +126,13 @@ impl ConsistencyProof {
 
     /// Checks that the tree of `new` leaves with root `new_root` starts with the tree of `old`
     /// leaves with root `old_root`. Any tree starts with the empty one.
-    pub fn verify(&self, old: u64, old_root: &Hash, new: u64, new_root: &Hash) -> Result<(), ProofError> {
+    pub fn verify(
+        &self,
+        old: u64,
+        old_root: &Hash,
+        new: u64,
+        new_root: &Hash,
+    ) -> Result<(), ProofError> {
         if old > new {
             return Err(ProofError::OutOfRange);
         }
@@ -143,7 +149,11 @@ impl ConsistencyProof {
             index >>= 1;
             last >>= 1;
         }
-        let first = if old.is_power_of_two() { old_root } else { path.next().ok_or(ProofError::WrongLength)? };
+        let first = if old.is_power_of_two() {
+            old_root
+        } else {
+            path.next().ok_or(ProofError::WrongLength)?
+        };
         let (mut old_node, mut new_node) = (*first, *first);
         for hash in path {
             if last == 0 {
@@ -194,5 +204,7 @@ pub(crate) fn encode_hashes(hashes: &[Hash], out: &mut Encoder) {
 
 pub(crate) fn decode_hashes(input: &mut Decoder<'_>) -> Result<Vec<Hash>, DecodeError> {
     let count = input.count(2 * PATH_MAX, 32, "hash count")?;
-    (0..count).map(|_| Ok(Hash::from_bytes(input.array("hash")?))).collect()
+    (0..count)
+        .map(|_| Ok(Hash::from_bytes(input.array("hash")?)))
+        .collect()
 }

@@ -7,7 +7,7 @@ use stead_crypt::SigningKey;
 use crate::batch::{Batch, BatchEntries, BatchError};
 use crate::head::SignedHead;
 use crate::proof::{decode_hashes, encode_hashes};
-use crate::tree::{Peaks, subtree_count};
+use crate::tree::{Peaks, subtree_places};
 
 /// A verified prefix of a log: its peaks, the signed head that covers it, and the subtree hashes
 /// from the end of the prefix to that head (none when the head is for exactly this length).
@@ -36,6 +36,16 @@ pub struct VerifiedBatch<'a> {
 }
 
 impl Tip {
+    /// A prefix that lies under `head`: `extension` holds the subtree hashes from its end to there.
+    /// The caller has checked that they lead to the head's root.
+    pub const fn under_head(peaks: Peaks, head: SignedHead, extension: Vec<Hash>) -> Self {
+        Self {
+            peaks,
+            head: Some(head),
+            extension,
+        }
+    }
+
     /// Entries verified so far.
     pub const fn len(&self) -> u64 {
         self.peaks.len()
@@ -79,10 +89,17 @@ impl Tip {
     ///
     /// Entries that are already held are skipped. A batch that changes nothing is accepted
     /// without a look at its signature.
-    pub fn verify<'a>(&self, space: &SpaceId, batch: &Batch<'a>) -> Result<VerifiedBatch<'a>, BatchError> {
+    pub fn verify<'a>(
+        &self,
+        space: &SpaceId,
+        batch: &Batch<'a>,
+    ) -> Result<VerifiedBatch<'a>, BatchError> {
         let held = self.len();
         if batch.start > held {
-            return Err(BatchError::Gap { held, start: batch.start });
+            return Err(BatchError::Gap {
+                held,
+                start: batch.start,
+            });
         }
         let mut tip = self.clone();
         let skip = (held - batch.start).min(batch.count as u64) as usize;
@@ -105,9 +122,22 @@ impl Tip {
             return Err(BatchError::Count);
         }
         if fresh > 0 {
-            tip.cover(space, &batch.writer, batch.head_len, batch.signature, &batch.extension)?;
+            tip.cover(
+                space,
+                &batch.writer,
+                batch.head_len,
+                batch.signature,
+                &batch.extension,
+            )?;
         }
-        Ok(VerifiedBatch { tip, start: held, entries, leaves, bytes, nodes })
+        Ok(VerifiedBatch {
+            tip,
+            start: held,
+            entries,
+            leaves,
+            bytes,
+            nodes,
+        })
     }
 
     fn cover(
@@ -121,10 +151,18 @@ impl Tip {
         let covered = if len == self.len() && extension.is_empty() {
             self.root()
         } else {
-            self.peaks.extended(len, extension).ok_or(BatchError::Extension)?.root()
+            self.peaks
+                .extended(len, extension)
+                .ok_or(BatchError::Extension)?
+                .root()
         };
-        let head = SignedHead { len, root: covered, signature };
-        head.verify(space, writer).map_err(|_| BatchError::Contradiction { len })?;
+        let head = SignedHead {
+            len,
+            root: covered,
+            signature,
+        };
+        head.verify(space, writer)
+            .map_err(|_| BatchError::Contradiction { len })?;
         self.head = Some(head);
         self.extension = extension.to_vec();
         Ok(())
@@ -151,10 +189,16 @@ impl Tip {
         }
         let head = SignedHead::decode(&mut input)?;
         let extension = decode_hashes(&mut input)?;
-        if head.len < peaks.len() || extension.len() != subtree_count(peaks.len(), head.len) {
+        if head.len < peaks.len()
+            || extension.len() != subtree_places(peaks.len(), head.len).count()
+        {
             return Err(input.error("tip", stead_base::DecodeFault::Undefined));
         }
         input.finish("tip")?;
-        Ok(Self { peaks, head: Some(head), extension })
+        Ok(Self {
+            peaks,
+            head: Some(head),
+            extension,
+        })
     }
 }

@@ -16,6 +16,10 @@ const EMPTY_KEY: &[u8; 32] = b"stead/log/1 merkle empty        ";
 pub const NODE_LEVEL: u32 = 10;
 
 /// Hash of a node above two others.
+pub fn parent_hash(left: &Hash, right: &Hash) -> Hash {
+    node_hash(left, right)
+}
+
 pub(crate) fn node_hash(left: &Hash, right: &Hash) -> Hash {
     let mut pair = [0; 64];
     pair[..32].copy_from_slice(left.as_bytes());
@@ -33,7 +37,10 @@ pub struct Peaks {
 impl Peaks {
     /// The tree without entries.
     pub const fn empty() -> Self {
-        Self { len: 0, hashes: Vec::new() }
+        Self {
+            len: 0,
+            hashes: Vec::new(),
+        }
     }
 
     /// Number of leaves.
@@ -58,7 +65,16 @@ impl Peaks {
     }
 
     /// Appends a complete subtree of 2^`level` leaves; the length must be a multiple of that.
-    pub(crate) fn push_subtree(&mut self, level: u32, root: Hash, mut on_node: impl FnMut(u32, u64, Hash)) {
+    pub fn push_complete(&mut self, level: u32, root: Hash) {
+        self.push_subtree(level, root, |_, _, _| {});
+    }
+
+    pub(crate) fn push_subtree(
+        &mut self,
+        level: u32,
+        root: Hash,
+        mut on_node: impl FnMut(u32, u64, Hash),
+    ) {
         debug_assert_eq!(self.len & ((1 << level) - 1), 0);
         let (mut node, mut at) = (root, level);
         on_node(at, self.len >> at, node);
@@ -123,9 +139,14 @@ pub(crate) fn extension_levels(from: u64, to: u64) -> impl Iterator<Item = u32> 
     })
 }
 
-/// How many subtree hashes lead from length `from` to length `to`.
-pub fn subtree_count(from: u64, to: u64) -> usize {
-    extension_levels(from, to).count()
+/// Level and index of the complete subtrees that lead from length `from` to length `to`.
+pub fn subtree_places(from: u64, to: u64) -> impl Iterator<Item = (u32, u64)> {
+    let mut at = from;
+    extension_levels(from, to).map(move |level| {
+        let place = (level, at >> level);
+        at += 1 << level;
+        place
+    })
 }
 
 /// Where the hashes of complete subtrees come from: a store, or leaves in memory.
@@ -164,12 +185,9 @@ pub fn subtree_root(leaves: &[Hash]) -> Hash {
 
 /// Root over leaves `from..to`, where `from` is aligned as in a walk from the top of a tree.
 pub fn range_root<S: TreeSource>(source: &mut S, from: u64, to: u64) -> Result<Hash, S::Error> {
-    let mut at = from;
-    let mut hashes = Vec::new();
-    for level in extension_levels(from, to) {
-        hashes.push(source.subtree(level, at >> level)?);
-        at += 1 << level;
-    }
+    let mut hashes = subtree_places(from, to)
+        .map(|(level, index)| source.subtree(level, index))
+        .collect::<Result<Vec<_>, _>>()?;
     let mut right = hashes.pop().unwrap_or_else(|| hash::keyed(EMPTY_KEY, &[]));
     while let Some(left) = hashes.pop() {
         right = node_hash(&left, &right);

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 use stead_base::{Hash, SpaceId, WriterId};
 use stead_crypt::{SigningKey, hash};
 use stead_log::{
-    Batch, BatchBuilder, BatchError, Branch, ConsistencyProof, Entry, EntryRef, ForkError, ForkProof, InclusionProof,
-    Parcel, ParcelRef, Peaks, SignedHead, Tip, range_root, subtree_root,
+    Batch, BatchBuilder, BatchError, Branch, ConsistencyProof, Entry, EntryRef, ForkError,
+    ForkProof, InclusionProof, Parcel, ParcelRef, Peaks, SignedHead, Tip, range_root, subtree_root,
 };
 
 fn leaf(i: usize) -> Hash {
@@ -63,20 +63,28 @@ struct Log {
 
 impl Log {
     fn new() -> Self {
-        Self { tip: Tip::default(), entries: Vec::new(), heads: Vec::new() }
+        Self {
+            tip: Tip::default(),
+            entries: Vec::new(),
+            heads: Vec::new(),
+        }
     }
 
     fn extend(&mut self, seed: u8, n: usize, tag: u8) {
         for _ in 0..n {
             let bytes = entry(self.entries.len(), tag);
-            self.tip.append(EntryRef::parse(&bytes).unwrap().leaf_hash());
+            self.tip
+                .append(EntryRef::parse(&bytes).unwrap().leaf_hash());
             self.entries.push(bytes);
             self.heads.push(self.tip.sign(&space(), &key(seed)));
         }
     }
 
     fn leaves(&self) -> Vec<Hash> {
-        self.entries.iter().map(|e| EntryRef::parse(e).unwrap().leaf_hash()).collect()
+        self.entries
+            .iter()
+            .map(|e| EntryRef::parse(e).unwrap().leaf_hash())
+            .collect()
     }
 
     /// A batch of `from..to` under the head of length `head`.
@@ -92,11 +100,21 @@ impl Log {
         while at < end {
             let fits = 63 - (end - at).leading_zeros();
             let level = fits.min(if at == 0 { 63 } else { at.trailing_zeros() });
-            extension.push(subtree_root(&all[at as usize..(at + (1 << level)) as usize]));
+            extension.push(subtree_root(
+                &all[at as usize..(at + (1 << level)) as usize],
+            ));
             at += 1 << level;
         }
         let signature = self.heads[head - 1].signature;
-        BatchBuilder::encode(&writer(seed), from as u64, to - from, end, &signature, &extension, &bytes)
+        BatchBuilder::encode(
+            &writer(seed),
+            from as u64,
+            to - from,
+            end,
+            &signature,
+            &extension,
+            &bytes,
+        )
     }
 }
 
@@ -226,7 +244,10 @@ fn withholding_a_parcel_keeps_the_leaf_hash() {
     let whole = EntryRef::parse(&bytes).unwrap();
     let without = whole.withhold(|_| false);
     let without = EntryRef::parse(&without).unwrap();
-    assert!(matches!(without.parcels().next(), Some(ParcelRef::Withheld { .. })));
+    assert!(matches!(
+        without.parcels().next(),
+        Some(ParcelRef::Withheld { .. })
+    ));
     assert_eq!(whole.leaf_hash(), without.leaf_hash());
     assert_eq!(whole.withhold(|_| true), bytes);
     assert_eq!(without.withhold(|_| true), without.bytes());
@@ -239,7 +260,10 @@ fn a_batch_for_another_space_is_refused() {
     let bytes = log.batch(1, 0, 3, 3);
     let batch = Batch::decode(&bytes).unwrap();
     let other = SpaceId::from_bytes([1; 32]);
-    assert_eq!(Tip::default().verify(&other, &batch).unwrap_err(), BatchError::Contradiction { len: 3 });
+    assert_eq!(
+        Tip::default().verify(&other, &batch).unwrap_err(),
+        BatchError::Contradiction { len: 3 }
+    );
 }
 
 #[test]
@@ -247,6 +271,8 @@ fn a_batch_that_starts_after_what_is_held_is_refused() {
     let mut log = Log::new();
     log.extend(1, 5, 0);
     let bytes = log.batch(1, 3, 5, 5);
-    let err = Tip::default().verify(&space(), &Batch::decode(&bytes).unwrap()).unwrap_err();
+    let err = Tip::default()
+        .verify(&space(), &Batch::decode(&bytes).unwrap())
+        .unwrap_err();
     assert_eq!(err, BatchError::Gap { held: 0, start: 3 });
 }

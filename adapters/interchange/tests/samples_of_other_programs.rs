@@ -1,0 +1,212 @@
+//! Files that other programs made: what people see of them, and that exporting them loses nothing.
+
+use std::path::{Path, PathBuf};
+
+use icalendar::{Component as _, parser};
+use serde_json::json;
+use stead_interchange::{Format, Record, Records, Writer};
+
+fn sample(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/samples")
+        .join(name)
+}
+
+fn read(format: Format, path: &Path) -> Vec<Record> {
+    Records::open(format, path)
+        .unwrap()
+        .map(Result::unwrap)
+        .collect()
+}
+
+fn write(format: Format, path: &Path, records: &[Record]) {
+    let mut writer = Writer::create(format, path).unwrap();
+    for record in records {
+        writer.write(record).unwrap();
+    }
+    assert_eq!(writer.finish().unwrap(), records.len() as u64);
+}
+
+fn find<'a>(records: &'a [Record], id: &str) -> &'a Record {
+    records
+        .iter()
+        .find(|record| record.id.as_deref() == Some(id))
+        .unwrap()
+}
+
+/// The unfolded lines that matter, in any order.
+fn lines(path: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(path)
+        .unwrap()
+        .replace("\r\n", "\n")
+        .replace("\n ", "");
+    let mut lines: Vec<_> = text
+        .lines()
+        .filter(|line| !line.starts_with("PRODID"))
+        .map(str::to_owned)
+        .collect();
+    lines.sort();
+    lines
+}
+
+#[test]
+fn cards_show_names_phones_and_addresses() {
+    let cards = read(Format::Vcard, &sample("vobject.vcf"));
+    assert_eq!(cards.len(), 3);
+    let ada = find(&cards, "urn:uuid:4fbe8971-0bc3-424c-9c26-36c3e1eff6b1");
+    assert_eq!(ada.value["name"], "Ada Lovelace");
+    assert_eq!(
+        ada.value["names"],
+        json!({"family": "Lovelace", "given": "Ada"})
+    );
+    assert_eq!(
+        ada.value["phones"][0],
+        json!({"value": "+44 20 7946 0001", "types": ["home", "voice"]})
+    );
+    assert_eq!(
+        ada.value["organization"],
+        json!(["Analytical Engines", "Research, Notes"])
+    );
+    assert_eq!(ada.value["addresses"][0]["city"], "London");
+    assert_eq!(ada.value["birthday"], "1815-12-10");
+    assert_eq!(
+        ada.value["urls"][0]["value"],
+        "https://example.org/~ada?x=1,2;3"
+    );
+    assert!(
+        ada.value["note"]
+            .as_str()
+            .unwrap()
+            .starts_with("First line\nSecond; with, signs \\ and ä ö 日本語 😀")
+    );
+}
+
+#[test]
+fn cards_of_old_phones_are_understood() {
+    let cards = read(Format::Vcard, &sample("phone-2.1.vcf"));
+    assert_eq!(cards[0].value["name"], "Jürg Müller");
+    assert_eq!(cards[0].value["names"]["family"], "Müller");
+    assert_eq!(
+        cards[0].value["phones"][0],
+        json!({"value": "+41791234567", "types": ["cell", "pref"]})
+    );
+}
+
+#[test]
+fn calendars_show_times_with_their_zones() {
+    let records = read(Format::Ical, &sample("icalendar.ics"));
+    let dinner = find(&records, "dinner@example.org");
+    assert_eq!(dinner.value["kind"], "event");
+    assert_eq!(dinner.value["title"], "Dinner, with friends; bring wine");
+    assert_eq!(dinner.value["start"], "2026-03-28T19:00:00");
+    assert_eq!(dinner.value["start_zone"], "Europe/Zurich");
+    assert_eq!(dinner.value["repeat"], "FREQ=WEEKLY;COUNT=10;BYDAY=SA");
+    let moved = find(&records, "dinner@example.org@2026-04-11T19:00:00");
+    assert_eq!(moved.value["start"], "2026-04-11T20:00:00");
+    assert_eq!(find(&records, "holiday").value["start"], "2026-08-01");
+    let todo = find(&records, "todo-1");
+    assert_eq!(
+        (&todo.value["kind"], &todo.value["percent"]),
+        (&json!("todo"), &json!(50))
+    );
+    assert_eq!(
+        find(&records, "zone:Europe-Zurich").value["kind"],
+        "timezone"
+    );
+    assert_eq!(find(&records, "calendar").value["calendar_name"], "Family");
+}
+
+#[test]
+fn exporting_loses_no_line_of_another_program() {
+    let folder = tempfile::tempdir().unwrap();
+    for (format, name) in [
+        (Format::Vcard, "vobject.vcf"),
+        (Format::Ical, "icalendar.ics"),
+    ] {
+        let records = read(format, &sample(name));
+        let copy = folder.path().join(name);
+        write(format, &copy, &records);
+        assert_eq!(read(format, &copy).len(), records.len());
+        let written = lines(&copy);
+        for line in lines(&sample(name)) {
+            // The same meaning in another writing.
+            let other = line
+                .replace("\\,2\\;3", ",2;3")
+                .replace("TYPE=HOME,VOICE", "TYPE=home,voice");
+            let other = match line.starts_with("BDAY")
+                || line.contains("TYPE=") && !line.starts_with("PHOTO")
+            {
+                true if line.starts_with("BDAY") => line.replace('-', ""),
+                true => {
+                    let (left, value) = line.split_once(':').unwrap();
+                    let (name, types) = left.split_once(';').unwrap();
+                    format!(
+                        "{name};TYPE={}:{value}",
+                        types.trim_start_matches("TYPE=").to_lowercase()
+                    )
+                }
+                false => other,
+            };
+            let id_only = line.starts_with("UID") && !written.contains(&line);
+            assert!(
+                written.contains(&other) || id_only,
+                "{line} is missing in {name}: {written:#?}"
+            );
+        }
+        // Only cards without an id gain one.
+        let own = written
+            .iter()
+            .filter(|line| line.starts_with("X-STEAD-"))
+            .count();
+        assert!(own <= 1, "{written:#?}");
+    }
+}
+
+#[test]
+fn another_program_reads_our_calendars() {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("copy.ics");
+    let records = read(Format::Ical, &sample("icalendar.ics"));
+    write(Format::Ical, &copy, &records);
+    let text = std::fs::read_to_string(copy).unwrap();
+    let calendar: icalendar::Calendar = parser::read_calendar(&parser::unfold(&text))
+        .unwrap()
+        .into();
+    let summaries: Vec<_> = calendar
+        .components
+        .iter()
+        .filter_map(|component| match component {
+            icalendar::CalendarComponent::Event(event) => event.get_summary().map(str::to_owned),
+            icalendar::CalendarComponent::Todo(todo) => todo.get_summary().map(str::to_owned),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(
+        summaries,
+        [
+            "Dinner, with friends; bring wine",
+            "Dinner, moved",
+            "Holiday",
+            "Buy milk"
+        ]
+    );
+}
+
+#[test]
+fn a_folder_of_notes_comes_out_letter_for_letter() {
+    let folder = tempfile::tempdir().unwrap();
+    let notes = read(Format::Markdown, &sample("notes"));
+    let ids: Vec<_> = notes.iter().filter_map(|note| note.id.as_deref()).collect();
+    assert_eq!(ids, ["daily:2026-02-03", "plain", "sourdough"]);
+    assert_eq!(
+        find(&notes, "sourdough").value["nested"],
+        json!({"flour": ["rye", "wheat"], "salt": true})
+    );
+    write(Format::Markdown, folder.path(), &notes);
+    for name in ["daily/2026-02-03.md", "plain.md", "sourdough.md"] {
+        assert_eq!(
+            std::fs::read_to_string(folder.path().join(name)).unwrap(),
+            std::fs::read_to_string(sample("notes").join(name)).unwrap()
+        );
+    }
+}

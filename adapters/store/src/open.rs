@@ -1,0 +1,388 @@
+//! Opening the file: connections, their settings, durability and the lock. No table is read here
+//! beyond the file's header.
+
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, TransactionState};
+
+use crate::checkpoint::Checkpoints;
+use crate::error::{OpenError, StoreError};
+use crate::read::Source;
+use crate::schema;
+use crate::write::Tx;
+
+/// Small pages make small transactions cheap: a commit writes whole pages.
+pub(crate) const PAGE_BYTES: u32 = 4096;
+/// The write-ahead log's file shrinks back to this after a burst that outgrew it.
+const WAL_KEPT_BYTES: u32 = 16 << 20;
+const STATEMENTS_MAX: usize = 128;
+const BUSY_WAIT: Duration = Duration::from_secs(5);
+const EXCLUSIVE_BUSY_WAIT: Duration = Duration::from_millis(50);
+
+/// What a commit promises when the power fails. Neither loses anything when only the process dies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// A commit returns once it is on the medium.
+    #[default]
+    Flushed,
+    /// A commit returns before it is on the medium. After a power failure the file holds a prefix
+    /// of the commits: all those before the last [`Store::flush`], and any number of later ones.
+    Ordered,
+}
+
+/// How to open a store.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// What commits promise.
+    pub durability: Durability,
+    /// Memory for pages, in bytes, for each connection.
+    pub cache_bytes: usize,
+    /// A registered SQLite VFS by name; the operating system's by default.
+    pub vfs: Option<String>,
+    /// Refuses every other connection, also those of other processes, and needs no shared memory.
+    /// There are no [`Reader`]s then.
+    pub exclusive: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            durability: Durability::Flushed,
+            cache_bytes: 32 << 20,
+            vfs: None,
+            exclusive: false,
+        }
+    }
+}
+
+/// The file of a device, open for reading and writing by one thread at a time.
+///
+/// Reads are in [`Read`](crate::Read), writes in [`Tx`].
+#[derive(Debug)]
+pub struct Store {
+    // Before `conn`: the last connection to close is the one that empties the write-ahead log.
+    checkpoints: Option<Checkpoints>,
+    conn: Connection,
+    place: Place,
+    unflushed: Cell<bool>,
+}
+
+#[derive(Debug, Clone)]
+enum Place {
+    Memory,
+    File { path: PathBuf, options: Options },
+}
+
+/// A second connection that only reads; it may live on another thread and never waits for writes.
+#[derive(Debug)]
+pub struct Reader {
+    conn: Connection,
+}
+
+/// Stops whatever its connection is running, from any thread.
+#[derive(Clone)]
+pub struct Interrupt(Arc<rusqlite::InterruptHandle>);
+
+impl Store {
+    /// Opens or creates the file, and brings it to the current format.
+    pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Self, OpenError> {
+        let path = path.as_ref().to_path_buf();
+        let mut conn = connect(
+            &path,
+            &options,
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
+        )?;
+        let store = |source| OpenError::Store {
+            path: path.clone(),
+            source,
+        };
+        if conn.is_readonly("main").map_err(|e| store(e.into()))? {
+            return Err(store(StoreError::ReadOnly));
+        }
+        let format = inspect(&conn, &path)?;
+        settle(&conn, &options, format == 0).map_err(|error| match error {
+            StoreError::Busy => OpenError::InUse { path: path.clone() },
+            other => store(other),
+        })?;
+        schema::climb(&conn, format).map_err(store)?;
+        let checkpoints = Checkpoints::watch(&mut conn, path.clone(), &options).map_err(store)?;
+        Ok(Self {
+            checkpoints: Some(checkpoints),
+            conn,
+            place: Place::File { path, options },
+            unflushed: Cell::new(false),
+        })
+    }
+
+    /// A store without a file, gone when dropped.
+    pub fn in_memory() -> Result<Self, StoreError> {
+        let conn = Connection::open_in_memory()?;
+        common_settings(&conn)?;
+        schema::climb(&conn, 0)?;
+        Ok(Self {
+            checkpoints: None,
+            conn,
+            place: Place::Memory,
+            unflushed: Cell::new(false),
+        })
+    }
+
+    /// A read-only connection to the same file, or `None` in memory or in exclusive mode.
+    pub fn reader(&self) -> Result<Option<Reader>, OpenError> {
+        let Place::File { path, options } = &self.place else {
+            return Ok(None);
+        };
+        if options.exclusive {
+            return Ok(None);
+        }
+        let conn = connect(path, options, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        let store = |source: StoreError| OpenError::Store {
+            path: path.clone(),
+            source,
+        };
+        common_settings(&conn).map_err(store)?;
+        conn.pragma_update(None, "cache_size", cache_kib(options))
+            .and_then(|()| conn.pragma_update(None, "query_only", true))
+            .map_err(|error| store(error.into()))?;
+        Ok(Some(Reader { conn }))
+    }
+
+    /// Starts a transaction. Dropping it undoes it.
+    pub fn begin(&mut self) -> Result<Tx<'_>, StoreError> {
+        Tx::begin(&self.conn, &self.unflushed)
+    }
+
+    /// Makes everything committed so far survive a power failure. Free when nothing is pending.
+    pub fn flush(&mut self) -> Result<(), StoreError> {
+        if !self.unflushed.get() {
+            return Ok(());
+        }
+        if let Place::File { options, .. } = &self.place
+            && options.durability == Durability::Ordered
+        {
+            // A commit under synchronous=FULL syncs the whole write-ahead log, and with it every
+            // commit before. Rewriting the format number is the smallest commit there is. (A
+            // checkpoint would not do: it syncs nothing when a reader stands in its way.)
+            self.conn.pragma_update(None, "synchronous", "FULL")?;
+            let flushed = self
+                .conn
+                .pragma_update(None, "user_version", schema::FORMAT);
+            self.conn.pragma_update(None, "synchronous", "NORMAL")?;
+            flushed?;
+        }
+        self.unflushed.set(false);
+        Ok(())
+    }
+
+    /// Changes what later commits promise.
+    pub fn set_durability(&mut self, durability: Durability) -> Result<(), StoreError> {
+        if let Place::File { options, .. } = &mut self.place {
+            options.durability = durability;
+            self.conn
+                .pragma_update(None, "synchronous", synchronous(durability))?;
+        }
+        Ok(())
+    }
+
+    /// Copies the write-ahead log into the file and empties it, as far as readers allow.
+    pub fn checkpoint(&mut self) -> Result<(), StoreError> {
+        if matches!(self.place, Place::File { .. }) {
+            self.conn
+                .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        }
+        Ok(())
+    }
+
+    /// Rewrites the file without the room that deleted rows left. Needs as much free disk again.
+    pub fn compact(&mut self) -> Result<(), StoreError> {
+        self.conn.execute_batch("VACUUM")?;
+        self.checkpoint()
+    }
+
+    /// The file, unless in memory.
+    pub fn path(&self) -> Option<&Path> {
+        match &self.place {
+            Place::Memory => None,
+            Place::File { path, .. } => Some(path),
+        }
+    }
+
+    /// Closes the file, with the write-ahead log copied into it. Dropping does the same, silently.
+    pub fn close(mut self) -> Result<(), StoreError> {
+        self.checkpoints = None;
+        self.conn.close().map_err(|(_, error)| error.into())
+    }
+
+    /// A handle that stops what this connection is running.
+    pub fn interrupt(&self) -> Interrupt {
+        Interrupt(Arc::new(self.conn.get_interrupt_handle()))
+    }
+}
+
+impl Reader {
+    /// Reads from one moment: whatever is committed meanwhile, `f` sees none of it.
+    pub fn at_one_moment<T>(
+        &mut self,
+        f: impl FnOnce(&Self) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.conn.execute_batch("BEGIN")?;
+        let result = f(self);
+        if self.conn.transaction_state(None::<&str>)? != TransactionState::None
+            || !self.conn.is_autocommit()
+        {
+            self.conn.execute_batch("ROLLBACK")?;
+        }
+        result
+    }
+
+    /// A handle that stops what this connection is running.
+    pub fn interrupt(&self) -> Interrupt {
+        Interrupt(Arc::new(self.conn.get_interrupt_handle()))
+    }
+}
+
+impl Interrupt {
+    /// Makes the running call, if any, return [`StoreError::Interrupted`].
+    pub fn stop(&self) {
+        self.0.interrupt();
+    }
+}
+
+impl std::fmt::Debug for Interrupt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Interrupt")
+    }
+}
+
+impl Source for Store {
+    fn connection(&self) -> &Connection {
+        &self.conn
+    }
+}
+
+impl Source for Reader {
+    fn connection(&self) -> &Connection {
+        &self.conn
+    }
+}
+
+fn connect(path: &Path, options: &Options, access: OpenFlags) -> Result<Connection, OpenError> {
+    let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let opened = match &options.vfs {
+        Some(vfs) => Connection::open_with_flags_and_vfs(path, flags, vfs.as_str()),
+        None => Connection::open_with_flags(path, flags),
+    };
+    opened.map_err(|source| OpenError::Unreachable {
+        path: path.to_path_buf(),
+        source,
+    })
+}
+
+/// Tells an empty file (0) from one of ours (its format), and refuses all others.
+fn inspect(conn: &Connection, path: &Path) -> Result<u32, OpenError> {
+    let header = || -> rusqlite::Result<(i32, u32, u32)> {
+        conn.busy_timeout(EXCLUSIVE_BUSY_WAIT)?;
+        let number = |name| conn.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+        Ok((
+            number("application_id")? as i32,
+            number("user_version")? as u32,
+            conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?,
+        ))
+    };
+    let path = path.to_path_buf();
+    match header() {
+        Ok((0, 0, 0)) => Ok(0),
+        Ok((schema::APPLICATION_ID, found, _)) if found > schema::FORMAT => {
+            Err(OpenError::NewerFormat {
+                path,
+                found,
+                known: schema::FORMAT,
+            })
+        }
+        Ok((schema::APPLICATION_ID, format, _)) if format > 0 => Ok(format),
+        Ok(_) => Err(OpenError::NotAStore { path }),
+        Err(error) => match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::NotADatabase) => Err(OpenError::NotAStore { path }),
+            Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => {
+                Err(OpenError::InUse { path })
+            }
+            _ => Err(OpenError::Store {
+                path,
+                source: error.into(),
+            }),
+        },
+    }
+}
+
+fn settle(conn: &Connection, options: &Options, new: bool) -> Result<(), StoreError> {
+    if options.exclusive {
+        conn.pragma_update_and_check(None, "locking_mode", "EXCLUSIVE", |_| Ok(()))?;
+    }
+    if new {
+        conn.pragma_update(None, "page_size", PAGE_BYTES)?;
+    }
+    let mode: String =
+        conn.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(StoreError::Io {
+            detail: format!("write-ahead logging is not possible here (found {mode})"),
+        });
+    }
+    common_settings(conn)?;
+    let number = |name, value: i64| conn.pragma_update_and_check(None, name, value, |_| Ok(()));
+    number("journal_size_limit", i64::from(WAL_KEPT_BYTES))?;
+    conn.pragma_update(None, "cache_size", cache_kib(options))?;
+    conn.pragma_update(None, "synchronous", synchronous(options.durability))?;
+    conn.busy_timeout(BUSY_WAIT)?;
+    if options.exclusive {
+        // Takes the lock now, so that a second opener is the one that fails.
+        conn.execute_batch("BEGIN IMMEDIATE; COMMIT")?;
+    }
+    Ok(())
+}
+
+/// A connection that only copies the write-ahead log into the file.
+pub(crate) fn checkpoint_connection(
+    path: &Path,
+    options: &Options,
+) -> Result<Connection, StoreError> {
+    let conn = connect(path, options, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| {
+        match error {
+            OpenError::Unreachable { source, .. } => source.into(),
+            OpenError::Store { source, .. } => source,
+            _ => StoreError::Busy,
+        }
+    })?;
+    common_settings(&conn)?;
+    conn.pragma_update(None, "cache_size", 0)?;
+    conn.pragma_update(None, "synchronous", "NORMAL")?;
+    conn.busy_timeout(Duration::ZERO)?;
+    Ok(conn)
+}
+
+fn common_settings(conn: &Connection) -> Result<(), StoreError> {
+    conn.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    conn.pragma_update(None, "temp_store", "MEMORY")?;
+    conn.pragma_update(None, "cell_size_check", true)?;
+    conn.pragma_update(None, "trusted_schema", false)?;
+    conn.pragma_update(None, "foreign_keys", false)?;
+    // Only macOS knows the difference: there a plain fsync leaves data in the drive's cache.
+    conn.pragma_update(None, "fullfsync", true)?;
+    conn.pragma_update(None, "checkpoint_fullfsync", true)?;
+    Ok(())
+}
+
+fn synchronous(durability: Durability) -> &'static str {
+    match durability {
+        Durability::Flushed => "FULL",
+        Durability::Ordered => "NORMAL",
+    }
+}
+
+/// SQLite takes a negative number of KiB.
+fn cache_kib(options: &Options) -> i64 {
+    -((options.cache_bytes / 1024) as i64)
+}

@@ -1,0 +1,384 @@
+//! The command line: every command, flag and help text. Nothing is done here.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{ArgAction, Parser, Subcommand, ValueEnum, builder::Styles, builder::styling::AnsiColor};
+use stead_interchange::Format;
+
+use crate::{
+    address::{CollectionAddress, DocAddress, LogAddress, PutAddress},
+    query::{SortArg, WhereArg},
+};
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold());
+
+/// Shown below the list of commands.
+const AFTER_HELP: &str = "\
+First steps:
+  stead try                                          see it all on throwaway data
+  stead up                                           start Stead on this device
+  stead link                                         link another device
+  stead import csv people.csv --into family/people   bring data in
+
+Exit codes:
+  0  done                        5  refused, see the message
+  1  failed                      6  done in part: some records were left out
+  2  wrong usage                 7  the doctor found trouble
+  3  Stead is not running        8  the disk or the store is in trouble
+  4  not found                   9  another device, or the node, did not answer";
+
+/// A private cloud made of your own devices.
+#[derive(Debug, Parser)]
+#[command(name = "stead", version, styles = STYLES, after_help = AFTER_HELP, disable_help_subcommand = true, max_term_width = 100)]
+pub(crate) struct Args {
+    /// Where this node keeps its data [default: ~/.local/share/stead]
+    #[arg(long, global = true, env = "STEAD_HOME", hide_env = true, value_name = "DIR")]
+    pub(crate) home: Option<PathBuf>,
+    /// Answer with JSON, for programs
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Up(Up),
+    /// Stop Stead on this device
+    Down,
+    Status(Status),
+    Link(Link),
+    /// List your devices
+    Devices,
+    #[command(subcommand)]
+    Space(Space),
+    Put(Put),
+    Get(Get),
+    Query(Query),
+    Watch(Watch),
+    Delete(Delete),
+    Restore(Restore),
+    Import(Import),
+    Export(Export),
+    Log(Log),
+    Doctor(Doctor),
+    Relay(Relay),
+    Try(Try),
+    /// Print completions for a shell
+    #[command(after_help = "Example:\n  stead completions bash > ~/.local/share/bash-completion/completions/stead")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, or write all pages into a folder
+    #[command(after_help = "Example:\n  stead man ~/.local/share/man/man1")]
+    Man {
+        /// The folder
+        dir: Option<PathBuf>,
+    },
+}
+
+/// Start Stead on this device
+///
+/// The node runs in the background until `stead down`; its messages go to node.log in its home. The first start makes your
+/// identity. Private keys go to the system's keyring where there is one.
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = "Examples:\n  stead up\n  stead up --name kitchen --relay http://192.0.2.7:3340\n  stead up --foreground --key-file     (a machine that must start alone)")]
+pub(crate) struct Up {
+    /// What this device is called [default: the machine's name]
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Reach devices through this relay when there is no direct path; `stead relay` runs one
+    #[arg(long, value_name = "URL")]
+    pub(crate) relay: Option<String>,
+    /// Listen on this address [default: any address, any free port]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) bind: Option<SocketAddr>,
+    /// Do not look for devices on the local network
+    #[arg(long)]
+    pub(crate) no_mdns: bool,
+    /// Keep private keys in a file locked with the passphrase on this file's first line
+    #[arg(long, value_name = "FILE", conflicts_with = "key_file")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+    /// Keep private keys in a file that only you can read, with no passphrase: for machines that start alone.
+    /// Whoever can read your files, or takes the disk, has the keys
+    #[arg(long)]
+    pub(crate) key_file: bool,
+    /// Stay in this terminal instead of going to the background
+    #[arg(long)]
+    pub(crate) foreground: bool,
+    /// The background process itself.
+    #[arg(long, hide = true)]
+    pub(crate) detached: bool,
+}
+
+/// Show how Stead is doing: this device, its spaces, the other devices and how they are reached
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  stead status\n  stead status --watch")]
+pub(crate) struct Status {
+    /// Keep showing it, refreshed every second
+    #[arg(long, short, conflicts_with = "json")]
+    pub(crate) watch: bool,
+}
+
+/// Link another device: show a one-time link here, or use one that the other device shows
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  stead link                    on the device that has your data\n  stead link stead-link:04d9... on the new device")]
+pub(crate) struct Link {
+    /// The link that the other device shows; without it, this device makes one
+    pub(crate) link: Option<String>,
+    /// How many minutes the link may be used
+    #[arg(long, value_name = "MINUTES", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=1440), conflicts_with = "link")]
+    pub(crate) minutes: u64,
+    /// Print the link and do not wait until it is used
+    #[arg(long, conflicts_with = "link")]
+    pub(crate) no_wait: bool,
+    /// Never draw the QR code
+    #[arg(long, conflicts_with = "link")]
+    pub(crate) no_qr: bool,
+}
+
+/// Make, list and leave spaces
+#[derive(Debug, Subcommand)]
+pub(crate) enum Space {
+    /// Make a space
+    #[command(after_help = "Example:\n  stead space create family")]
+    Create {
+        /// Its name
+        name: String,
+    },
+    /// List the spaces on this device, with their collections
+    List,
+    /// Stop keeping a space on this device and erase its data here
+    #[command(after_help = "Example:\n  stead space leave family")]
+    Leave {
+        /// Its name
+        space: String,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
+        /// Leave even if changes made here have reached no other device
+        #[arg(long)]
+        lose_unsynced: bool,
+    },
+}
+
+/// Write a document: only the fields you name change
+///
+/// FIELD=VALUE takes the value as JSON if it is JSON, and as text otherwise; dots in FIELD lead into nested fields. Everything
+/// in one command happens at once or not at all.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  stead put family/people/ada name=\"Ada Lovelace\" born=1815 address.city=London\n  stead put family/people '{\"name\": \"Grace\"}'       (the id is made)\n  stead put family/people/ada --add visits=1 --include tags=friend --unset born\n  stead put family/people/ada zip='\"01234\"'            (a text that looks like a number)\n  generate | stead put family/readings -               (objects, one after the other)")]
+pub(crate) struct Put {
+    /// SPACE/COLLECTION or SPACE/COLLECTION/ID
+    #[arg(value_name = "DOCUMENT")]
+    pub(crate) document: PutAddress,
+    /// A JSON object, FIELD=VALUE pairs, or - to read JSON from standard input
+    #[arg(value_name = "JSON|FIELD=VALUE")]
+    pub(crate) fields: Vec<String>,
+    /// Delete the fields that are not named
+    #[arg(long)]
+    pub(crate) replace: bool,
+    /// Add to a counter; additions made on several devices add up
+    #[arg(long, value_name = "FIELD=NUMBER", action = ArgAction::Append, allow_hyphen_values = true)]
+    pub(crate) add: Vec<String>,
+    /// Put an element into a set
+    #[arg(long, value_name = "FIELD=VALUE", action = ArgAction::Append)]
+    pub(crate) include: Vec<String>,
+    /// Take an element out of a set
+    #[arg(long, value_name = "FIELD=VALUE", action = ArgAction::Append)]
+    pub(crate) exclude: Vec<String>,
+    /// Delete a field
+    #[arg(long, value_name = "FIELD", action = ArgAction::Append)]
+    pub(crate) unset: Vec<String>,
+}
+
+/// Show one document
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  stead get family/people/ada\n  stead get family/people/ada --json")]
+pub(crate) struct Get {
+    /// SPACE/COLLECTION/ID
+    #[arg(value_name = "DOCUMENT")]
+    pub(crate) document: DocAddress,
+    /// Show it even if it is deleted
+    #[arg(long)]
+    pub(crate) deleted: bool,
+}
+
+/// Find documents of a collection
+///
+/// Conditions: FIELD=VALUE, !=, <, <=, >, >=, FIELD~TEXT (contains), FIELD (is there), !FIELD (is not there). All must hold.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  stead query family/people --where 'born>1900' --sort name\n  stead query world/countries --where region=Europe --sort -area --limit 5 --fields name.common,area\n  stead query family/people --jsonl | jq .value.name")]
+pub(crate) struct Query {
+    /// SPACE/COLLECTION
+    pub(crate) collection: CollectionAddress,
+    /// A condition; repeat it for more
+    #[arg(long = "where", short = 'w', value_name = "CONDITION", action = ArgAction::Append)]
+    pub(crate) conditions: Vec<WhereArg>,
+    /// Sort by this field, or from the greatest down with a minus before it; repeat it for more
+    #[arg(long, short, value_name = "[-]FIELD", action = ArgAction::Append, allow_hyphen_values = true)]
+    pub(crate) sort: Vec<SortArg>,
+    /// Show at most this many [default: 20 in a table, all otherwise]
+    #[arg(long, short = 'n', value_name = "N")]
+    pub(crate) limit: Option<u64>,
+    /// Show these fields as columns
+    #[arg(long, short, value_name = "FIELD,...", value_delimiter = ',')]
+    pub(crate) fields: Vec<String>,
+    /// Only say how many there are
+    #[arg(long, conflicts_with_all = ["fields", "sort", "limit"])]
+    pub(crate) count: bool,
+    /// Find deleted documents instead
+    #[arg(long)]
+    pub(crate) deleted: bool,
+    /// Answer with one JSON object a line
+    #[arg(long, conflicts_with = "count")]
+    pub(crate) jsonl: bool,
+}
+
+/// Show changes as they happen, wherever they are made
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  stead watch family/people\n  stead watch family/people/ada\n  stead watch world/countries --where region=Europe --json")]
+pub(crate) struct Watch {
+    /// SPACE/COLLECTION or SPACE/COLLECTION/ID
+    #[arg(value_name = "COLLECTION")]
+    pub(crate) document: PutAddress,
+    /// A condition; repeat it for more
+    #[arg(long = "where", short = 'w', value_name = "CONDITION", action = ArgAction::Append)]
+    pub(crate) conditions: Vec<WhereArg>,
+    /// Also show what is there already
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+/// Delete documents; `stead restore` brings them back
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  stead delete family/people/ada")]
+pub(crate) struct Delete {
+    /// SPACE/COLLECTION/ID
+    #[arg(value_name = "DOCUMENT", required = true)]
+    pub(crate) documents: Vec<DocAddress>,
+}
+
+/// Bring deleted documents back, with everything they held
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  stead query family/people --deleted\n  stead restore family/people/ada")]
+pub(crate) struct Restore {
+    /// SPACE/COLLECTION/ID
+    #[arg(value_name = "DOCUMENT", required = true)]
+    pub(crate) documents: Vec<DocAddress>,
+}
+
+/// The formats of `import` and `export`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FormatArg {
+    /// An array of objects, objects one after the other, or an object of objects
+    Json,
+    /// One JSON object a line
+    Jsonl,
+    /// A table with a header row
+    Csv,
+    /// Contacts
+    Vcard,
+    /// Events, to-dos and time zones
+    Ical,
+    /// A folder of Markdown notes with front matter
+    Markdown,
+}
+
+impl FormatArg {
+    pub(crate) fn format(self) -> Format {
+        match self {
+            Self::Json => Format::Json,
+            Self::Jsonl => Format::JsonLines,
+            Self::Csv => Format::Csv,
+            Self::Vcard => Format::Vcard,
+            Self::Ical => Format::Ical,
+            Self::Markdown => Format::Markdown,
+        }
+    }
+}
+
+/// Bring in a file, or a folder of notes
+///
+/// Documents that exist already are updated: importing the same file again changes nothing. What a field of a file that no
+/// document can have as its id says is kept in the document.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  stead import csv people.csv --into family/people --key email\n  stead import json countries.json --into world/countries --key cca3\n  stead import vcard contacts.vcf --into family/contacts\n  stead import markdown ~/notes --into home/notes")]
+pub(crate) struct Import {
+    /// What the file is
+    pub(crate) format: FormatArg,
+    /// The file or folder; - reads standard input
+    pub(crate) path: PathBuf,
+    /// SPACE/COLLECTION that gets the documents
+    #[arg(long, value_name = "SPACE/COLLECTION")]
+    pub(crate) into: CollectionAddress,
+    /// Take each document's id from this field
+    #[arg(long, value_name = "FIELD")]
+    pub(crate) key: Option<String>,
+}
+
+/// Write a collection to a file, or notes to a folder
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  stead export csv people.csv --from family/people\n  stead export vcard --from family/contacts > contacts.vcf\n  stead export markdown ~/notes --from home/notes")]
+pub(crate) struct Export {
+    /// What to write
+    pub(crate) format: FormatArg,
+    /// The file or folder; standard output when absent
+    pub(crate) path: Option<PathBuf>,
+    /// SPACE/COLLECTION to write
+    #[arg(long, value_name = "SPACE/COLLECTION")]
+    pub(crate) from: CollectionAddress,
+    /// Only documents that fit; as in `stead query`
+    #[arg(long = "where", short = 'w', value_name = "CONDITION", action = ArgAction::Append)]
+    pub(crate) conditions: Vec<WhereArg>,
+}
+
+/// Show who changed what and when, newest first
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  stead log family\n  stead log family/people/ada\n  stead log family --proof --json > proof.json")]
+pub(crate) struct Log {
+    /// SPACE, SPACE/COLLECTION or SPACE/COLLECTION/ID
+    #[arg(value_name = "SPACE")]
+    pub(crate) subject: LogAddress,
+    /// Show at most this many entries
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 20)]
+    pub(crate) limit: u64,
+    /// Check each entry against the head its device signed, and show the proof
+    #[arg(long)]
+    pub(crate) proof: bool,
+}
+
+/// Look for trouble with store, keys, clock and network, and say what to do
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  stead doctor\n  stead doctor --thorough")]
+pub(crate) struct Doctor {
+    /// Also read the whole store and check every hash and signature
+    #[arg(long)]
+    pub(crate) thorough: bool,
+}
+
+/// Run a relay, through which your devices meet when they cannot reach each other directly
+///
+/// It passes on encrypted bytes and can read nothing. Run it on a machine that all your devices can reach.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  stead relay --bind 0.0.0.0:3340")]
+pub(crate) struct Relay {
+    /// Listen on this address
+    #[arg(long, value_name = "ADDR", default_value = "0.0.0.0:3340")]
+    pub(crate) bind: SocketAddr,
+}
+
+/// See it all in a minute, on throwaway data: two devices, real data, edits made apart, together again
+#[derive(Debug, clap::Args)]
+pub(crate) struct Try {
+    /// Keep the two homes and say where they are
+    #[arg(long)]
+    pub(crate) keep: bool,
+    /// Do not pause between the steps
+    #[arg(long)]
+    pub(crate) fast: bool,
+}

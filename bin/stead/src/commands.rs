@@ -1,0 +1,15 @@
+//! One file a command. They speak to the node through `stead_api` only.
+
+pub(crate) mod doctor;
+pub(crate) mod export;
+pub(crate) mod import;
+pub(crate) mod link;
+pub(crate) mod log;
+pub(crate) mod play;
+pub(crate) mod read;
+pub(crate) mod shell;
+pub(crate) mod space;
+pub(crate) mod status;
+pub(crate) mod up;
+pub(crate) mod watch;
+pub(crate) mod write;

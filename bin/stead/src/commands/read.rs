@@ -1,0 +1,185 @@
+//! `stead get` and `stead query`.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use stead_api::{Client, DocGet, DocQuery, Document, Page};
+
+use crate::{
+    args::{Get, Query},
+    client::connect,
+    exit::Failure,
+    look,
+    output::Output,
+    query::path_of,
+    table::Table,
+};
+
+const TABLE_ROWS: u64 = 20;
+const PAGE: u64 = 1000;
+/// Most columns a table chooses by itself.
+const COLUMNS_MAX: usize = 12;
+
+pub(crate) fn get(home: &Path, get: &Get, out: &Output) -> Result<(), Failure> {
+    let address = &get.document;
+    let got = connect(home)?.call(&DocGet {
+        space: address.space.clone(),
+        collection: address.collection.clone(),
+        id: address.id.clone(),
+        deleted: get.deleted,
+    })?;
+    out.json(&got.doc);
+    let state = if got.doc.deleted { look::warning("  (deleted)") } else { String::new() };
+    out.say(format!("{}{state}", look::heading(&address.to_string())));
+    let mut table = Table::new(["", ""]);
+    for (name, value) in look::fields(&got.doc.value) {
+        match &value {
+            // Long texts keep their lines.
+            Value::String(text) if text.contains('\n') => {
+                table.row(vec![look::faint(&name), String::new()]);
+                for line in text.lines() {
+                    table.row(vec![String::new(), line.to_owned()]);
+                }
+            }
+            _ => table.row(vec![look::faint(&name), look::value(&value)]),
+        }
+    }
+    for line in table.lines(2, None) {
+        out.say(line);
+    }
+    if table.is_empty() {
+        out.say(look::faint("  It has no fields."));
+    }
+    Ok(())
+}
+
+pub(crate) fn query(home: &Path, query: &Query, out: &Output) -> Result<(), Failure> {
+    let mut client = connect(home)?;
+    let mut request = DocQuery {
+        space: query.collection.space.clone(),
+        collection: query.collection.collection.clone(),
+        filters: query.conditions.iter().map(|condition| condition.0.clone()).collect(),
+        sort: query.sort.iter().map(|sort| sort.0.clone()).collect(),
+        deleted: query.deleted,
+        ..DocQuery::default()
+    };
+    if query.count {
+        request.count = true;
+        request.limit = Some(1);
+        let total = client.call(&request)?.total.unwrap_or_default();
+        out.json(&json!({"total": total}));
+        out.say(look::count(total));
+        return Ok(());
+    }
+    if query.jsonl {
+        return pages(&mut client, request, query.limit.unwrap_or(u64::MAX), |page| {
+            for doc in page.docs {
+                out.json_line(&doc);
+            }
+        });
+    }
+    let mut docs: Vec<Document> = Vec::new();
+    let mut total = None;
+    let limit = match (query.limit, out.json) {
+        (Some(limit), _) => limit,
+        (None, true) => u64::MAX,
+        (None, false) => {
+            request.count = true;
+            TABLE_ROWS
+        }
+    };
+    pages(&mut client, request, limit, |page| {
+        total = total.or(page.total);
+        docs.extend(page.docs);
+    })?;
+    match out.json {
+        true => out.json(&json!({"docs": docs})),
+        false => show(query, &docs, total, out),
+    }
+    Ok(())
+}
+
+/// Calls page after page until `limit` documents came.
+pub(crate) fn pages(
+    client: &mut Client,
+    mut request: DocQuery,
+    limit: u64,
+    mut each: impl FnMut(Page),
+) -> Result<(), Failure> {
+    let mut left = limit;
+    loop {
+        request.limit = Some(left.min(PAGE) as u32);
+        let mut page = client.call(&request)?;
+        left = left.saturating_sub(page.docs.len() as u64);
+        let next = page.next.take();
+        each(page);
+        match next {
+            Some(next) if left > 0 => request.after = Some(next),
+            _ => return Ok(()),
+        }
+        request.count = false;
+    }
+}
+
+fn show(query: &Query, docs: &[Document], total: Option<u64>, out: &Output) {
+    if docs.is_empty() {
+        let which = if query.conditions.is_empty() { "no document yet" } else { "no document that fits" };
+        out.remark(format!("There is {which} in {}.", query.collection));
+        return;
+    }
+    let columns = match query.fields.is_empty() {
+        true => columns_of(query, docs),
+        false => query.fields.clone(),
+    };
+    let paths: Vec<_> = columns.iter().map(|column| path_of(column).unwrap_or_default()).collect();
+    let numeric = |path: &Vec<String>| {
+        docs.iter().all(|doc| look::field(&doc.value, path).is_none_or(|value| value.is_number()))
+    };
+    let headings = columns.iter().zip(&paths).map(|(column, path)| match numeric(path) {
+        true => format!(">{column}"),
+        false => column.clone(),
+    });
+    let mut table = Table::new(std::iter::once("id".to_owned()).chain(headings));
+    for doc in docs {
+        let cells = paths.iter().map(|path| look::field(&doc.value, path).map(look::value).unwrap_or_default());
+        table.row(std::iter::once(doc.id.clone()).chain(cells).collect());
+    }
+    for line in table.lines(0, out.width()) {
+        out.say(line);
+    }
+    let shown = docs.len() as u64;
+    let remark = match total {
+        Some(total) if total > shown => format!(
+            "\n{} of {}. More with --limit {total}.",
+            look::count(shown),
+            look::counted(total, "document")
+        ),
+        _ => format!("\n{}.", look::counted(shown, "document")),
+    };
+    out.remark(look::faint(&remark));
+}
+
+/// The fields that most documents have, those sorted and searched by first.
+fn columns_of(query: &Query, docs: &[Document]) -> Vec<String> {
+    let mut columns: Vec<(String, usize)> = Vec::new();
+    let asked = query.sort.iter().map(|sort| &sort.0.path);
+    let asked = asked.chain(query.conditions.iter().map(|condition| &condition.0.path));
+    for path in asked {
+        let name = crate::query::path_text(path);
+        if name != "id" && !columns.iter().any(|(column, _)| *column == name) {
+            columns.push((name, usize::MAX));
+        }
+    }
+    for doc in docs {
+        for (name, _) in look::fields(&doc.value) {
+            match columns.iter_mut().find(|(column, _)| *column == name) {
+                Some((_, count)) => *count = count.saturating_add(1),
+                None => columns.push((name, 1)),
+            }
+        }
+    }
+    let common = columns.iter().map(|(_, count)| *count).filter(|count| *count != usize::MAX).max().unwrap_or(0);
+    columns.retain(|(_, count)| count.saturating_mul(4) >= common || *count == usize::MAX);
+    columns.truncate(COLUMNS_MAX);
+    columns.into_iter().map(|(name, _)| name).collect()
+}

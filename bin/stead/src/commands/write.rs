@@ -1,0 +1,77 @@
+//! `stead put`, `delete` and `restore`.
+
+use std::{io, path::Path};
+
+use stead_api::{Client, DocPut, Edit, Op};
+
+use crate::{
+    address::DocAddress,
+    args::{Delete, Put, Restore},
+    client::connect,
+    edits::edits_of,
+    exit::Failure,
+    look,
+    output::Output,
+};
+
+pub(crate) fn put(home: &Path, put: Put, out: &Output) -> Result<(), Failure> {
+    let mut client = connect(home)?;
+    let edits = edits_of(&put, io::stdin().lock())?;
+    let space = put.document.space.clone();
+    let commit = client.call(&DocPut { space: space.clone(), edits, idempotency_key: None })?;
+    out.json(&commit);
+    let mut ids = commit.ids.clone();
+    ids.dedup();
+    let (verb, remark) = match commit.entry {
+        Some(_) => ("Wrote", ""),
+        None => ("Nothing to change in", ": it says so already"),
+    };
+    for id in ids.iter().take(10) {
+        out.say(format!("{verb} {space}/{}/{id}{remark}.", put.document.collection));
+    }
+    if ids.len() > 10 {
+        out.say(format!("{} in all.", look::counted(ids.len() as u64, "document")));
+    }
+    Ok(())
+}
+
+pub(crate) fn delete(home: &Path, delete: &Delete, out: &Output) -> Result<(), Failure> {
+    let mut client = connect(home)?;
+    each_space(&mut client, &delete.documents, Op::Delete, out)?;
+    for document in &delete.documents {
+        out.say(format!("Deleted {document}."));
+    }
+    if let Some(first) = delete.documents.first() {
+        out.say(look::faint(&format!("  Bring it back with: stead restore {first}")));
+    }
+    Ok(())
+}
+
+pub(crate) fn restore(home: &Path, restore: &Restore, out: &Output) -> Result<(), Failure> {
+    let mut client = connect(home)?;
+    each_space(&mut client, &restore.documents, Op::Restore, out)?;
+    for document in &restore.documents {
+        out.say(format!("{document} is back."));
+    }
+    Ok(())
+}
+
+/// Does one thing to documents: one transaction a space.
+fn each_space(client: &mut Client, documents: &[DocAddress], op: Op, out: &Output) -> Result<(), Failure> {
+    let mut spaces: Vec<&str> = documents.iter().map(|document| document.space.as_str()).collect();
+    spaces.dedup();
+    for space in spaces {
+        let edits = documents.iter().filter(|document| document.space == space).map(|document| Edit {
+            collection: document.collection.clone(),
+            id: Some(document.id.clone()),
+            op: op.clone(),
+        });
+        let commit = client.call(&DocPut {
+            space: space.to_owned(),
+            edits: edits.collect(),
+            idempotency_key: None,
+        })?;
+        out.json(&commit);
+    }
+    Ok(())
+}

@@ -1,0 +1,70 @@
+//! The `stead` program: flags, wiring and what people see. All that is done with data is done by the node.
+
+mod address;
+mod args;
+mod client;
+mod commands;
+mod edits;
+mod exit;
+mod home;
+mod look;
+mod output;
+mod query;
+mod serve;
+mod table;
+
+#[cfg(test)]
+mod docs;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use args::{Args, Command};
+use exit::Failure;
+use output::Output;
+
+fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(err) => {
+            // Help and versions are printed here too.
+            let _ = err.print();
+            return ExitCode::from(err.exit_code() as u8);
+        }
+    };
+    let out = Output::new(args.json);
+    match run(args, &out) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            out.failure(&failure);
+            ExitCode::from(failure.code as u8)
+        }
+    }
+}
+
+fn run(args: Args, out: &Output) -> Result<(), Failure> {
+    let home = home::find(args.home.as_deref())?;
+    match args.command {
+        Command::Up(up) => commands::up::up(&home, &up, out),
+        Command::Down => commands::up::down(&home, out),
+        Command::Status(status) => commands::status::status(&home, &status, out),
+        Command::Link(link) => commands::link::link(&home, &link, out),
+        Command::Devices => commands::status::devices(&home, out),
+        Command::Space(space) => commands::space::space(&home, space, out),
+        Command::Put(put) => commands::write::put(&home, put, out),
+        Command::Get(get) => commands::read::get(&home, &get, out),
+        Command::Query(query) => commands::read::query(&home, &query, out),
+        Command::Watch(watch) => commands::watch::watch(&home, &watch, out),
+        Command::Delete(delete) => commands::write::delete(&home, &delete, out),
+        Command::Restore(restore) => commands::write::restore(&home, &restore, out),
+        Command::Import(import) => commands::import::import(&home, &import, out),
+        Command::Export(export) => commands::export::export(&home, &export, out),
+        Command::Log(log) => commands::log::log(&home, &log, out),
+        Command::Doctor(doctor) => commands::doctor::doctor(&home, &doctor, out),
+        Command::Relay(relay) => serve::relay(&relay, out),
+        Command::Try(play) => commands::play::play(&play, out),
+        Command::Completions { shell } => commands::shell::completions(shell),
+        Command::Man { dir } => commands::shell::man(dir.as_deref()),
+    }
+}

@@ -1,0 +1,127 @@
+//! Conditions and orders as they stand on the command line.
+
+use std::str::FromStr;
+
+use serde_json::Value;
+use stead_api::{Filter, Path, Predicate, SortKey};
+
+/// `population>1000000`, `name~bern`, `!capital` ...
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct WhereArg(pub(crate) Filter);
+
+/// `name` or `-population`.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct SortArg(pub(crate) SortKey);
+
+/// Longer signs stand before the ones they start with.
+const SIGNS: &[(&str, Predicate)] = &[
+    ("!=", Predicate::Ne),
+    ("<=", Predicate::Le),
+    (">=", Predicate::Ge),
+    ("=", Predicate::Eq),
+    ("<", Predicate::Lt),
+    (">", Predicate::Gt),
+    ("~", Predicate::Contains),
+];
+
+impl FromStr for WhereArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let help = "write a condition as FIELD=VALUE, such as 'population>1000000'";
+        let first = text
+            .char_indices()
+            .filter(|&(at, c)| at > 0 && "!=<>~".contains(c))
+            .find_map(|(at, _)| {
+                let sign = SIGNS.iter().find(|(sign, _)| text[at..].starts_with(sign))?;
+                Some((at, sign))
+            });
+        let (field, is, value) = match (first, text.strip_prefix('!')) {
+            (Some((at, (sign, is))), _) => (&text[..at], *is, value_of(text[at + sign.len()..].trim())),
+            (None, Some(field)) => (field, Predicate::Missing, Value::Null),
+            (None, None) => (text, Predicate::Exists, Value::Null),
+        };
+        let path = path_of(field.trim()).ok_or(help)?;
+        Ok(Self(Filter { path, is, value }))
+    }
+}
+
+impl FromStr for SortArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (field, descending) = match text.strip_prefix('-') {
+            Some(field) => (field, true),
+            None => (text, false),
+        };
+        let path = path_of(field).ok_or("name a field to sort by, such as name or -population")?;
+        Ok(Self(SortKey { path, descending }))
+    }
+}
+
+/// The names in `address.city`; `\.` is a dot within a name.
+pub(crate) fn path_of(field: &str) -> Option<Path> {
+    let mut path = vec![String::new()];
+    let mut chars = field.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => path.last_mut()?.push(chars.next()?),
+            '.' => path.push(String::new()),
+            c => path.last_mut()?.push(c),
+        }
+    }
+    path.iter().all(|name| !name.is_empty()).then_some(path)
+}
+
+/// The reverse of [`path_of`].
+pub(crate) fn path_text(path: &[String]) -> String {
+    let escaped = path.iter().map(|name| name.replace('\\', "\\\\").replace('.', "\\."));
+    escaped.collect::<Vec<_>>().join(".")
+}
+
+/// JSON if it is JSON, otherwise the text itself.
+pub(crate) fn value_of(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|_| Value::from(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn parsed(text: &str) -> (Vec<String>, Predicate, Value) {
+        let WhereArg(filter) = text.parse().unwrap();
+        (filter.path, filter.is, filter.value)
+    }
+
+    #[test]
+    fn conditions_read_as_people_write_them() {
+        let field = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        assert_eq!(parsed("population>1000000"), (field(&["population"]), Predicate::Gt, json!(1_000_000)));
+        assert_eq!(parsed("name.common >= B"), (field(&["name", "common"]), Predicate::Ge, json!("B")));
+        assert_eq!(parsed("name=a=b"), (field(&["name"]), Predicate::Eq, json!("a=b")));
+        assert_eq!(parsed("name!=null"), (field(&["name"]), Predicate::Ne, json!(null)));
+        assert_eq!(parsed("zip=01234"), (field(&["zip"]), Predicate::Eq, json!("01234")));
+        assert_eq!(parsed("zip=\"1\""), (field(&["zip"]), Predicate::Eq, json!("1")));
+        assert_eq!(parsed("tags~x"), (field(&["tags"]), Predicate::Contains, json!("x")));
+        assert_eq!(parsed("!capital"), (field(&["capital"]), Predicate::Missing, json!(null)));
+        assert_eq!(parsed("capital"), (field(&["capital"]), Predicate::Exists, json!(null)));
+        assert_eq!(parsed("a\\.b=1").0, field(&["a.b"]));
+        assert!("=1".parse::<WhereArg>().is_err());
+        assert!("a..b=1".parse::<WhereArg>().is_err());
+        assert!("".parse::<WhereArg>().is_err());
+    }
+
+    #[test]
+    fn a_minus_sorts_downwards() {
+        assert!("-area".parse::<SortArg>().unwrap().0.descending);
+        assert!(!"area".parse::<SortArg>().unwrap().0.descending);
+        assert!("-".parse::<SortArg>().is_err());
+    }
+
+    #[test]
+    fn paths_read_back() {
+        let path = vec!["a.b".to_owned(), "c\\d".to_owned()];
+        assert_eq!(path_of(&path_text(&path)), Some(path));
+    }
+}

@@ -1,0 +1,237 @@
+//! The merged state of one document, in memory. Owns the cells and the invariant between them:
+//! nothing is stored that a later assignment at or above it has replaced.
+//!
+//! A document is a tree of cells, mostly one level of assigned values, so cells are flat vectors
+//! sorted by field name and values are slices of one buffer that starts as the row itself.
+
+mod merge;
+mod row;
+mod view;
+
+pub use row::RowError;
+pub(crate) use view::{Members, Visible};
+
+use std::cmp::Ordering;
+
+use stead_base::{Hlc, Stamp};
+
+use crate::dictionary::Dictionary;
+use crate::value::ValueRef;
+
+/// A document, merged from every operation applied so far. The default is one never written.
+///
+/// The result does not depend on the order in which operations of different writers are applied.
+/// Names and writers are kept as numbers: every method must be given the same [`Dictionary`].
+#[derive(Debug, Clone, Default)]
+pub struct Document {
+    lifecycle: Option<Lifecycle>,
+    cells: Vec<Cell>,
+    /// Encoded values; cells point into it. What is replaced stays behind until the next decode.
+    heap: Vec<u8>,
+}
+
+impl Document {
+    /// Forgets everything and keeps the allocations.
+    pub fn clear(&mut self) {
+        self.lifecycle = None;
+        self.cells.clear();
+        self.heap.clear();
+    }
+
+    /// Whether the document was deleted and not brought back since. Its cells are all kept.
+    pub fn is_deleted(&self) -> bool {
+        self.lifecycle.is_some_and(|lifecycle| !lifecycle.alive)
+    }
+
+    /// Whether there is a document: something was written to it, and it is not deleted.
+    pub fn exists(&self) -> bool {
+        match self.lifecycle {
+            Some(lifecycle) => lifecycle.alive,
+            None => !self.cells.is_empty(),
+        }
+    }
+
+    /// Bytes in memory that grow with the content.
+    pub fn bytes(&self) -> usize {
+        self.heap.len() + self.cells.len() * size_of::<Cell>()
+    }
+
+    fn value(&self, span: Span) -> ValueRef<'_> {
+        value_in(&self.heap, span)
+    }
+}
+
+fn value_in(heap: &[u8], span: Span) -> ValueRef<'_> {
+    ValueRef::checked(&heap[span.start as usize..][..span.len as usize])
+}
+
+fn put_in(heap: &mut Vec<u8>, value: ValueRef<'_>) -> Span {
+    let start = heap.len() as u32;
+    heap.extend_from_slice(value.bytes());
+    Span {
+        start,
+        len: value.bytes().len() as u32,
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Lifecycle {
+    alive: bool,
+    stamp: LocalStamp,
+}
+
+/// A stamp whose writer is a number of the dictionary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct LocalStamp {
+    hlc: Hlc,
+    writer: u32,
+}
+
+impl LocalStamp {
+    /// The order of the stamps themselves, which is not that of the writers' numbers.
+    #[inline]
+    fn order<D: Dictionary>(self, other: Self, dictionary: &D) -> Ordering {
+        self.hlc.cmp(&other.hlc).then_with(|| {
+            if self.writer == other.writer {
+                return Ordering::Equal;
+            }
+            dictionary
+                .writer(self.writer)
+                .cmp(&dictionary.writer(other.writer))
+        })
+    }
+
+    #[inline]
+    fn is_before<D: Dictionary>(self, other: Self, dictionary: &D) -> bool {
+        self.order(other, dictionary).is_lt()
+    }
+
+    fn stamp<D: Dictionary>(self, dictionary: &D) -> Option<Stamp> {
+        let writer = *dictionary.writer(self.writer)?;
+        Some(Stamp {
+            hlc: self.hlc,
+            writer,
+        })
+    }
+
+    fn local<D: Dictionary>(stamp: Stamp, dictionary: &mut D) -> Self {
+        Self {
+            hlc: stamp.hlc,
+            writer: dictionary.intern_writer(&stamp.writer),
+        }
+    }
+}
+
+/// A slice of the heap.
+#[derive(Debug, Clone, Copy, Default)]
+struct Span {
+    start: u32,
+    len: u32,
+}
+
+/// One field: what was assigned to it, and rarely more.
+#[derive(Debug, Clone)]
+struct Cell {
+    field: u32,
+    assign: Option<Assign>,
+    more: Option<Box<More>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Assign {
+    value: Span,
+    stamp: LocalStamp,
+}
+
+/// What a cell may hold beside an assignment.
+#[derive(Debug, Clone, Default)]
+struct More {
+    counter: Option<Counter>,
+    /// Sorted by element, then by the writer's number.
+    members: Vec<Member>,
+    /// The cells one level down, sorted by field name.
+    cells: Vec<Cell>,
+}
+
+/// The sum of all additions on the latest base.
+#[derive(Debug, Clone, Copy)]
+struct Counter {
+    base: Option<LocalStamp>,
+    sum: i64,
+}
+
+/// What one writer did to one element of a set.
+#[derive(Debug, Clone, Copy)]
+struct Member {
+    elem: Span,
+    /// The latest addition, or the latest one that somebody removed.
+    stamp: LocalStamp,
+    present: bool,
+}
+
+impl Cell {
+    const fn new(field: u32) -> Self {
+        Self {
+            field,
+            assign: None,
+            more: None,
+        }
+    }
+
+    fn assigned(&self) -> Option<LocalStamp> {
+        self.assign.map(|assign| assign.stamp)
+    }
+
+    fn cells(&self) -> &[Cell] {
+        self.more.as_ref().map_or(&[], |more| &more.cells)
+    }
+
+    fn members(&self) -> &[Member] {
+        self.more.as_ref().map_or(&[], |more| &more.members)
+    }
+
+    fn counter(&self) -> Option<Counter> {
+        self.more.as_ref()?.counter
+    }
+}
+
+impl More {
+    fn is_empty(&self) -> bool {
+        self.counter.is_none() && self.members.is_empty() && self.cells.is_empty()
+    }
+}
+
+/// Fewest cells that a search by name is faster for than a look at every number.
+const SEARCH_CELLS_MIN: usize = 16;
+
+/// Finds a field among cells, or the place where it belongs.
+fn find<D: Dictionary>(cells: &[Cell], field: u32, dictionary: &D) -> Result<usize, usize> {
+    let few = cells.len() < SEARCH_CELLS_MIN;
+    if few && let Some(index) = cells.iter().position(|cell| cell.field == field) {
+        return Ok(index);
+    }
+    let name = dictionary.field(field);
+    match cells.last() {
+        None => return Err(0),
+        Some(last) if last.field == field => return Ok(cells.len() - 1),
+        Some(last) if dictionary.field(last.field) < name => return Err(cells.len()),
+        Some(_) => {}
+    }
+    cells.binary_search_by(|cell| dictionary.field(cell.field).cmp(&name))
+}
+
+/// The later of two stamps.
+fn latest<D: Dictionary>(
+    a: Option<LocalStamp>,
+    b: Option<LocalStamp>,
+    dictionary: &D,
+) -> Option<LocalStamp> {
+    match (a, b) {
+        (Some(x), Some(y)) if x.is_before(y, dictionary) => b,
+        (None, _) => b,
+        _ => a,
+    }
+}
+
+#[cfg(test)]
+mod tests;

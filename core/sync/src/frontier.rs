@@ -1,0 +1,158 @@
+//! What this device has of each space, and what of it a peer may compare.
+//!
+//! Owns tips, the digest of a frontier and the check of one log. Roots arrive from the driver: the
+//! tree behind them is none of this room's business.
+
+use crate::message::Check;
+use std::collections::BTreeMap;
+use std::fmt;
+use stead_base::{Hash, SpaceId, WriterId};
+use stead_crypt::{Hasher, Zeroizing};
+
+/// Where one writer's log ends here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tip {
+    /// Entries that are stored.
+    pub len: u64,
+    /// Root of the log's tree at `len`.
+    pub root: Hash,
+    /// The writer forked; `len` is the common prefix, and nothing may follow.
+    pub frozen: bool,
+}
+
+impl Tip {
+    /// A log of which nothing is stored.
+    pub const EMPTY: Self = Self {
+        len: 0,
+        root: Hash::from_bytes([0; 32]),
+        frozen: false,
+    };
+
+    /// A log that may grow.
+    pub const fn new(len: u64, root: Hash) -> Self {
+        Self {
+            len,
+            root,
+            frozen: false,
+        }
+    }
+}
+
+/// A space that this device is a member of.
+#[derive(Clone)]
+pub struct SpaceMembership {
+    /// The space.
+    pub space: SpaceId,
+    /// What only members know.
+    pub secret: Zeroizing<[u8; 32]>,
+    /// Every log stored here. Empty ones may be left out.
+    pub tips: BTreeMap<WriterId, Tip>,
+}
+
+impl fmt::Debug for SpaceMembership {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SpaceMembership")
+            .field("space", &self.space)
+            .field("writers", &self.tips.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The spaces of this device as the session knows them.
+#[derive(Debug, Default)]
+pub(crate) struct Locals {
+    spaces: BTreeMap<SpaceId, SpaceMembership>,
+}
+
+impl Locals {
+    /// Adds a space; one that is there already keeps its secret and takes the new tips.
+    pub(crate) fn add(&mut self, membership: SpaceMembership) {
+        self.spaces.insert(membership.space, membership);
+    }
+
+    pub(crate) fn remove(&mut self, space: &SpaceId) {
+        self.spaces.remove(space);
+    }
+
+    pub(crate) fn get(&self, space: &SpaceId) -> Option<&SpaceMembership> {
+        self.spaces.get(space)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &SpaceMembership> {
+        self.spaces.values()
+    }
+
+    pub(crate) fn tip(&self, space: &SpaceId, writer: &WriterId) -> Tip {
+        self.get(space)
+            .and_then(|membership| membership.tips.get(writer))
+            .copied()
+            .unwrap_or(Tip::EMPTY)
+    }
+
+    /// Sets a tip. Returns whether the space is known.
+    pub(crate) fn set(&mut self, space: &SpaceId, writer: WriterId, tip: Tip) -> bool {
+        let Some(membership) = self.spaces.get_mut(space) else {
+            return false;
+        };
+        membership.tips.insert(writer, tip);
+        true
+    }
+}
+
+/// Hashes frontiers and tips so that only the two ends of one session can compare them: roots
+/// cannot be searched for a collision before the session exists.
+pub(crate) struct Comparer {
+    key: Zeroizing<[u8; 32]>,
+}
+
+impl Comparer {
+    pub(crate) fn new(membership: &SpaceMembership, transcript: &[u8; 32]) -> Self {
+        let key = Hasher::keyed(&membership.secret)
+            .update(b"stead/sync/1 check")
+            .update(transcript)
+            .update(membership.space.as_bytes())
+            .finish_key();
+        Self {
+            key: Zeroizing::new(key),
+        }
+    }
+
+    /// Digest of all logs that are not empty, in the order of their writers.
+    pub(crate) fn digest(&self, tips: &BTreeMap<WriterId, Tip>) -> [u8; 32] {
+        let mut hasher = Hasher::keyed(&self.key);
+        hasher.update(b"digest");
+        for (writer, tip) in tips.iter().filter(|(_, tip)| tip.len > 0 || tip.frozen) {
+            hash_tip(&mut hasher, writer, tip);
+        }
+        hasher.finish_key()
+    }
+
+    /// Check of one log.
+    pub(crate) fn check(&self, writer: &WriterId, tip: &Tip) -> Check {
+        let mut hasher = Hasher::keyed(&self.key);
+        hasher.update(b"tip");
+        hash_tip(
+            &mut hasher,
+            writer,
+            &Tip {
+                frozen: false,
+                ..*tip
+            },
+        );
+        let [a, b, c, d, e, f, g, h, ..] = hasher.finish_key();
+        [a, b, c, d, e, f, g, h]
+    }
+}
+
+impl fmt::Debug for Comparer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Comparer(..)")
+    }
+}
+
+fn hash_tip(hasher: &mut Hasher, writer: &WriterId, tip: &Tip) {
+    hasher
+        .update(writer.as_bytes())
+        .update(&(tip.len << 1 | u64::from(tip.frozen)).to_le_bytes())
+        .update(tip.root.as_bytes());
+}

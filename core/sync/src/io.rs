@@ -1,0 +1,337 @@
+//! What goes into a session and what comes out of it.
+
+use crate::error::PeerMisbehaved;
+use crate::frame::Frame;
+use crate::frontier::{SpaceMembership, Tip};
+use bytes::Bytes;
+use stead_base::{SpaceId, WriterId};
+
+/// Something that happened. What names a space or log that is not shared (any more) is ignored:
+/// driver and session may hear of a change at different times.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// A frame came in, without its length ([`FrameReader::next_frame`](crate::frame::FrameReader::next_frame)).
+    Frame(Bytes),
+    /// Time passed; the driver owes one when an [`Output::WakeAt`] is due.
+    Tick,
+    /// This device joined or made a space.
+    AddSpace(SpaceMembership),
+    /// This device left a space.
+    RemoveSpace {
+        /// The space.
+        space: SpaceId,
+    },
+    /// Entries were stored, written here or learned from anyone.
+    LocalAdvanced {
+        /// The space.
+        space: SpaceId,
+        /// Whose log grew.
+        writer: WriterId,
+        /// Where it ends now.
+        tip: Tip,
+        /// Send a small tail at once instead of announcing it. Meant for entries written here:
+        /// when every peer pushes what it learned, everything arrives several times.
+        eager: bool,
+    },
+    /// Get `[from, upto)` from this peer. Batches come as [`Output::Batch`]; a second fetch of a log
+    /// waits for the first to end.
+    Fetch {
+        /// The space.
+        space: SpaceId,
+        /// Whose log.
+        writer: WriterId,
+        /// First entry.
+        from: u64,
+        /// One past the last entry.
+        upto: u64,
+    },
+    /// Stop a fetch. Batches on their way are dropped by the session.
+    CancelFetch {
+        /// The space.
+        space: SpaceId,
+        /// Whose log.
+        writer: WriterId,
+    },
+    /// A batch is dealt with (stored durably, or found to be of no use): its credit goes back.
+    Stored {
+        /// [`Output::Batch`]'s `credit`, or a sum of several.
+        credit: u64,
+    },
+    /// Answers an [`Output::Read`]: the batch `[from, upto)`, where `upto` may be less than asked.
+    ReadDone {
+        /// The space.
+        space: SpaceId,
+        /// Whose log.
+        writer: WriterId,
+        /// First entry, as asked.
+        from: u64,
+        /// One past the last entry of the batch.
+        upto: u64,
+        /// The encoded batch.
+        batch: Bytes,
+    },
+    /// Answers an [`Output::Read`] that cannot be met.
+    ReadFailed {
+        /// The space.
+        space: SpaceId,
+        /// Whose log.
+        writer: WriterId,
+    },
+    /// A batch contradicts what is stored although its head is validly signed. The session stops
+    /// moving this log; the driver finds the common prefix with [`Input::Probe`].
+    Conflict {
+        /// The space.
+        space: SpaceId,
+        /// Whose log.
+        writer: WriterId,
+    },
+    /// Ask the peer what its log looks like at `at`. A newer question replaces one not yet sent.
+    Probe {
+        /// The space.
+        space: SpaceId,
+        /// Whose log.
+        writer: WriterId,
+        /// Length asked about.
+        at: u64,
+    },
+    /// Answers an [`Output::ProbeAsked`].
+    ProbeReply {
+        /// The space.
+        space: SpaceId,
+        /// Whose log.
+        writer: WriterId,
+        /// Length asked about.
+        at: u64,
+        /// The answer, at most [`PROBE_BYTES_MAX`](crate::limits::PROBE_BYTES_MAX).
+        reply: Bytes,
+    },
+    /// A fork is proven: the log is frozen at `tip`. The proof goes to the peer unless it has one.
+    /// Also answers [`Output::ForkProofWanted`].
+    Frozen {
+        /// The space.
+        space: SpaceId,
+        /// Whose log.
+        writer: WriterId,
+        /// The common prefix.
+        tip: Tip,
+        /// The proof, at most [`FORK_BYTES_MAX`](crate::limits::FORK_BYTES_MAX).
+        proof: Bytes,
+    },
+    /// The driver's queue of unwritten frames is long, or short again. While it is long no more
+    /// batches are read for the peer, so that live changes do not wait behind them.
+    Congested(bool),
+    /// Measure the round trip now; the answer is an [`Output::RoundTrip`].
+    Ping,
+    /// End the session in good order.
+    Close {
+        /// Why.
+        code: GoodbyeCode,
+        /// The reason in words; cut to what the frame holds.
+        text: String,
+    },
+}
+
+/// Entries to be read for the peer. Answered exactly once, by [`Input::ReadDone`] or
+/// [`Input::ReadFailed`]; a log has at most one open read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadRequest {
+    /// The space.
+    pub space: SpaceId,
+    /// Whose log.
+    pub writer: WriterId,
+    /// First entry.
+    pub from: u64,
+    /// One past the last entry wanted.
+    pub upto: u64,
+    /// Close the batch once it holds this much.
+    pub bytes_max: usize,
+}
+
+/// Something to do or to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// Write this frame. Frames keep their order.
+    Send(Frame),
+    /// Hand in a [`Input::Tick`] at this time, or later. Replaces earlier ones.
+    WakeAt(u64),
+    /// The peer's wall clock against this device's; positive when the peer is ahead.
+    PeerClock {
+        /// Milliseconds, the time of the first frame's way included.
+        ahead_ms: i64,
+    },
+    /// The peer proved to be a member too.
+    Shared {
+        /// The space.
+        space: SpaceId,
+    },
+    /// The peer no longer shares the space.
+    Left {
+        /// The space.
+        space: SpaceId,
+    },
+    /// The peer has more of a log than is stored or on its way here. Not sent when the session
+    /// fetches by itself.
+    Available {
+        /// The space.
+        space: SpaceId,
+        /// Whose log.
+        writer: WriterId,
+        /// Entries stored here or received from this peer.
+        have: u64,
+        /// Entries the peer has.
+        remote_len: u64,
+    },
+    /// Entries from the peer, to be verified and stored. May hold entries that came from elsewhere
+    /// meanwhile. Every one is owed an [`Input::Stored`].
+    Batch {
+        /// The space.
+        space: SpaceId,
+        /// Whose log.
+        writer: WriterId,
+        /// First entry, as the peer says.
+        from: u64,
+        /// One past the last entry, as the peer says.
+        upto: u64,
+        /// The encoded batch.
+        batch: Bytes,
+        /// Bytes to give back.
+        credit: u64,
+    },
+    /// The peer cannot deliver the rest of a fetch; `from` is where it stopped.
+    Unavailable {
+        /// The space.
+        space: SpaceId,
+        /// Whose log.
+        writer: WriterId,
+        /// First entry that did not come.
+        from: u64,
+    },
+    /// Read entries for the peer.
+    Read(ReadRequest),
+    /// The peer says that it has stored this much.
+    Confirmed {
+        /// The space.
+        space: SpaceId,
+        /// Whose log.
+        writer: WriterId,
+        /// Entries stored there.
+        len: u64,
+    },
+    /// Both sides' frontiers of the space are known.
+    Listed {
+        /// The space.
+        space: SpaceId,
+    },
+    /// Both sides have `len` entries of a log, but not the same ones. The session stops moving it.
+    Diverged {
+        /// The space.
+        space: SpaceId,
+        /// Whose log.
+        writer: WriterId,
+        /// Length of both.
+        len: u64,
+    },
+    /// The peer asks what the log looks like here at `at`.
+    ProbeAsked {
+        /// The space.
+        space: SpaceId,
+        /// Whose log.
+        writer: WriterId,
+        /// Length asked about.
+        at: u64,
+    },
+    /// The peer's answer to [`Input::Probe`].
+    ProbeAnswered {
+        /// The space.
+        space: SpaceId,
+        /// Whose log.
+        writer: WriterId,
+        /// Length asked about.
+        at: u64,
+        /// The answer.
+        reply: Bytes,
+    },
+    /// The peer holds a log as growing that is frozen here: hand in [`Input::Frozen`] with the proof.
+    ForkProofWanted {
+        /// The space.
+        space: SpaceId,
+        /// Whose log.
+        writer: WriterId,
+    },
+    /// The peer says that a writer forked; to be verified.
+    ForkProof {
+        /// The space.
+        space: SpaceId,
+        /// Whose log.
+        writer: WriterId,
+        /// The proof.
+        proof: Bytes,
+    },
+    /// A ping was answered.
+    RoundTrip {
+        /// Milliseconds.
+        ms: u64,
+    },
+    /// The session is over. Frames before this one are still to be written.
+    Closed(CloseReason),
+}
+
+/// Why a session ended.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CloseReason {
+    /// This side ended it.
+    #[error("closed here")]
+    Here,
+    /// The peer said goodbye.
+    #[error("the other device ended the session: {text:?} (code {code})")]
+    Peer {
+        /// A [`GoodbyeCode`], or one that this version does not know.
+        code: u64,
+        /// The peer's words.
+        text: String,
+    },
+    /// No version of the protocol is spoken by both.
+    #[error(
+        "the other device speaks protocol versions {theirs_min} to {theirs_max}, this one {ours}"
+    )]
+    NoCommonVersion {
+        /// Version spoken here.
+        ours: u64,
+        /// Lowest version spoken there.
+        theirs_min: u64,
+        /// Highest version spoken there.
+        theirs_max: u64,
+    },
+    /// Nothing was heard for too long.
+    #[error("nothing was heard for {idle_ms} ms")]
+    Idle {
+        /// Silence, in milliseconds.
+        idle_ms: u64,
+    },
+    /// So many spaces were offered that a fresh session is due.
+    #[error("the session used up its tags")]
+    TagsUsedUp,
+    /// The peer broke a rule.
+    #[error("the other device broke the protocol")]
+    Misbehaved(#[source] PeerMisbehaved),
+}
+
+/// Why a session is ended, as the `Goodbye` frame says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u64)]
+pub enum GoodbyeCode {
+    /// The program stops, or the connection is no longer needed.
+    Done = 0,
+    /// No common version.
+    Version = 1,
+    /// The peer broke a rule.
+    Misbehaved = 2,
+    /// Nothing was heard for too long.
+    Idle = 3,
+    /// A fresh session is due; connect again.
+    Renew = 4,
+    /// The store cannot take more (full, read-only, damaged).
+    Store = 5,
+    /// What the peer sent failed verification.
+    Refused = 6,
+}

@@ -1,0 +1,552 @@
+//! The frames by meaning, and their bytes. Owns the wire format; every field is checked for form
+//! and size here, and for sense by the session.
+
+use crate::frame::Frame;
+use crate::limits::{
+    FORK_BYTES_MAX, GOODBYE_BYTES_MAX, HELLO_EXTENSION_BYTES_MAX, PROBE_BYTES_MAX,
+    TAGS_PER_FRAME_MAX, TAGS_PER_FRAME_MIN, TIPS_PER_FRAME_MAX,
+};
+use bytes::Bytes;
+use stead_base::limits::LOG_LEN_MAX;
+use stead_base::{DecodeError, DecodeFault, Decoder, Encoder, WriterId};
+
+const MAGIC: &[u8; 10] = b"stead/sync";
+const CHECK_BYTES: usize = 8;
+
+/// First eight bytes of a keyed hash of a log's root.
+pub(crate) type Check = [u8; CHECK_BYTES];
+/// Proof of membership in one space, for one session and direction.
+pub(crate) type Tag = [u8; 32];
+
+/// A writer as a frame names it: in full the first time, by number afterwards. Numbers count from
+/// zero, per space and direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriterRef {
+    /// Named in full; takes the next number.
+    New(WriterId),
+    /// Named before.
+    Known(u64),
+}
+
+/// One log's length and a check of its root, as `Tips` carries it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WireTip {
+    /// Whose log.
+    pub writer: WriterRef,
+    /// Entries.
+    pub len: u64,
+    /// The log is frozen at a proven fork.
+    pub frozen: bool,
+    /// Keyed check of writer, length and root.
+    pub check: [u8; CHECK_BYTES],
+}
+
+/// One frame by meaning. Numbers named `space` are the numbers that shared spaces have in the
+/// session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(
+    missing_docs,
+    reason = "the fields are the protocol's, in docs/protocol/sync.md"
+)]
+pub enum Message {
+    /// First frame in each direction.
+    Hello {
+        version_min: u64,
+        version_max: u64,
+        features: u64,
+        nonce: [u8; 32],
+        clock_ms: u64,
+        window: u64,
+        extension: Bytes,
+    },
+    /// Tags of spaces that the sender is a member of, among dummies.
+    Offer { tags: Vec<[u8; 32]> },
+    /// Answers the oldest `Offer` without an answer.
+    Accept { tags: Vec<[u8; 32]> },
+    /// The space is no longer shared.
+    Leave { space: u64 },
+    /// Digest of the sender's frontier, once, when the space becomes shared.
+    Digest { space: u64, digest: [u8; 32] },
+    /// Logs that the sender has. `last` ends the listing that follows unequal digests.
+    Tips {
+        space: u64,
+        last: bool,
+        tips: Vec<WireTip>,
+    },
+    /// Asks for `count` entries.
+    Want {
+        space: u64,
+        writer: WriterRef,
+        from: u64,
+        count: u64,
+    },
+    /// Takes a `Want` back.
+    Unwant { space: u64, writer: WriterRef },
+    /// The rest of a `Want` will not come.
+    Gone { space: u64, writer: WriterRef },
+    /// Entries asked for.
+    Batch {
+        space: u64,
+        writer: WriterRef,
+        from: u64,
+        count: u64,
+        batch: Bytes,
+    },
+    /// New entries sent without being asked for.
+    Push {
+        space: u64,
+        writer: WriterRef,
+        from: u64,
+        count: u64,
+        check: [u8; CHECK_BYTES],
+        batch: Bytes,
+    },
+    /// Asks what the receiver's log looks like at `at`.
+    Probe {
+        space: u64,
+        writer: WriterRef,
+        at: u64,
+    },
+    /// Answers a `Probe`.
+    ProbeReply {
+        space: u64,
+        writer: WriterRef,
+        at: u64,
+        reply: Bytes,
+    },
+    /// Proof that a writer forked its log.
+    Fork {
+        space: u64,
+        writer: WriterRef,
+        proof: Bytes,
+    },
+    /// Gives credit back.
+    Credit { bytes: u64 },
+    /// Asks for a sign of life.
+    Ping { token: u64 },
+    /// Answers the newest `Ping`.
+    Pong { token: u64 },
+    /// Ends the session.
+    Goodbye { code: u64, text: String },
+}
+
+impl Message {
+    /// The frame's name in documents and errors.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Hello { .. } => "Hello",
+            Self::Offer { .. } => "Offer",
+            Self::Accept { .. } => "Accept",
+            Self::Leave { .. } => "Leave",
+            Self::Digest { .. } => "Digest",
+            Self::Tips { .. } => "Tips",
+            Self::Want { .. } => "Want",
+            Self::Unwant { .. } => "Unwant",
+            Self::Gone { .. } => "Gone",
+            Self::Batch { .. } => "Batch",
+            Self::Push { .. } => "Push",
+            Self::Probe { .. } => "Probe",
+            Self::ProbeReply { .. } => "ProbeReply",
+            Self::Fork { .. } => "Fork",
+            Self::Credit { .. } => "Credit",
+            Self::Ping { .. } => "Ping",
+            Self::Pong { .. } => "Pong",
+            Self::Goodbye { .. } => "Goodbye",
+        }
+    }
+
+    /// Whether the frame costs credit: every kind that is large or that answers another.
+    pub const fn costs_credit(&self) -> bool {
+        matches!(
+            self,
+            Self::Tips { .. }
+                | Self::Gone { .. }
+                | Self::Batch { .. }
+                | Self::Push { .. }
+                | Self::Probe { .. }
+                | Self::ProbeReply { .. }
+                | Self::Fork { .. }
+                | Self::Pong { .. }
+        )
+    }
+
+    /// The frame's bytes. Returns nothing for a frame above the limit, which only an opaque payload
+    /// can bring about.
+    pub fn encode(self) -> Option<Frame> {
+        let mut out = Encoder::new();
+        let payload = self.encode_fields(&mut out);
+        Frame::new(out.as_slice(), payload)
+    }
+
+    fn encode_fields(self, out: &mut Encoder) -> Bytes {
+        match self {
+            Self::Hello {
+                version_min,
+                version_max,
+                features,
+                nonce,
+                clock_ms,
+                window,
+                extension,
+            } => {
+                out.byte(kind::HELLO).raw(MAGIC);
+                out.uint(version_min).uint(version_max).uint(features);
+                out.raw(&nonce).uint(clock_ms).uint(window);
+                out.bytes(&extension);
+            }
+            Self::Offer { tags } => put_tags(out, kind::OFFER, &tags),
+            Self::Accept { tags } => put_tags(out, kind::ACCEPT, &tags),
+            Self::Leave { space } => {
+                out.byte(kind::LEAVE).uint(space);
+            }
+            Self::Digest { space, digest } => {
+                out.byte(kind::DIGEST).uint(space).raw(&digest);
+            }
+            Self::Tips { space, last, tips } => {
+                out.byte(kind::TIPS).uint(space).byte(last.into());
+                out.uint(tips.len() as u64);
+                for tip in tips {
+                    put_writer(out, tip.writer);
+                    out.uint(tip.len << 1 | u64::from(tip.frozen));
+                    out.raw(&tip.check);
+                }
+            }
+            Self::Want {
+                space,
+                writer,
+                from,
+                count,
+            } => put_range(out, kind::WANT, space, writer, from, count),
+            Self::Unwant { space, writer } => put_log(out, kind::UNWANT, space, writer),
+            Self::Gone { space, writer } => put_log(out, kind::GONE, space, writer),
+            Self::Batch {
+                space,
+                writer,
+                from,
+                count,
+                batch,
+            } => {
+                put_range(out, kind::BATCH, space, writer, from, count);
+                return batch;
+            }
+            Self::Push {
+                space,
+                writer,
+                from,
+                count,
+                check,
+                batch,
+            } => {
+                put_range(out, kind::PUSH, space, writer, from, count);
+                out.raw(&check);
+                return batch;
+            }
+            Self::Probe { space, writer, at } => {
+                put_log(out, kind::PROBE, space, writer);
+                out.uint(at);
+            }
+            Self::ProbeReply {
+                space,
+                writer,
+                at,
+                reply,
+            } => {
+                put_log(out, kind::PROBE_REPLY, space, writer);
+                out.uint(at);
+                return reply;
+            }
+            Self::Fork {
+                space,
+                writer,
+                proof,
+            } => {
+                put_log(out, kind::FORK, space, writer);
+                return proof;
+            }
+            Self::Credit { bytes } => {
+                out.byte(kind::CREDIT).uint(bytes);
+            }
+            Self::Ping { token } => {
+                out.byte(kind::PING).uint(token);
+            }
+            Self::Pong { token } => {
+                out.byte(kind::PONG).uint(token);
+            }
+            Self::Goodbye { code, text } => {
+                out.byte(kind::GOODBYE).uint(code).text(&text);
+            }
+        }
+        Bytes::new()
+    }
+
+    /// Reads a frame without its length. Payloads are slices of `frame`, not copies.
+    pub fn decode(frame: &Bytes) -> Result<Self, DecodeError> {
+        let mut input = Decoder::new(frame);
+        let kind = input.byte("frame kind")?;
+        let message = match kind {
+            kind::HELLO => hello(&mut input)?,
+            kind::OFFER => Self::Offer {
+                tags: tags(&mut input)?,
+            },
+            kind::ACCEPT => Self::Accept {
+                tags: tags(&mut input)?,
+            },
+            kind::LEAVE => Self::Leave {
+                space: input.uint("space number")?,
+            },
+            kind::DIGEST => Self::Digest {
+                space: input.uint("space number")?,
+                digest: input.array("digest")?,
+            },
+            kind::TIPS => tips(&mut input)?,
+            kind::WANT => {
+                let (space, writer, from, count) = range(&mut input)?;
+                Self::Want {
+                    space,
+                    writer,
+                    from,
+                    count,
+                }
+            }
+            kind::UNWANT => {
+                let (space, writer) = log(&mut input)?;
+                Self::Unwant { space, writer }
+            }
+            kind::GONE => {
+                let (space, writer) = log(&mut input)?;
+                Self::Gone { space, writer }
+            }
+            kind::BATCH => {
+                let (space, writer, from, count) = range(&mut input)?;
+                Self::Batch {
+                    space,
+                    writer,
+                    from,
+                    count,
+                    batch: payload(&mut input, frame, frame.len())?,
+                }
+            }
+            kind::PUSH => {
+                let (space, writer, from, count) = range(&mut input)?;
+                Self::Push {
+                    space,
+                    writer,
+                    from,
+                    count,
+                    check: input.array("check")?,
+                    batch: payload(&mut input, frame, frame.len())?,
+                }
+            }
+            kind::PROBE => {
+                let (space, writer) = log(&mut input)?;
+                let at = input.uint_max(LOG_LEN_MAX, "probed length")?;
+                Self::Probe { space, writer, at }
+            }
+            kind::PROBE_REPLY => {
+                let (space, writer) = log(&mut input)?;
+                Self::ProbeReply {
+                    space,
+                    writer,
+                    at: input.uint_max(LOG_LEN_MAX, "probed length")?,
+                    reply: payload(&mut input, frame, PROBE_BYTES_MAX)?,
+                }
+            }
+            kind::FORK => {
+                let (space, writer) = log(&mut input)?;
+                Self::Fork {
+                    space,
+                    writer,
+                    proof: payload(&mut input, frame, FORK_BYTES_MAX)?,
+                }
+            }
+            kind::CREDIT => Self::Credit {
+                bytes: input.uint("credit")?,
+            },
+            kind::PING => Self::Ping {
+                token: input.uint("ping token")?,
+            },
+            kind::PONG => Self::Pong {
+                token: input.uint("pong token")?,
+            },
+            kind::GOODBYE => goodbye(&mut input)?,
+            _ => {
+                return Err(DecodeError {
+                    what: "frame kind",
+                    offset: 0,
+                    fault: DecodeFault::Undefined,
+                });
+            }
+        };
+        input.finish("frame")?;
+        Ok(message)
+    }
+}
+
+/// The byte that opens each kind of frame.
+mod kind {
+    pub(super) const HELLO: u8 = 0x00;
+    pub(super) const OFFER: u8 = 0x01;
+    pub(super) const ACCEPT: u8 = 0x02;
+    pub(super) const LEAVE: u8 = 0x03;
+    pub(super) const DIGEST: u8 = 0x10;
+    pub(super) const TIPS: u8 = 0x11;
+    pub(super) const WANT: u8 = 0x12;
+    pub(super) const UNWANT: u8 = 0x13;
+    pub(super) const GONE: u8 = 0x14;
+    pub(super) const BATCH: u8 = 0x15;
+    pub(super) const PUSH: u8 = 0x16;
+    pub(super) const PROBE: u8 = 0x20;
+    pub(super) const PROBE_REPLY: u8 = 0x21;
+    pub(super) const FORK: u8 = 0x22;
+    pub(super) const CREDIT: u8 = 0x30;
+    pub(super) const PING: u8 = 0x31;
+    pub(super) const PONG: u8 = 0x32;
+    pub(super) const GOODBYE: u8 = 0x3f;
+}
+
+fn put_tags(out: &mut Encoder, kind: u8, tags: &[Tag]) {
+    out.byte(kind).uint(tags.len() as u64);
+    for tag in tags {
+        out.raw(tag);
+    }
+}
+
+fn put_writer(out: &mut Encoder, writer: WriterRef) {
+    match writer {
+        WriterRef::New(writer) => out.uint(0).raw(writer.as_bytes()),
+        WriterRef::Known(number) => out.uint(number + 1),
+    };
+}
+
+fn put_log(out: &mut Encoder, kind: u8, space: u64, writer: WriterRef) {
+    out.byte(kind).uint(space);
+    put_writer(out, writer);
+}
+
+fn put_range(out: &mut Encoder, kind: u8, space: u64, writer: WriterRef, from: u64, count: u64) {
+    put_log(out, kind, space, writer);
+    out.uint(from).uint(count);
+}
+
+fn hello(input: &mut Decoder<'_>) -> Result<Message, DecodeError> {
+    let magic = input.array::<10>("magic")?;
+    if &magic != MAGIC {
+        return Err(undefined("magic", 1));
+    }
+    let version_min = input.uint("lowest version")?;
+    let at = input.offset();
+    let version_max = input.uint("highest version")?;
+    if version_max < version_min {
+        return Err(undefined("highest version", at));
+    }
+    Ok(Message::Hello {
+        version_min,
+        version_max,
+        features: input.uint("features")?,
+        nonce: input.array("nonce")?,
+        clock_ms: input.uint("clock")?,
+        window: input.uint("window")?,
+        extension: Bytes::copy_from_slice(input.bytes(HELLO_EXTENSION_BYTES_MAX, "extension")?),
+    })
+}
+
+fn tags(input: &mut Decoder<'_>) -> Result<Vec<Tag>, DecodeError> {
+    let at = input.offset();
+    let count = input.count(TAGS_PER_FRAME_MAX, 32, "tag count")?;
+    if count < TAGS_PER_FRAME_MIN || !count.is_power_of_two() {
+        return Err(undefined("tag count", at));
+    }
+    let mut tags = Vec::with_capacity(count);
+    for _ in 0..count {
+        let at = input.offset();
+        let tag: Tag = input.array("tag")?;
+        if tags.last().is_some_and(|last| *last >= tag) {
+            return Err(undefined("order of tags", at));
+        }
+        tags.push(tag);
+    }
+    Ok(tags)
+}
+
+fn tips(input: &mut Decoder<'_>) -> Result<Message, DecodeError> {
+    let space = input.uint("space number")?;
+    let at = input.offset();
+    let last = match input.byte("end of listing")? {
+        0 => false,
+        1 => true,
+        _ => return Err(undefined("end of listing", at)),
+    };
+    let count = input.count(TIPS_PER_FRAME_MAX, 2 + CHECK_BYTES, "tip count")?;
+    let mut tips = Vec::with_capacity(count);
+    for _ in 0..count {
+        let writer = writer(input)?;
+        let len = input.uint_max(LOG_LEN_MAX << 1 | 1, "log length")?;
+        tips.push(WireTip {
+            writer,
+            len: len >> 1,
+            frozen: len & 1 == 1,
+            check: input.array("check")?,
+        });
+    }
+    Ok(Message::Tips { space, last, tips })
+}
+
+fn writer(input: &mut Decoder<'_>) -> Result<WriterRef, DecodeError> {
+    Ok(match input.uint("writer number")? {
+        0 => WriterRef::New(WriterId::from_bytes(input.array("writer")?)),
+        number => WriterRef::Known(number - 1),
+    })
+}
+
+fn log(input: &mut Decoder<'_>) -> Result<(u64, WriterRef), DecodeError> {
+    Ok((input.uint("space number")?, writer(input)?))
+}
+
+fn range(input: &mut Decoder<'_>) -> Result<(u64, WriterRef, u64, u64), DecodeError> {
+    let (space, writer) = log(input)?;
+    let from = input.uint_max(LOG_LEN_MAX, "first entry")?;
+    let at = input.offset();
+    let count = input.uint_max(LOG_LEN_MAX - from, "entry count")?;
+    if count == 0 {
+        return Err(undefined("entry count", at));
+    }
+    Ok((space, writer, from, count))
+}
+
+fn goodbye(input: &mut Decoder<'_>) -> Result<Message, DecodeError> {
+    let code = input.uint("goodbye code")?;
+    let at = input.offset();
+    let text = input.text(GOODBYE_BYTES_MAX, "goodbye text")?;
+    if text.chars().any(char::is_control) {
+        return Err(undefined("goodbye text", at));
+    }
+    Ok(Message::Goodbye {
+        code,
+        text: text.to_owned(),
+    })
+}
+
+/// The rest of the frame, without copying it.
+fn payload(input: &mut Decoder<'_>, frame: &Bytes, max: usize) -> Result<Bytes, DecodeError> {
+    let at = input.offset();
+    let len = input.remaining();
+    if len > max {
+        return Err(input.error(
+            "payload",
+            DecodeFault::TooLong {
+                found: len as u64,
+                max: max as u64,
+            },
+        ));
+    }
+    input.raw(len, "payload")?;
+    Ok(frame.slice(at..))
+}
+
+const fn undefined(what: &'static str, offset: usize) -> DecodeError {
+    DecodeError {
+        what,
+        offset,
+        fault: DecodeFault::Undefined,
+    }
+}

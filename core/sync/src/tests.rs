@@ -1,0 +1,11 @@
+//! Sessions against each other over model logs, and against hostile frames.
+
+mod flow;
+mod forks;
+mod hostile;
+mod live;
+mod membership;
+mod net;
+mod resume;
+mod timing;
+mod vectors;

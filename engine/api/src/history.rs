@@ -1,0 +1,125 @@
+//! The log as people read it: who changed what, when, and the proof of it.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{DeviceInfo, Path};
+
+/// A hybrid time. Times are ordered by `ms`, then `counter`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Time {
+    /// Unix milliseconds.
+    pub ms: u64,
+    /// Tells apart what happened in one millisecond.
+    pub counter: u16,
+}
+
+/// `log.list`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct LogList {
+    /// Name, id, or the first digits of the id.
+    pub space: String,
+    /// Only entries that touch this collection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collection: Option<String>,
+    /// Only entries that touch this document; needs `collection`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Most entries in the answer; [`crate::PAGE_DEFAULT`] when absent, never more than [`crate::PAGE_MAX`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+    /// [`LogPage::next`] of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
+    /// Adds [`LogEntry::proof`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub proof: bool,
+}
+
+/// The answer to [`LogList`].
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct LogPage {
+    /// Newest first.
+    pub entries: Vec<LogEntry>,
+    /// Present when there are more: the `before` of the next page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// One transaction in one device's log.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LogEntry {
+    /// The writer key, 64 hexadecimal digits.
+    pub writer: String,
+    /// Its position in that writer's log.
+    pub index: u64,
+    /// The device the writer belongs to.
+    pub device: DeviceInfo,
+    /// Its hybrid time.
+    pub time: Time,
+    /// What it is about.
+    pub kind: LogKind,
+    /// Size of the entry.
+    pub bytes: u64,
+    /// What it changes; a long entry is cut short.
+    pub ops: Vec<LogOp>,
+    /// How many operations it has in all.
+    pub ops_total: u64,
+    /// When asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<LogProof>,
+}
+
+/// What an entry is about.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogKind {
+    /// It changes documents.
+    #[default]
+    Change,
+    /// It changes who may read and write.
+    Roster,
+    /// It is stored and not applied: it comes from the future or from an unknown writer.
+    HeldBack,
+}
+
+/// One operation of an entry, for people.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct LogOp {
+    /// The collection's name; empty for roster operations.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub collection: String,
+    /// The document's id; empty for roster operations.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub id: String,
+    /// The verb: `set`, `add`, `include`, `exclude`, `unset`, `delete`, `restore`, `genesis`, `claim`, `grant`, `epoch`.
+    pub op: String,
+    /// The field.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub path: Path,
+    /// The value, delta or element; a large one is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<Value>,
+    /// For roster operations, one plain phrase, such as `made laptop an owner`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub summary: String,
+}
+
+/// The proof that an entry is in a log whose head its writer signed. All hashes are 64 hexadecimal digits.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct LogProof {
+    /// The entry's leaf hash.
+    pub leaf: String,
+    /// The sibling hashes from the leaf to the root.
+    pub path: Vec<String>,
+    /// How many entries the signed head covers.
+    pub head_len: u64,
+    /// The signed head's root hash.
+    pub head_root: String,
+    /// The writer's signature of the head, 128 hexadecimal digits.
+    pub head_signature: String,
+    /// The space's id, which the signature covers too.
+    pub space: String,
+    /// Whether the node checked all of this just now and found it right.
+    pub verified: bool,
+}

@@ -1,0 +1,73 @@
+//! The message protocol between a node and everything in front of it: types, their JSON, and a small blocking client.
+//!
+//! JSON-RPC 2.0. Over the Unix socket `<home>/api.sock` every message is one line; over the local WebSocket every
+//! message is one text frame. Requests carry an id and get one response; [`Notification`]s carry none.
+//! This crate never touches documents, keys or the network: it only says what can be asked and answered.
+//!
+//! ```text
+//! -> {"jsonrpc":"2.0","id":1,"method":"doc.get","params":{"space":"home","collection":"cities","id":"bern"}}
+//! <- {"jsonrpc":"2.0","id":1,"result":{"doc":{"id":"bern","value":{"name":"Bern"}}}}
+//! <- {"jsonrpc":"2.0","id":2,"error":{"code":1001,"message":"There is no space called \"hom\".","data":{"kind":"not_found","hint":"..."}}}
+//! ```
+
+mod call;
+#[cfg(unix)]
+mod client;
+mod documents;
+mod error;
+mod history;
+mod link;
+mod linking;
+mod message;
+mod node;
+mod spaces;
+
+pub use call::{Call, METHODS, Method};
+#[cfg(unix)]
+pub use client::{Client, ClientError};
+pub use documents::{
+    Change, ChangeKind, Commit, DocDelete, DocGet, DocGot, DocPut, DocQuery, DocRestore,
+    DocUnwatch, DocWatch, Document, Edit, Filter, Op, Page, Path, Predicate, SortKey, Watching,
+};
+pub use error::{ApiError, ErrorKind};
+pub use history::{LogEntry, LogKind, LogList, LogOp, LogPage, LogProof, Time};
+pub use link::{Link, LinkError, LinkSecret};
+pub use linking::{
+    LinkAccept, LinkAccepted, LinkCancel, LinkCreate, LinkCreated, LinkOutcome, LinkWait,
+};
+pub use message::{
+    Event, Incoming, IncomingError, Notification, Refusal, Request, RequestId, Response,
+    parse_incoming, parse_request,
+};
+pub use node::{
+    Check, CheckState, DeviceInfo, DeviceList, Devices, Diagnosis, DoctorRun, Done, Hello,
+    Identity, KeyStorage, KeyStorageKind, NodeStatus, NodeStop, PathKind, PeerInfo, RelayInfo,
+    Status, StoreInfo, Warning, Welcome,
+};
+pub use spaces::{
+    CollectionInfo, SpaceCreate, SpaceInfo, SpaceLeave, SpaceList, Spaces, SyncPhase, SyncState,
+};
+
+/// The version of this protocol. It grows only when an old client would misunderstand a new node.
+pub const API_VERSION: u32 = 1;
+/// Largest request, in bytes of JSON.
+pub const REQUEST_BYTES_MAX: usize = 16 << 20;
+/// Largest response or notification, in bytes of JSON.
+pub const RESPONSE_BYTES_MAX: usize = 64 << 20;
+/// Most edits in one `doc.put`.
+pub const EDITS_MAX: usize = 10_000;
+/// Most filters, and most sort keys, in one query.
+pub const CLAUSES_MAX: usize = 32;
+/// Documents in a page of `doc.query` when no limit is given.
+pub const PAGE_DEFAULT: u32 = 100;
+/// Most documents or log entries in one page.
+pub const PAGE_MAX: u32 = 10_000;
+/// Longest idempotency key, in bytes.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 128;
+
+/// File name of the node's Unix socket inside its home.
+pub const SOCKET_FILE: &str = "api.sock";
+/// File name, inside its home, of the secret that a WebSocket client presents.
+pub const TOKEN_FILE: &str = "api.token";
+/// File name, inside its home, that holds the address of the local WebSocket (`ws://127.0.0.1:PORT`).
+pub const ADDRESS_FILE: &str = "api.address";

@@ -1,0 +1,266 @@
+//! The one-time link that a device shows and a new device reads: its bytes, its text, its limits.
+//!
+//! The text is `stead-link:` and lower-case Crockford base32 of the bytes below; it is read in either case, and `o`,
+//! `i` and `l` are read as the digits they look like. Whether the link has expired is the reader's to check.
+//!
+//! ```text
+//! version 1 | device 32 | secret 32 | expires_ms 8, big-endian
+//! | count of addresses 1 | (4, address 4, port 2 | 6, address 16, port 2)*
+//! | length of relay 1 | relay, UTF-8 | CRC-32 of all before 4, big-endian
+//! ```
+
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    str::FromStr,
+};
+
+/// What every link starts with.
+const PREFIX: &str = "stead-link:";
+const VERSION: u8 = 1;
+/// Most addresses in a link.
+pub(crate) const ADDRESSES_MAX: usize = 16;
+/// Longest relay address, in bytes.
+pub(crate) const RELAY_BYTES_MAX: usize = 200;
+/// Longest text of a link, in bytes.
+const TEXT_BYTES_MAX: usize = 1024;
+const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+
+/// A one-time link. [`fmt::Display`] prints its text, [`FromStr`] reads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// The public key of the device that made it.
+    pub device: [u8; 32],
+    /// Proves that its holder was shown the link.
+    pub secret: LinkSecret,
+    /// When it becomes worthless, in Unix milliseconds.
+    pub expires_ms: u64,
+    /// Where that device may be reached directly; at most 16, more are left out of the text.
+    pub addresses: Vec<SocketAddr>,
+    /// The relay through which it may be reached; one longer than 200 bytes is left out of the text.
+    pub relay: Option<String>,
+}
+
+/// The secret part of a link. Its `Debug` shows nothing.
+#[derive(Clone, PartialEq, Eq)]
+pub struct LinkSecret(pub [u8; 32]);
+
+impl fmt::Debug for LinkSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LinkSecret(..)")
+    }
+}
+
+/// Why a text is no link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum LinkError {
+    /// It does not start like one.
+    #[error("a link starts with \"{PREFIX}\"")]
+    Prefix,
+    /// It is longer than any link.
+    #[error("the text is too long to be a link")]
+    TooLong,
+    /// It has a character no link has.
+    #[error("a link has no {character:?} in it")]
+    Character {
+        /// The first one found.
+        character: char,
+    },
+    /// Something is missing or changed.
+    #[error("a part of the link is missing or was mistyped")]
+    Damaged,
+    /// Made by a newer Stead.
+    #[error("the link was made by a newer version of Stead")]
+    Version {
+        /// Its version.
+        version: u8,
+    },
+}
+
+impl Link {
+    /// Whether its time is over.
+    pub fn has_expired(&self, now_ms: u64) -> bool {
+        now_ms >= self.expires_ms
+    }
+
+    /// The text in capitals, which makes a QR code smaller; it reads back like the other.
+    pub fn to_qr_text(&self) -> String {
+        self.to_string().to_ascii_uppercase()
+    }
+
+    fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(128);
+        out.push(VERSION);
+        out.extend_from_slice(&self.device);
+        out.extend_from_slice(&self.secret.0);
+        out.extend_from_slice(&self.expires_ms.to_be_bytes());
+        let addresses = &self.addresses[..self.addresses.len().min(ADDRESSES_MAX)];
+        out.push(addresses.len() as u8);
+        for address in addresses {
+            match address.ip() {
+                IpAddr::V4(ip) => {
+                    out.push(4);
+                    out.extend_from_slice(&ip.octets());
+                }
+                IpAddr::V6(ip) => {
+                    out.push(6);
+                    out.extend_from_slice(&ip.octets());
+                }
+            }
+            out.extend_from_slice(&address.port().to_be_bytes());
+        }
+        let relay = self
+            .relay
+            .as_deref()
+            .filter(|relay| relay.len() <= RELAY_BYTES_MAX)
+            .unwrap_or_default();
+        out.push(relay.len() as u8);
+        out.extend_from_slice(relay.as_bytes());
+        let sum = crc32(&out);
+        out.extend_from_slice(&sum.to_be_bytes());
+        out
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Result<Self, LinkError> {
+        let (body, sum) = bytes.split_last_chunk::<4>().ok_or(LinkError::Damaged)?;
+        if crc32(body) != u32::from_be_bytes(*sum) {
+            return Err(LinkError::Damaged);
+        }
+        let mut reader = Reader(body);
+        let [version] = reader.take()?;
+        if version != VERSION {
+            return Err(LinkError::Version { version });
+        }
+        let device = reader.take()?;
+        let secret = LinkSecret(reader.take()?);
+        let expires_ms = u64::from_be_bytes(reader.take()?);
+        let [count] = reader.take()?;
+        if usize::from(count) > ADDRESSES_MAX {
+            return Err(LinkError::Damaged);
+        }
+        let mut addresses = Vec::with_capacity(usize::from(count));
+        for _ in 0..count {
+            let ip = match reader.take()? {
+                [4] => IpAddr::from(reader.take::<4>()?),
+                [6] => IpAddr::from(reader.take::<16>()?),
+                _ => return Err(LinkError::Damaged),
+            };
+            addresses.push(SocketAddr::new(ip, u16::from_be_bytes(reader.take()?)));
+        }
+        let [len] = reader.take()?;
+        let relay = reader.rest(usize::from(len))?;
+        let relay = std::str::from_utf8(relay).map_err(|_| LinkError::Damaged)?;
+        if relay.len() > RELAY_BYTES_MAX || relay.chars().any(char::is_control) {
+            return Err(LinkError::Damaged);
+        }
+        Ok(Self {
+            device,
+            secret,
+            expires_ms,
+            addresses,
+            relay: (!relay.is_empty()).then(|| relay.to_owned()),
+        })
+    }
+}
+
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take<const N: usize>(&mut self) -> Result<[u8; N], LinkError> {
+        let (head, rest) = self.0.split_first_chunk().ok_or(LinkError::Damaged)?;
+        self.0 = rest;
+        Ok(*head)
+    }
+
+    /// The last `len` bytes, which must be all that is left.
+    fn rest(&self, len: usize) -> Result<&'a [u8], LinkError> {
+        (self.0.len() == len)
+            .then_some(self.0)
+            .ok_or(LinkError::Damaged)
+    }
+}
+
+impl fmt::Display for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(PREFIX)?;
+        f.write_str(&base32(&self.to_bytes()))
+    }
+}
+
+impl FromStr for Link {
+    type Err = LinkError;
+
+    /// Blanks and line ends inside the text, as chat programs and terminals add them, do not matter.
+    fn from_str(text: &str) -> Result<Self, LinkError> {
+        if text.len() > TEXT_BYTES_MAX * 2 {
+            return Err(LinkError::TooLong);
+        }
+        let text: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+        if text.len() > TEXT_BYTES_MAX {
+            return Err(LinkError::TooLong);
+        }
+        let body = text
+            .get(..PREFIX.len())
+            .filter(|start| start.eq_ignore_ascii_case(PREFIX))
+            .and_then(|_| text.get(PREFIX.len()..))
+            .ok_or(LinkError::Prefix)?;
+        Self::from_bytes(&unbase32(body)?)
+    }
+}
+
+fn base32(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(bytes.len() * 8 / 5 + 1);
+    let (mut buffer, mut bits) = (0u32, 0u32);
+    for &byte in bytes {
+        buffer = buffer << 8 | u32::from(byte);
+        bits += 8;
+        while bits >= 5 {
+            bits -= 5;
+            out.push(char::from(ALPHABET[(buffer >> bits & 31) as usize]));
+        }
+    }
+    if bits > 0 {
+        out.push(char::from(ALPHABET[(buffer << (5 - bits) & 31) as usize]));
+    }
+    out
+}
+
+fn unbase32(text: &str) -> Result<Vec<u8>, LinkError> {
+    let mut out = Vec::with_capacity(text.len() * 5 / 8);
+    let (mut buffer, mut bits) = (0u32, 0u32);
+    for character in text.chars() {
+        let lower = match character.to_ascii_lowercase() {
+            'o' => '0',
+            'i' | 'l' => '1',
+            other => other,
+        };
+        let digit = ALPHABET
+            .iter()
+            .position(|&c| char::from(c) == lower)
+            .ok_or(LinkError::Character { character })?;
+        buffer = buffer << 5 | digit as u32;
+        bits += 5;
+        if bits >= 8 {
+            bits -= 8;
+            out.push((buffer >> bits) as u8);
+        }
+        buffer &= (1 << bits) - 1;
+    }
+    // One text for one link: no digit too many, and no stray bits in the last one.
+    if bits >= 5 || buffer != 0 {
+        return Err(LinkError::Damaged);
+    }
+    Ok(out)
+}
+
+/// CRC-32 as in ISO 3309: guards against typing mistakes, not against people.
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0u32, |crc, &byte| {
+        (0..8).fold(crc ^ u32::from(byte), |crc, _| {
+            (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg())
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests;

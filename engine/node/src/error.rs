@@ -1,0 +1,58 @@
+//! Why a node could not start or had to stop, in sentences that say what to do next.
+
+use std::io;
+use std::path::PathBuf;
+
+use stead_keys::KeystoreError;
+use stead_net::NetError;
+use stead_replica::ReplicaError;
+use stead_store::OpenError;
+
+/// Why a node could not start or had to stop.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// Another node holds the data directory.
+    #[error(
+        "a node is already running on {home}{}: use it, or stop it first with `stead stop`",
+        pid.map(|pid| format!(" (process {pid})")).unwrap_or_default()
+    )]
+    InUse {
+        /// The data directory.
+        home: PathBuf,
+        /// The other node's process, if it says so.
+        pid: Option<u32>,
+    },
+    /// The data directory cannot be used.
+    #[error("could not {action} {path}: {source}; make sure that the folder exists, belongs to you and has room")]
+    Home {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why it failed.
+        #[source]
+        source: io::Error,
+    },
+    /// The device's key cannot be had.
+    #[error(transparent)]
+    Keys(#[from] KeystoreError),
+    /// The database cannot be opened.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// What the database holds cannot be used.
+    #[error(transparent)]
+    Replica(#[from] ReplicaError),
+    /// The network cannot be used.
+    #[error(transparent)]
+    Net(#[from] NetError),
+    /// A thread could not be started.
+    #[error("the system gives no more threads: {source}; close other programs and try again")]
+    Thread {
+        /// Why it failed.
+        #[source]
+        source: io::Error,
+    },
+    /// The store thread is gone, which happens only through a fault of the program.
+    #[error("the node's store thread ended unexpectedly; start the node again, everything acknowledged is safe")]
+    StoreThread,
+}

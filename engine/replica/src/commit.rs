@@ -1,0 +1,451 @@
+//! Storing received batches and taking up what they say: keys, roster operations, documents.
+
+use stead_access::decode_boxes;
+use stead_base::{SpaceId, Stamp, WriterId};
+use stead_doc::ParcelError;
+use stead_log::{BatchEntries, EntryRef};
+use stead_store::Read;
+
+use crate::merge::GATHERED_DOCS_MAX;
+use crate::opening::{Opened, Outcome, open_run};
+use crate::prepare::{Prepared, decode, verify_and_open};
+use crate::writing::{Writing, writer_mut};
+use crate::{Event, ReceiveError, Replica, ReplicaError};
+
+/// Entries kept of one writer that is not (yet) a member.
+const STRANGER_ENTRIES_MAX: u64 = 4096;
+/// Writers kept that are not (yet) members.
+const STRANGERS_MAX: usize = 256;
+/// Bytes of stored log that are opened at a time.
+const SETTLE_BYTES: usize = 8 << 20;
+
+/// What became of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Received {
+    /// The space it was for.
+    pub space: SpaceId,
+    /// Whose log.
+    pub writer: WriterId,
+    /// Entries held now.
+    pub len: u64,
+}
+
+impl Replica {
+    /// Verifies, stores and takes up one batch.
+    pub fn receive(
+        &mut self,
+        space: &SpaceId,
+        batch: &[u8],
+        now_ms: u64,
+    ) -> Result<Received, ReceiveError> {
+        let prepared = self.preparer().prepare(*space, batch.to_vec());
+        let results = self.commit(vec![prepared], now_ms);
+        results
+            .into_iter()
+            .next()
+            .unwrap_or(Err(ReceiveError::NoSuchSpace(*space)))
+    }
+
+    /// Stores prepared batches in one transaction. Results come in the order of the batches; when
+    /// the store fails, all fail and nothing is changed.
+    pub fn commit(
+        &mut self,
+        prepared: Vec<Prepared>,
+        now_ms: u64,
+    ) -> Vec<Result<Received, ReceiveError>> {
+        let places: Vec<(SpaceId, Option<WriterId>)> = prepared
+            .iter()
+            .map(|p| (p.space, p.work.as_ref().ok().map(|work| work.writer)))
+            .collect();
+        let stored = self.write(now_ms, |writing| {
+            let mut results = Vec::with_capacity(prepared.len());
+            for batch in prepared {
+                match writing.store_batch(batch) {
+                    Err(ReceiveError::Replica(error @ ReplicaError::Store(_))) => {
+                        return Err(error);
+                    }
+                    result => results.push(result),
+                }
+            }
+            Ok(results)
+        });
+        match stored {
+            Ok(results) => {
+                for ((space, writer), result) in places.iter().zip(&results) {
+                    if let (Err(_), Some(writer)) = (result, writer) {
+                        self.reset_tip(space, writer);
+                    }
+                }
+                results
+            }
+            Err(error) => {
+                let message = error.to_string();
+                if let Err(again) = self.refresh() {
+                    tracing::error!(%again, "cannot read the store again");
+                }
+                let mut error = Some(error);
+                places
+                    .iter()
+                    .map(|(space, writer)| {
+                        if let Some(writer) = writer {
+                            self.reset_tip(space, writer);
+                        }
+                        let error = error
+                            .take()
+                            .unwrap_or_else(|| ReplicaError::Refused(message.clone()));
+                        Err(ReceiveError::Replica(error))
+                    })
+                    .collect()
+            }
+        }
+    }
+
+    fn reset_tip(&self, space: &SpaceId, writer: &WriterId) {
+        let state = self
+            .spaces
+            .get(space)
+            .and_then(|space| space.writers.get(writer));
+        let tip = state
+            .map(|state| state.record.tip.clone())
+            .unwrap_or_default();
+        self.shared.set_tip(space, writer, &tip);
+    }
+
+    /// Applies what waited for its time. Returns when to call again, if anything still waits.
+    pub fn tick(&mut self, now_ms: u64) -> Result<Option<u64>, ReplicaError> {
+        let due = self.next_due();
+        if due.is_some_and(|due| due <= now_ms) {
+            self.settle_all(now_ms)?;
+        }
+        Ok(self.next_due())
+    }
+
+    /// When the first held-back entry may count.
+    fn next_due(&self) -> Option<u64> {
+        self.spaces
+            .values()
+            .flat_map(|space| space.writers.values())
+            .filter_map(|writer| writer.due_ms)
+            .min()
+    }
+
+    /// Looks at every log again: for entries whose keys, grants or time have come.
+    pub(crate) fn settle_all(&mut self, now_ms: u64) -> Result<(), ReplicaError> {
+        let behind = |space: &crate::space::SpaceState| {
+            space
+                .writers
+                .values()
+                .any(|w| w.applied < w.accepted() || w.record.read < w.accepted())
+        };
+        let ids: Vec<SpaceId> = self
+            .spaces
+            .values()
+            .filter(|s| behind(s))
+            .map(|s| s.id)
+            .collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        self.write(now_ms, |writing| {
+            writing.began = true;
+            writing.unsettled.extend(ids);
+            Ok(())
+        })
+    }
+}
+
+impl Writing<'_> {
+    /// Stores one batch and takes up what it says.
+    pub(crate) fn store_batch(&mut self, batch: Prepared) -> Result<Received, ReceiveError> {
+        let id = batch.space;
+        let mut work = batch.work?;
+        let writer = work.writer;
+        let space = self.spaces.get(&id).ok_or(ReceiveError::NoSuchSpace(id))?;
+        let state = space.writers.get(&writer);
+        if let Some(frozen) = state.filter(|state| state.record.frozen.is_some()) {
+            return Ok(Received {
+                space: id,
+                writer,
+                len: frozen.record.tip.len(),
+            });
+        }
+        let held = state
+            .map(|state| state.record.tip.clone())
+            .unwrap_or_default();
+        if work.base != (held.len(), held.root()) {
+            work = verify_and_open(
+                &id,
+                &space.ring,
+                &held,
+                &decode(&batch.bytes)?,
+                batch.bytes.len(),
+            )?;
+        }
+        if work.tip.len() == held.len() {
+            return Ok(Received {
+                space: id,
+                writer,
+                len: held.len(),
+            });
+        }
+        if !space.admits(&writer) {
+            let strangers = space
+                .writers
+                .keys()
+                .filter(|writer| !space.admits(writer))
+                .count();
+            if work.tip.len() > STRANGER_ENTRIES_MAX
+                || (state.is_none() && strangers >= STRANGERS_MAX)
+            {
+                return Err(ReceiveError::NotAdmitted { writer });
+            }
+        }
+        self.retire_if_own(&id, &writer)?;
+        self.ensure_writer(&id, &writer)?;
+        let start = work.base.0;
+        writer_mut(self.spaces, &id, &writer)?.record.tip = work.tip;
+        self.store_entries(
+            &id,
+            &writer,
+            start,
+            &batch.bytes[work.entries_at..],
+            &work.nodes,
+        )?;
+        self.take_up(&id, &writer, &work.opened)?;
+        let len = writer_mut(self.spaces, &id, &writer)?.record.tip.len();
+        Ok(Received {
+            space: id,
+            writer,
+            len,
+        })
+    }
+
+    /// A log of this store's own that goes on elsewhere: this is a restored backup or a copied
+    /// disk, and must not write that log any more.
+    fn retire_if_own(&mut self, id: &SpaceId, writer: &WriterId) -> Result<(), ReplicaError> {
+        let space = self.space(id)?;
+        if space.own.as_ref().is_some_and(|own| own.id == *writer) {
+            space.own = None;
+            space.record.own = None;
+            space.record.retired.push(*writer);
+            self.dirty_space(id);
+            self.events.push(Event::WriterRetired {
+                space: *id,
+                writer: *writer,
+            });
+        }
+        Ok(())
+    }
+
+    /// Takes up a run of opened entries: keys, then roster operations, then documents.
+    pub(crate) fn take_up(
+        &mut self,
+        id: &SpaceId,
+        writer: &WriterId,
+        opened: &Opened,
+    ) -> Result<(), ReplicaError> {
+        self.take_keys(id, writer, opened)?;
+        self.take_roster(id, writer, opened)?;
+        if self.space(id)?.admits(writer) {
+            self.gather(id, writer, opened)?;
+        }
+        self.dirty_writer(id, writer);
+        Ok(())
+    }
+
+    fn take_keys(
+        &mut self,
+        id: &SpaceId,
+        writer: &WriterId,
+        opened: &Opened,
+    ) -> Result<(), ReplicaError> {
+        for (seq, bytes) in &opened.key_boxes {
+            let Ok(boxes) = decode_boxes(bytes) else {
+                continue;
+            };
+            let space = self
+                .spaces
+                .get_mut(id)
+                .ok_or_else(|| ReplicaError::NoSuchSpace { name: id.short() })?;
+            let mut fresh = false;
+            for scoped in space.open_boxes(writer, *seq, &boxes, self.keys) {
+                fresh |= space.add_key(
+                    scoped.scope,
+                    scoped.generation,
+                    &scoped.key,
+                    self.keys,
+                    self.entropy,
+                )?;
+            }
+            self.dirty_space(id);
+            if fresh {
+                self.roster_changed(id);
+            }
+        }
+        Ok(())
+    }
+
+    fn take_roster(
+        &mut self,
+        id: &SpaceId,
+        writer: &WriterId,
+        opened: &Opened,
+    ) -> Result<(), ReplicaError> {
+        let space = self.space(id)?;
+        let Some(state) = space.writers.get_mut(writer) else {
+            return Ok(());
+        };
+        let accepted = state.accepted();
+        let (mut read, mut last) = (state.record.read, state.record.last_hlc);
+        let mut changed = false;
+        for entry in &opened.entries {
+            if entry.seq != read || read >= accepted || entry.outcome == Outcome::Locked {
+                continue;
+            }
+            read += 1;
+            if entry.outcome == Outcome::Open && entry.hlc > last {
+                last = entry.hlc;
+                let parcel = &opened.arena[entry.roster.clone()];
+                changed |= space.add_roster(writer, entry.seq, entry.genesis, parcel);
+            }
+        }
+        if let Some(state) = space.writers.get_mut(writer) {
+            (state.record.read, state.record.last_hlc) = (read, last);
+        }
+        if changed {
+            self.roster_changed(id);
+        }
+        Ok(())
+    }
+
+    /// Gathers the document operations of entries that count now.
+    fn gather(
+        &mut self,
+        id: &SpaceId,
+        writer: &WriterId,
+        opened: &Opened,
+    ) -> Result<(), ReplicaError> {
+        let now_ms = self.now_ms;
+        let state = writer_mut(self.spaces, id, writer)?;
+        let accepted = state.accepted();
+        state.due_ms = None;
+        for entry in &opened.entries {
+            if entry.seq != state.applied || state.applied >= accepted {
+                continue;
+            }
+            match entry.outcome {
+                Outcome::Locked => break,
+                Outcome::Open if entry.hlc.is_held_back_at(now_ms) => {
+                    state.due_ms = Some(
+                        entry
+                            .hlc
+                            .ms()
+                            .saturating_sub(stead_base::FUTURE_TOLERANCE_MS),
+                    );
+                    break;
+                }
+                Outcome::Open if entry.hlc > state.record.applied_hlc => {
+                    let stamp = Stamp {
+                        hlc: entry.hlc,
+                        writer: *writer,
+                    };
+                    let parcel = &opened.arena[entry.root.clone()];
+                    if !parcel.is_empty() {
+                        match self.changes.entry(*id).or_default().push(parcel, stamp) {
+                            Ok(()) => {}
+                            Err(ParcelError::NotUnderstood { .. }) => state.record.skipped += 1,
+                            Err(error) => {
+                                tracing::debug!(%error, ?writer, seq = entry.seq, "void parcel")
+                            }
+                        }
+                    }
+                    state.record.applied_hlc = entry.hlc;
+                    self.clock.observe(entry.hlc, now_ms);
+                }
+                Outcome::Open | Outcome::Void => {}
+            }
+            state.applied += 1;
+        }
+        Ok(())
+    }
+
+    /// Looks again at the logs of spaces whose members or keys changed, until nothing moves.
+    pub(crate) fn settle(&mut self) -> Result<(), ReplicaError> {
+        while let Some(id) = self.unsettled.pop_first() {
+            let Some(space) = self.spaces.get_mut(&id) else {
+                continue;
+            };
+            if space.use_declared_keys() {
+                self.dirty_space(&id);
+            }
+            let Some(space) = self.spaces.get(&id) else {
+                continue;
+            };
+            let behind: Vec<WriterId> = space
+                .writers
+                .iter()
+                .filter(|(writer, state)| {
+                    let accepted = state.accepted();
+                    state.record.read < accepted
+                        || (state.applied < accepted && space.admits(writer))
+                })
+                .map(|(writer, _)| *writer)
+                .collect();
+            for writer in behind {
+                self.catch_up(&id, &writer)?;
+                if self
+                    .changes
+                    .values()
+                    .map(stead_doc::Changes::len)
+                    .sum::<usize>()
+                    > GATHERED_DOCS_MAX
+                {
+                    self.merge_all()?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens what is stored of a log but not taken up.
+    fn catch_up(&mut self, id: &SpaceId, writer: &WriterId) -> Result<(), ReplicaError> {
+        loop {
+            let space = self.space(id)?;
+            let admitted = space.admits(writer);
+            let Some(state) = space.writers.get(writer) else {
+                return Ok(());
+            };
+            let (no, accepted) = (state.no, state.accepted());
+            let applied = if admitted { state.applied } else { accepted };
+            let from = state.record.read.min(applied);
+            if from >= accepted {
+                return Ok(());
+            }
+            let ring = std::sync::Arc::clone(&space.ring);
+            let segments = self.tx.segments(no, from, SETTLE_BYTES)?;
+            for segment in segments {
+                let mut entries = Vec::new();
+                let mut iter = BatchEntries::new(&segment.bytes);
+                while let Ok(Some(bytes)) = iter.next_bytes() {
+                    entries.push(bytes);
+                }
+                let skip = from.saturating_sub(segment.start) as usize;
+                let start = segment.start + skip as u64;
+                let run = entries.get(skip..).unwrap_or_default();
+                let first = (start == 0)
+                    .then(|| run.first().and_then(|bytes| EntryRef::parse(bytes).ok()))
+                    .flatten();
+                let first_leaf = first.map(|entry| entry.leaf_hash());
+                let opened = open_run(&ring, id, writer, start, first_leaf, run.iter().copied());
+                self.take_up(id, writer, &opened)?;
+            }
+            let Some(state) = self.space(id)?.writers.get(writer) else {
+                return Ok(());
+            };
+            let applied = if admitted { state.applied } else { accepted };
+            if state.record.read.min(applied) == from {
+                return Ok(());
+            }
+        }
+    }
+}

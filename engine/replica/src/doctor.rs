@@ -1,0 +1,144 @@
+//! Looking for what is wrong, and saying what to do about it.
+
+use stead_base::SpaceId;
+use stead_log::range_root;
+use stead_store::Read;
+
+use crate::logs::StoredTree;
+use crate::{Replica, ReplicaError};
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// As it should be, or merely worth knowing.
+    Note,
+    /// Works, but needs someone's eye.
+    Warning,
+    /// Does not work, or data is in danger.
+    Error,
+}
+
+/// Something found, in plain words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// How bad it is.
+    pub severity: Severity,
+    /// Which space, if it concerns one.
+    pub space: Option<SpaceId>,
+    /// What was found.
+    pub what: String,
+    /// What to do, if anything.
+    pub hint: Option<String>,
+}
+
+impl Replica {
+    /// Checks the store and every log against its signed head. Reads everything: takes about a
+    /// second for each hundred megabytes.
+    pub fn doctor(&self) -> Result<Vec<Finding>, ReplicaError> {
+        let mut findings = Vec::new();
+        for found in self.store.integrity_check()? {
+            findings.push(Finding {
+                severity: Severity::Error,
+                space: None,
+                what: found.to_string(),
+                hint: Some(
+                    "stop Stead, keep a copy of the database file, and link this device anew: \
+                     your other devices hold the data"
+                        .to_owned(),
+                ),
+            });
+        }
+        for space in self.spaces()? {
+            self.examine(&space, &mut findings)?;
+        }
+        Ok(findings)
+    }
+
+    fn examine(
+        &self,
+        space: &crate::SpaceInfo,
+        findings: &mut Vec<Finding>,
+    ) -> Result<(), ReplicaError> {
+        let mut add = |severity, what: String, hint: Option<&str>| {
+            let hint = hint.map(str::to_owned);
+            findings.push(Finding {
+                severity,
+                space: Some(space.id),
+                what,
+                hint,
+            });
+        };
+        let name = &space.name;
+        if space.role.is_none() {
+            let hint = "bring a device that owns it within reach";
+            add(
+                Severity::Warning,
+                format!("{name}: this device was not let in yet"),
+                Some(hint),
+            );
+        }
+        if space.waiting > 0 {
+            let hint = "they count once their time, a key or a grant has come; check the clocks of your devices";
+            add(
+                Severity::Warning,
+                format!("{name}: {} changes wait", space.waiting),
+                Some(hint),
+            );
+        }
+        if space.skipped > 0 {
+            let what = format!(
+                "{name}: {} changes were made by a newer version of Stead",
+                space.skipped
+            );
+            add(
+                Severity::Warning,
+                what,
+                Some("update Stead, then run `stead doctor --rebuild`"),
+            );
+        }
+        for writer in &space.frozen {
+            let device = space
+                .devices
+                .iter()
+                .find(|device| device.writers.contains(writer));
+            let device = device.map_or_else(|| writer.short(), |device| device.name.clone());
+            let hint =
+                "usually a restored backup or a copied disk; that device goes on under a new key";
+            add(
+                Severity::Warning,
+                format!("{name}: {device} wrote two histories; one was stopped where they part"),
+                Some(hint),
+            );
+        }
+        for (writer, state) in &self.space(&space.id)?.writers {
+            let tip = &state.record.tip;
+            let root = range_root(
+                &mut StoredTree::leaves_only(&self.store, state),
+                0,
+                tip.len(),
+            );
+            let hint = "the database was changed from outside; link this device anew";
+            match root {
+                Ok(root) if root == tip.root() => {}
+                Ok(_) => {
+                    let what = format!(
+                        "{name}: the stored log of {} does not match its signed head",
+                        writer.short()
+                    );
+                    add(Severity::Error, what, Some(hint));
+                }
+                Err(error) => {
+                    add(
+                        Severity::Error,
+                        format!(
+                            "{name}: the log of {} cannot be read: {error}",
+                            writer.short()
+                        ),
+                        Some(hint),
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,69 @@
+//! What a replica tells whoever drives it.
+
+use stead_base::{DocId, Hash, SpaceId, WriterId};
+
+/// A document that a commit touched.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DocChange {
+    /// Its collection.
+    pub collection: String,
+    /// Its id.
+    pub id: DocId,
+}
+
+/// Something that happened; drained with [`crate::Replica::drain_events`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A log is longer than before.
+    Advanced {
+        /// In which space.
+        space: SpaceId,
+        /// Whose log.
+        writer: WriterId,
+        /// Entries held that count.
+        len: u64,
+        /// Root over them.
+        root: Hash,
+    },
+    /// Documents changed, all of them by transactions that are now visible as a whole.
+    DocsChanged {
+        /// In which space.
+        space: SpaceId,
+        /// Which; empty with `many` set when there are too many to list.
+        docs: Vec<DocChange>,
+        /// Too many to list: look at everything again.
+        many: bool,
+    },
+    /// Members, devices or keys of a space changed.
+    RosterChanged {
+        /// Which space.
+        space: SpaceId,
+    },
+    /// A space is new on this device.
+    SpaceAdded {
+        /// Which space.
+        space: SpaceId,
+    },
+    /// This device left a space.
+    SpaceLeft {
+        /// Which space.
+        space: SpaceId,
+    },
+    /// A writer was found to have signed two histories; its log is frozen where they part.
+    Forked {
+        /// In which space.
+        space: SpaceId,
+        /// Which writer.
+        writer: WriterId,
+        /// Entries that still count.
+        len: u64,
+    },
+    /// This store started to write a space as a new writer, because its old log was found to go
+    /// on elsewhere (a restored backup or a copied disk).
+    WriterRetired {
+        /// In which space.
+        space: SpaceId,
+        /// The writer it no longer uses.
+        writer: WriterId,
+    },
+}

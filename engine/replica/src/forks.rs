@@ -1,0 +1,411 @@
+//! Two histories of one writer: finding where they part, freezing the writer there, and keeping
+//! what this device itself wrote beyond.
+//!
+//! ```text
+//! answer to a probe = prefix_root[32] branch        nothing held at that place: empty
+//! ```
+
+use std::collections::BTreeMap;
+
+use stead_base::{Decoder, Encoder, Hash, SpaceId, WriterId};
+use stead_log::{BatchEntries, Branch, ForkProof, Peaks, SignedHead, Tip, TreeSource, range_root};
+use stead_store::Read;
+
+use crate::logs::StoredTree;
+use crate::opening::{Outcome, open_run};
+use crate::space::{SpaceState, WriterState};
+use crate::writing::Writing;
+use crate::{Event, ReceiveError, Replica, ReplicaError};
+
+/// What to do after an answer to a probe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProbeNext {
+    /// Ask the same peer about this place.
+    Ask(u64),
+    /// The writer forked: tell every peer. This replica has frozen it already.
+    Proof(Vec<u8>),
+    /// Nothing contradicts what is held.
+    Nothing,
+}
+
+/// A search for the last common entry of two histories: it lies in `low..high`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Search {
+    low: u64,
+    high: u64,
+}
+
+/// Searches under way, by space and writer.
+pub(crate) type Searches = BTreeMap<(SpaceId, WriterId), Search>;
+
+impl Replica {
+    /// Starts to look for where a peer's history of a writer parts from the one held.
+    pub fn fork_search(
+        &mut self,
+        space: &SpaceId,
+        writer: &WriterId,
+    ) -> Result<ProbeNext, ReplicaError> {
+        let Some(head) = self.opened_head(space, writer)? else {
+            return Ok(ProbeNext::Nothing);
+        };
+        let search = Search {
+            low: 0,
+            high: head.len,
+        };
+        self.searches.insert((*space, *writer), search);
+        Ok(ProbeNext::Ask(middle(search)))
+    }
+
+    /// Answers a peer's probe: the log opened at entry `at`. Empty if that is not held.
+    pub fn probe(
+        &self,
+        space: &SpaceId,
+        writer: &WriterId,
+        at: u64,
+    ) -> Result<Vec<u8>, ReplicaError> {
+        let Some(head) = self
+            .opened_head(space, writer)?
+            .filter(|head| at < head.len)
+        else {
+            return Ok(Vec::new());
+        };
+        let (branch, root) = self.open_branch(space, writer, head, at)?;
+        let mut out = Encoder::new();
+        out.raw(root.as_bytes());
+        branch.encode(&mut out);
+        Ok(out.finish())
+    }
+
+    /// Takes a peer's answer to the probe at `at`.
+    pub fn probe_answered(
+        &mut self,
+        space: &SpaceId,
+        writer: &WriterId,
+        at: u64,
+        answer: &[u8],
+        now_ms: u64,
+    ) -> Result<ProbeNext, ReceiveError> {
+        let Some(mut search) = self.searches.remove(&(*space, *writer)) else {
+            return Ok(ProbeNext::Nothing);
+        };
+        if at != middle(search) {
+            return Ok(ProbeNext::Nothing);
+        }
+        let misbehaved = |detail: String| ReceiveError::Misbehaved {
+            writer: Some(*writer),
+            detail,
+        };
+        if answer.is_empty() {
+            search.high = at;
+        } else {
+            let mut input = Decoder::new(answer);
+            let theirs = read_answer(&mut input).map_err(|error| misbehaved(error.to_string()))?;
+            theirs
+                .1
+                .verify(space, writer, at, &theirs.0)
+                .map_err(|error| misbehaved(error.to_string()))?;
+            let Some(head) = self
+                .opened_head(space, writer)?
+                .filter(|head| at < head.len)
+            else {
+                return Ok(ProbeNext::Nothing);
+            };
+            let (ours, root) = self.open_branch(space, writer, head, at)?;
+            if root != theirs.0 {
+                search.high = at;
+            } else if ours.leaf == theirs.1.leaf {
+                search.low = at + 1;
+            } else {
+                let proof = ForkProof {
+                    common: at,
+                    common_root: root,
+                    branches: [ours, theirs.1],
+                }
+                .encode();
+                self.accept_fork(space, writer, &proof, now_ms)?;
+                return Ok(ProbeNext::Proof(proof));
+            }
+        }
+        if search.low >= search.high {
+            return Ok(ProbeNext::Nothing);
+        }
+        self.searches.insert((*space, *writer), search);
+        Ok(ProbeNext::Ask(middle(search)))
+    }
+
+    /// The proof that a writer forked its log, if one is held.
+    pub fn fork_proof(
+        &self,
+        space: &SpaceId,
+        writer: &WriterId,
+    ) -> Result<Option<Vec<u8>>, ReplicaError> {
+        match self.space(space)?.writers.get(writer) {
+            Some(state) => Ok(self.store.fork(state.no)?),
+            None => Ok(None),
+        }
+    }
+
+    /// Checks a fork proof and freezes the writer where its histories part. Returns whether that
+    /// changed anything. What this device wrote itself beyond that place is written again.
+    pub fn accept_fork(
+        &mut self,
+        space: &SpaceId,
+        writer: &WriterId,
+        proof: &[u8],
+        now_ms: u64,
+    ) -> Result<bool, ReceiveError> {
+        let misbehaved = |detail: String| ReceiveError::Misbehaved {
+            writer: Some(*writer),
+            detail,
+        };
+        let fork = ForkProof::decode(proof).map_err(|error| misbehaved(error.to_string()))?;
+        fork.verify(space, writer)
+            .map_err(|error| misbehaved(error.to_string()))?;
+        let Some(state) = self.space(space)?.writers.get(writer) else {
+            return Ok(false);
+        };
+        if state
+            .record
+            .frozen
+            .is_some_and(|frozen| frozen <= fork.common)
+        {
+            return Ok(false);
+        }
+        let tip = match state.record.tip.len() > fork.common {
+            true => Some(self.cut_tip(state, fork.common)?),
+            false => None,
+        };
+        let own = self.space(space)?.is_own(writer);
+        let lost = if own {
+            self.own_parcels(space, writer, fork.common)?
+        } else {
+            Vec::new()
+        };
+        self.write(now_ms, |writing| -> Result<(), ReplicaError> {
+            writing.freeze(space, writer, fork.common, tip, proof)?;
+            for parcel in &lost {
+                writing.write_again(space, parcel)?;
+            }
+            Ok(())
+        })?;
+        Ok(true)
+    }
+
+    /// Builds every document of a space again from its logs.
+    pub fn rebuild(&mut self, space: &SpaceId, now_ms: u64) -> Result<(), ReplicaError> {
+        self.write(now_ms, |writing| writing.rebuild(space))
+    }
+
+    /// The longest signed head whose entries are all held.
+    pub(crate) fn opened_head(
+        &self,
+        space: &SpaceId,
+        writer: &WriterId,
+    ) -> Result<Option<SignedHead>, ReplicaError> {
+        let Some(state) = self.space(space)?.writers.get(writer) else {
+            return Ok(None);
+        };
+        let tip = &state.record.tip;
+        if let Some(head) = tip.head().filter(|head| head.len == tip.len()) {
+            return Ok(Some(*head));
+        }
+        let kept = self
+            .store
+            .last_head(state.no)?
+            .filter(|row| row.len <= tip.len());
+        kept.map(|row| SignedHead::decode(&mut Decoder::new(&row.head)))
+            .transpose()
+            .map_err(|source| ReplicaError::Record {
+                what: "signed head",
+                source,
+            })
+    }
+
+    fn open_branch(
+        &self,
+        space: &SpaceId,
+        writer: &WriterId,
+        head: SignedHead,
+        at: u64,
+    ) -> Result<(Branch, Hash), ReplicaError> {
+        let state = self.writer(space, writer)?;
+        Branch::build(&mut StoredTree::new(&self.store, state)?, head, at)
+    }
+
+    pub(crate) fn writer(
+        &self,
+        space: &SpaceId,
+        writer: &WriterId,
+    ) -> Result<&WriterState, ReplicaError> {
+        let state: &SpaceState = self.space(space)?;
+        state
+            .writers
+            .get(writer)
+            .ok_or_else(|| ReplicaError::NoSuchSpace {
+                name: writer.short(),
+            })
+    }
+
+    /// The tip of a log cut to `len` entries, under the head that covers it now.
+    fn cut_tip(&self, state: &WriterState, len: u64) -> Result<Tip, ReplicaError> {
+        let Some(head) = state.record.tip.head().copied() else {
+            return Ok(Tip::default());
+        };
+        if len == 0 {
+            return Ok(Tip::default());
+        }
+        let mut tree = StoredTree::new(&self.store, state)?;
+        let extension = tree.extension(len, head.len)?;
+        let mut peaks = Peaks::empty();
+        let mut at = 0;
+        while at < len {
+            let level = 63 - (len - at).leading_zeros();
+            peaks.push_complete(level, tree.subtree(level, at >> level)?);
+            at += 1 << level;
+        }
+        debug_assert_eq!(peaks.root(), range_root(&mut tree, 0, len)?);
+        Ok(Tip::under_head(peaks, head, extension))
+    }
+
+    /// Document parcels of this device's own entries from `from` on.
+    fn own_parcels(
+        &self,
+        space: &SpaceId,
+        writer: &WriterId,
+        from: u64,
+    ) -> Result<Vec<Vec<u8>>, ReplicaError> {
+        let state = self.writer(space, writer)?;
+        let ring = &self.space(space)?.ring;
+        let mut parcels = Vec::new();
+        for segment in self.store.segments(state.no, from, usize::MAX)? {
+            let mut entries = Vec::new();
+            let mut iter = BatchEntries::new(&segment.bytes);
+            while let Ok(Some(bytes)) = iter.next_bytes() {
+                entries.push(bytes);
+            }
+            let opened = open_run(
+                ring,
+                space,
+                writer,
+                segment.start,
+                None,
+                entries.into_iter(),
+            );
+            for entry in opened.entries {
+                if entry.seq >= from && entry.outcome == Outcome::Open && !entry.root.is_empty() {
+                    parcels.push(opened.arena[entry.root].to_vec());
+                }
+            }
+        }
+        Ok(parcels)
+    }
+}
+
+impl Writing<'_> {
+    /// Cuts a writer's log to `common` entries for good, and takes back what came after.
+    fn freeze(
+        &mut self,
+        id: &SpaceId,
+        writer: &WriterId,
+        common: u64,
+        tip: Option<Tip>,
+        proof: &[u8],
+    ) -> Result<(), ReplicaError> {
+        let space = self.space(id)?;
+        if space.own.as_ref().is_some_and(|own| own.id == *writer) {
+            space.own = None;
+            space.record.own = None;
+            space.record.retired.push(*writer);
+            self.events.push(Event::WriterRetired {
+                space: *id,
+                writer: *writer,
+            });
+        }
+        let space = self.space(id)?;
+        let Some(state) = space.writers.get_mut(writer) else {
+            return Ok(());
+        };
+        state.record.frozen = Some(common);
+        let (no, was_applied) = (state.no, state.applied);
+        if let Some(tip) = tip {
+            state.record.tip = tip;
+            state.record.packed = state.record.packed.min(common);
+            state.record.read = state.record.read.min(common);
+            state.applied = state.applied.min(common);
+            self.tx.truncate_log(no, common, |start, bytes| {
+                let mut entries = BatchEntries::new(bytes);
+                (start..common)
+                    .try_for_each(|_| entries.skip_one())
+                    .map_or(0, |()| entries.offset())
+            })?;
+        }
+        self.tx.put_fork(no, proof)?;
+        let space = self.space(id)?;
+        space.rebuild_roster();
+        self.dirty_writer(id, writer);
+        self.roster_changed(id);
+        self.events.push(Event::Forked {
+            space: *id,
+            writer: *writer,
+            len: common,
+        });
+        if was_applied > common {
+            self.rebuild(id)?;
+        }
+        let tip = self
+            .space(id)?
+            .writers
+            .get(writer)
+            .map(|state| state.record.tip.clone())
+            .unwrap_or_default();
+        self.shared.set_tip(id, writer, &tip);
+        Ok(())
+    }
+
+    /// Empties the documents of a space and has every log applied again.
+    fn rebuild(&mut self, id: &SpaceId) -> Result<(), ReplicaError> {
+        let no = self.space(id)?.no;
+        self.tx.clear_docs(no)?;
+        self.changes.remove(id);
+        let writers: Vec<WriterId> = self.space(id)?.writers.keys().copied().collect();
+        for writer in writers {
+            if let Some(state) = self.space(id)?.writers.get_mut(&writer) {
+                state.applied = 0;
+                state.record.applied_hlc = stead_base::Hlc::ZERO;
+                state.record.skipped = 0;
+            }
+            self.dirty_writer(id, &writer);
+        }
+        self.unsettled.insert(*id);
+        self.touch_everything(id);
+        Ok(())
+    }
+
+    /// Writes a document parcel again as a new entry of this device.
+    fn write_again(&mut self, id: &SpaceId, parcel: &[u8]) -> Result<(), ReplicaError> {
+        let writer = match self.own_writer(id) {
+            Ok(writer) => writer,
+            Err(error @ ReplicaError::NotAdmitted { .. }) => {
+                tracing::error!(%error, "changes beyond a fork cannot be written again");
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        let hlc = self.clock.tick(self.now_ms);
+        self.append_own(id, hlc, &[], parcel, &[])?;
+        let stamp = stead_base::Stamp { hlc, writer };
+        let pushed = self.changes.entry(*id).or_default().push(parcel, stamp);
+        pushed.map_err(|error| ReplicaError::Refused(error.to_string()))
+    }
+}
+
+const fn middle(search: Search) -> u64 {
+    search.low + (search.high - search.low) / 2
+}
+
+fn read_answer(input: &mut Decoder<'_>) -> Result<(Hash, Branch), stead_base::DecodeError> {
+    let root = Hash::from_bytes(input.array("prefix root")?);
+    let branch = Branch::decode(input)?;
+    input.clone().finish("answer to a probe")?;
+    Ok((root, branch))
+}

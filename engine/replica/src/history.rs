@@ -1,0 +1,333 @@
+//! Who changed what, when: the logs of a space as one story, with proof on demand.
+
+use std::collections::BTreeMap;
+
+use stead_access::{RosterOp, decode_ops};
+use stead_base::{DeviceId, DocId, Hash, Hlc, SpaceId, Stamp, WriterId};
+use stead_doc::{Changes, OpRef, ValueRef};
+use stead_log::{BatchEntries, EntryRef, InclusionProof, SignedHead};
+use stead_store::Read;
+
+use crate::logs::StoredTree;
+use crate::opening::{Opened, OpenedEntry, Outcome, open_run};
+use crate::space::SpaceState;
+use crate::{Replica, ReplicaError};
+
+/// Entries of one log that are opened at a time, walking back.
+const STRIDE: u64 = 512;
+
+/// What to list.
+#[derive(Debug, Clone, Default)]
+pub struct HistoryQuery {
+    /// Only entries that touch this collection.
+    pub collection: Option<String>,
+    /// Only entries that touch this document of the collection.
+    pub id: Option<DocId>,
+    /// Most items to list.
+    pub limit: usize,
+    /// Only entries earlier than this one (of the last item of the page before).
+    pub before: Option<Stamp>,
+}
+
+/// What an entry did to one document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TouchedDocument {
+    /// The document's collection.
+    pub collection: String,
+    /// The document.
+    pub id: DocId,
+    /// Each operation in words, such as `set name`.
+    pub changes: Vec<String>,
+}
+
+/// One entry of a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HistoryItem {
+    /// Whose log.
+    pub writer: WriterId,
+    /// The device that wrote it, when known.
+    pub device: Option<DeviceId>,
+    /// That device's name.
+    pub device_name: Option<String>,
+    /// Place in the log.
+    pub seq: u64,
+    /// When it was made, by its writer's clock.
+    pub hlc: Hlc,
+    /// Leaf hash of the entry.
+    pub leaf: Hash,
+    /// What it did to documents.
+    pub documents: Vec<TouchedDocument>,
+    /// What it did to the roster, in words.
+    pub roster: Vec<String>,
+    /// Whether it counts already: its writer is admitted and its time has come.
+    pub counts: bool,
+}
+
+/// Proof that an entry stands in a log that its writer signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogProof {
+    /// The entry as it is stored: sealed.
+    pub entry: Vec<u8>,
+    /// Its leaf hash.
+    pub leaf: Hash,
+    /// The signed head.
+    pub head: SignedHead,
+    /// The path from leaf to head.
+    pub inclusion: InclusionProof,
+}
+
+impl Replica {
+    /// Lists entries of all logs of a space, latest first.
+    pub fn history(
+        &self,
+        space: &SpaceId,
+        query: &HistoryQuery,
+    ) -> Result<Vec<HistoryItem>, ReplicaError> {
+        let state = self.space(space)?;
+        let mut found: BTreeMap<Stamp, HistoryItem> = BTreeMap::new();
+        for writer in state.writers.keys() {
+            self.walk_back(state, writer, query, &mut found)?;
+        }
+        Ok(found.into_values().rev().take(query.limit).collect())
+    }
+
+    /// Proves that entry `seq` stands in a log that its writer signed. None if it is not held.
+    pub fn prove(
+        &self,
+        space: &SpaceId,
+        writer: &WriterId,
+        seq: u64,
+    ) -> Result<Option<LogProof>, ReplicaError> {
+        let Some(state) = self.space(space)?.writers.get(writer) else {
+            return Ok(None);
+        };
+        let Some(head) = self
+            .opened_head(space, writer)?
+            .filter(|head| seq < head.len)
+        else {
+            return Ok(None);
+        };
+        let entry = self.entry(space, writer, seq)?;
+        let Some(entry) = entry else { return Ok(None) };
+        let leaf = EntryRef::parse(&entry)
+            .map_err(|source| ReplicaError::Record {
+                what: "log entry",
+                source,
+            })?
+            .leaf_hash();
+        let inclusion =
+            InclusionProof::build(&mut StoredTree::new(&self.store, state)?, seq, head.len)?;
+        Ok(Some(LogProof {
+            entry,
+            leaf,
+            head,
+            inclusion,
+        }))
+    }
+
+    fn entry(
+        &self,
+        space: &SpaceId,
+        writer: &WriterId,
+        seq: u64,
+    ) -> Result<Option<Vec<u8>>, ReplicaError> {
+        let state = self.writer(space, writer)?;
+        for segment in self.store.segments(state.no, seq, 0)? {
+            let mut iter = BatchEntries::new(&segment.bytes);
+            for _ in segment.start..seq {
+                iter.skip_one().map_err(|source| ReplicaError::Record {
+                    what: "log segment",
+                    source,
+                })?;
+            }
+            let entry = iter.next_bytes().map_err(|source| ReplicaError::Record {
+                what: "log segment",
+                source,
+            })?;
+            return Ok(entry.map(<[u8]>::to_vec));
+        }
+        Ok(None)
+    }
+
+    /// Adds to `found` what fits of one log, newest first, until it can add nothing more.
+    fn walk_back(
+        &self,
+        space: &SpaceState,
+        writer: &WriterId,
+        query: &HistoryQuery,
+        found: &mut BTreeMap<Stamp, HistoryItem>,
+    ) -> Result<(), ReplicaError> {
+        let Some(state) = space.writers.get(writer) else {
+            return Ok(());
+        };
+        let mut end = state.record.tip.len();
+        while end > 0 {
+            let start = end.saturating_sub(STRIDE);
+            let entries = self.entries(state.no, start, end)?;
+            let first_leaf = match entries.first() {
+                Some(bytes) if start == 0 => {
+                    EntryRef::parse(bytes).ok().map(|entry| entry.leaf_hash())
+                }
+                _ => None,
+            };
+            let runs = entries.iter().map(Vec::as_slice);
+            let opened = open_run(&space.ring, &space.id, writer, start, first_leaf, runs);
+            for (entry, bytes) in opened.entries.iter().zip(&entries).rev() {
+                let stamp = Stamp {
+                    hlc: entry.hlc,
+                    writer: *writer,
+                };
+                if entry.outcome != Outcome::Open
+                    || query.before.is_some_and(|before| stamp >= before)
+                {
+                    continue;
+                }
+                let full = found.len() >= query.limit;
+                if full
+                    && found
+                        .first_key_value()
+                        .is_some_and(|(oldest, _)| *oldest > stamp)
+                {
+                    return Ok(());
+                }
+                if let Some(item) =
+                    describe(space, writer, state.applied, entry, &opened, bytes, query)
+                {
+                    found.insert(stamp, item);
+                    if found.len() > query.limit {
+                        found.pop_first();
+                    }
+                }
+            }
+            end = start;
+        }
+        Ok(())
+    }
+
+    fn entries(
+        &self,
+        no: stead_store::WriterNo,
+        from: u64,
+        to: u64,
+    ) -> Result<Vec<Vec<u8>>, ReplicaError> {
+        let mut entries = Vec::new();
+        self.store
+            .each_segment(no, from, &mut |start, count, bytes| {
+                let mut iter = BatchEntries::new(bytes);
+                for seq in start..start + u64::from(count) {
+                    match iter.next_bytes() {
+                        Ok(Some(entry)) if (from..to).contains(&seq) => {
+                            entries.push(entry.to_vec())
+                        }
+                        Ok(Some(_)) if seq < from => {}
+                        _ => return std::ops::ControlFlow::Break(()),
+                    }
+                }
+                std::ops::ControlFlow::Continue(())
+            })?;
+        Ok(entries)
+    }
+}
+
+fn describe(
+    space: &SpaceState,
+    writer: &WriterId,
+    applied: u64,
+    entry: &OpenedEntry,
+    opened: &Opened,
+    bytes: &[u8],
+    query: &HistoryQuery,
+) -> Option<HistoryItem> {
+    let stamp = Stamp {
+        hlc: entry.hlc,
+        writer: *writer,
+    };
+    let mut changes = Changes::default();
+    let parcel = &opened.arena[entry.root.clone()];
+    if !parcel.is_empty() && changes.push(parcel, stamp).is_err() {
+        changes.clear();
+    }
+    let documents: Vec<TouchedDocument> = changes
+        .docs()
+        .filter(|doc| {
+            query
+                .collection
+                .as_deref()
+                .is_none_or(|wanted| wanted == doc.collection())
+        })
+        .filter(|doc| query.id.as_ref().is_none_or(|wanted| wanted == doc.id()))
+        .map(|doc| TouchedDocument {
+            collection: doc.collection().to_owned(),
+            id: doc.id().clone(),
+            changes: doc
+                .ops()
+                .map(|(path, op)| in_words(&path.to_string(), &op))
+                .collect(),
+        })
+        .collect();
+    if query.collection.is_some() && documents.is_empty() {
+        return None;
+    }
+    let roster = decode_ops(&opened.arena[entry.roster.clone()]).unwrap_or_default();
+    let device = space.roster.device_of(writer);
+    let member = device.and_then(|device| space.roster.devices().get(&device));
+    Some(HistoryItem {
+        writer: *writer,
+        device,
+        device_name: member.map(|member| member.record.name.as_str().to_owned()),
+        seq: entry.seq,
+        hlc: entry.hlc,
+        leaf: EntryRef::parse(bytes).ok()?.leaf_hash(),
+        documents,
+        roster: roster.iter().map(roster_in_words).collect(),
+        counts: entry.seq < applied,
+    })
+}
+
+fn in_words(path: &str, op: &OpRef<'_>) -> String {
+    match op {
+        OpRef::Assign(value) => match value.to_json() {
+            Some(value) => format!("set {path} = {}", shortened(&value.to_string())),
+            None => format!("unset {path}"),
+        },
+        OpRef::Add { delta, .. } => format!("add {delta} to {path}"),
+        OpRef::SetAdd(elem) => format!("include {} in {path}", element(*elem)),
+        OpRef::SetRemove { elem, .. } => format!("exclude {} from {path}", element(*elem)),
+        OpRef::Restore => "restore".to_owned(),
+        OpRef::Delete => "delete".to_owned(),
+    }
+}
+
+fn element(value: ValueRef<'_>) -> String {
+    shortened(&value.to_json().unwrap_or_default().to_string())
+}
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(60) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_owned(),
+    }
+}
+
+fn roster_in_words(op: &RosterOp) -> String {
+    match op {
+        RosterOp::Genesis { name, device, .. } => {
+            format!(
+                "space {:?} founded by {}",
+                name.as_str(),
+                device.name.as_str()
+            )
+        }
+        RosterOp::Claim { device, .. } => format!("writer claimed by device {}", device.short()),
+        RosterOp::Grant { device, role, .. } => {
+            format!(
+                "{} ({}) let in as {role}",
+                device.name.as_str(),
+                device.id.short()
+            )
+        }
+        RosterOp::Epoch {
+            scope, generation, ..
+        } => format!("epoch {generation} of scope {scope} begun"),
+    }
+}

@@ -1,0 +1,38 @@
+//! One device's spaces over one store: writes, receives, merges and answers.
+//!
+//! Composes the core rooms with the store. It opens no socket, starts no thread and reads no clock:
+//! time and randomness are arguments, so the same code runs in a node, in the simulator and, later,
+//! in a browser. It does not know what carries batches or who asks for documents.
+
+mod commit;
+mod doctor;
+mod error;
+mod events;
+mod forks;
+mod history;
+mod keyring;
+mod logs;
+mod membership;
+mod merge;
+mod opening;
+mod prepare;
+mod reader;
+mod records;
+mod replica;
+mod space;
+mod transact;
+mod writing;
+
+pub use commit::Received;
+pub use doctor::{Finding, Severity};
+pub use error::{ReceiveError, ReplicaError};
+pub use events::{DocChange, Event};
+pub use forks::ProbeNext;
+pub use history::{HistoryItem, HistoryQuery, LogProof, TouchedDocument};
+pub use membership::SpaceTicket;
+pub use prepare::{Prepared, Preparer};
+pub use reader::ReplicaReader;
+pub use replica::{DeviceInfo, Replica, SpaceInfo};
+pub use space::FrontierItem;
+pub use stead_store::{Condition, Cursor, Direction, DocRow, Found, Op, Query, Scalar, SortKey};
+pub use transact::{Change, Edit, Receipt};

@@ -1,0 +1,491 @@
+//! Spaces and who is in them: founding, joining, leaving, letting devices in.
+
+use serde_json::json;
+use stead_access::{
+    DeviceRecord, KeyPlace, Name, Role, RosterOp, ScopedKey, WHOLE_SPACE, encode_boxes, encode_ops,
+    seal_keys, sign_genesis,
+};
+use stead_base::limits::{NAME_BYTES_MAX, SPACES_MAX};
+use stead_base::{DecodeError, Decoder, DeviceId, DocId, Encoder, ScopeId, SpaceId};
+use stead_crypt::EpochKey;
+use stead_log::{EntryRef, Envelope, Tip};
+use stead_store::{Query, Read};
+use zeroize::Zeroizing;
+
+use crate::keyring::KeyRing;
+use crate::records::{SpaceRecord, WriterRecord};
+use crate::space::{OwnWriter, SpaceState, WriterState, membership_secret};
+use crate::transact::Sealing;
+use crate::writing::Writing;
+use crate::{Change, Edit, Event, Replica, ReplicaError};
+
+/// Home collection that lists this person's spaces.
+pub(crate) const SPACES: &str = "spaces";
+const HOME_NAME: &str = "home";
+const TICKET_KEYS_MAX: usize = 1024;
+
+/// What a device needs to take part in a space: given only to devices that were let in, and only
+/// sealed to them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpaceTicket {
+    /// Which space.
+    pub id: SpaceId,
+    /// Its name.
+    pub name: String,
+    /// Proves membership to peers; see `docs/protocol/sync.md`.
+    pub secret: [u8; 32],
+    keys: Vec<ScopedKey>,
+}
+
+impl SpaceTicket {
+    /// The ticket of someone who may hold and relay the space's logs but not read them.
+    pub fn without_keys(self) -> Self {
+        Self { keys: Vec::new(), ..self }
+    }
+
+    /// Appends the ticket; it holds keys, so seal what comes out.
+    pub fn encode(&self, out: &mut Encoder) {
+        out.raw(self.id.as_bytes())
+            .text(&self.name)
+            .raw(&self.secret)
+            .uint(self.keys.len() as u64);
+        for key in &self.keys {
+            out.uint(key.scope.number())
+                .uint(key.generation.into())
+                .raw(key.key.expose());
+        }
+    }
+
+    /// Reads a ticket.
+    pub fn decode(input: &mut Decoder<'_>) -> Result<Self, DecodeError> {
+        let id = SpaceId::from_bytes(input.array("space id")?);
+        let name = input.text(NAME_BYTES_MAX, "space name")?.to_owned();
+        let secret = input.array("membership secret")?;
+        let keys = (0..input.count(TICKET_KEYS_MAX, 34, "epoch keys")?)
+            .map(|_| {
+                Ok(ScopedKey {
+                    scope: ScopeId::from_number(input.uint("scope")?),
+                    generation: input.uint_max(u32::MAX.into(), "generation")? as u32,
+                    key: EpochKey::from_bytes(&Zeroizing::new(input.array("epoch key")?)),
+                })
+            })
+            .collect::<Result<_, DecodeError>>()?;
+        Ok(Self {
+            id,
+            name,
+            secret,
+            keys,
+        })
+    }
+}
+
+impl Replica {
+    /// Makes this person's home space, whose roster is the list of their devices.
+    pub fn create_home(&mut self, now_ms: u64) -> Result<SpaceId, ReplicaError> {
+        match self.home() {
+            Some(home) => Ok(home),
+            None => self.write(now_ms, |writing| writing.found(HOME_NAME, true)),
+        }
+    }
+
+    /// Makes a space, lets this person's other devices in and lists it in the home space.
+    pub fn create_space(&mut self, name: &str, now_ms: u64) -> Result<SpaceId, ReplicaError> {
+        let home = self.home().ok_or(ReplicaError::NoHome)?;
+        Name::new(name).map_err(|error| ReplicaError::Refused(error.to_string()))?;
+        if self.spaces.values().any(|space| space.record.name == name) {
+            return Err(ReplicaError::Refused(format!(
+                "there is already a space called {name:?} on this device"
+            )));
+        }
+        self.write(now_ms, |writing| {
+            let id = writing.found(name, false)?;
+            writing.list_in_home(&home, &id)?;
+            writing.admit_home_devices(&home, &id)?;
+            Ok(id)
+        })
+    }
+
+    /// Opens an empty replica of a space that this device was let into; syncing fills it.
+    pub fn join_space(
+        &mut self,
+        ticket: &SpaceTicket,
+        is_home: bool,
+        now_ms: u64,
+    ) -> Result<(), ReplicaError> {
+        if self.spaces.contains_key(&ticket.id) {
+            return Ok(());
+        }
+        if is_home && self.home().is_some() {
+            return Err(ReplicaError::Refused(
+                "this device already belongs to an identity".to_owned(),
+            ));
+        }
+        self.write(now_ms, |writing| writing.join(ticket, is_home))
+    }
+
+    /// Removes a space and everything of it from this device. Other devices keep theirs.
+    pub fn leave_space(&mut self, id: &SpaceId, now_ms: u64) -> Result<(), ReplicaError> {
+        let home = self.home().ok_or(ReplicaError::NoHome)?;
+        if *id == home {
+            let reason = "the home space is this device's identity: it cannot be left";
+            return Err(ReplicaError::Refused(reason.to_owned()));
+        }
+        self.space(id)?;
+        let device = self.device();
+        self.write(now_ms, |writing| {
+            let path = vec!["left".to_owned(), device.to_string()];
+            let change = Change::Set {
+                path,
+                value: json!(true),
+            };
+            writing.transact(
+                &home,
+                &[Edit {
+                    collection: SPACES.to_owned(),
+                    id: Some(space_doc(id)?),
+                    change,
+                }],
+            )?;
+            let no = writing.space(id)?.no;
+            writing.tx.remove_space(no)?;
+            writing.spaces.remove(id);
+            writing.collections.retain(|(space, _), _| space != id);
+            writing.shared.forget(id);
+            writing.events.push(Event::SpaceLeft { space: *id });
+            Ok(())
+        })
+    }
+
+    /// What another device needs to take part in a space.
+    pub fn ticket(&self, id: &SpaceId) -> Option<SpaceTicket> {
+        let space = self.spaces.get(id)?;
+        let scoped = |(scope, generation, key): (ScopeId, u32, &EpochKey)| ScopedKey {
+            scope,
+            generation,
+            key: EpochKey::from_bytes(key.expose()),
+        };
+        Some(SpaceTicket {
+            id: *id,
+            name: space.record.name.clone(),
+            secret: space.record.secret,
+            keys: space.ring.iter().map(scoped).collect(),
+        })
+    }
+
+    /// The secret that proves membership of a space to peers.
+    pub fn membership_secret(&self, id: &SpaceId) -> Option<[u8; 32]> {
+        self.spaces.get(id).map(|space| space.record.secret)
+    }
+
+    /// Lets a device of this person into the home space and every space that this device owns.
+    pub fn grant_device(&mut self, device: &DeviceRecord, now_ms: u64) -> Result<(), ReplicaError> {
+        self.home().ok_or(ReplicaError::NoHome)?;
+        let owned = self.owned_spaces();
+        self.write(now_ms, |writing| {
+            for id in &owned {
+                writing.admit(id, std::slice::from_ref(device))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Brings spaces and the home roster in step: opens spaces that another device listed, and lets
+    /// home devices into spaces that this device owns. Returns whether anything was done.
+    pub fn reconcile(&mut self, now_ms: u64) -> Result<bool, ReplicaError> {
+        let Some(home) = self.home() else {
+            return Ok(false);
+        };
+        let missing = self.listed_but_missing(&home)?;
+        let owned = self.owned_spaces();
+        let home_devices = self.space(&home)?.roster.devices();
+        let lacking = |id: &SpaceId| {
+            let held = self.spaces.get(id).map(|space| space.roster.devices());
+            home_devices
+                .keys()
+                .any(|device| held.is_some_and(|held| !held.contains_key(device)))
+        };
+        let lacking: Vec<SpaceId> = owned.into_iter().filter(lacking).collect();
+        if missing.is_empty() && lacking.is_empty() {
+            return Ok(false);
+        }
+        self.write(now_ms, |writing| {
+            for ticket in &missing {
+                writing.join(ticket, false)?;
+            }
+            for id in &lacking {
+                writing.admit_home_devices(&home, id)?;
+            }
+            Ok(true)
+        })
+    }
+
+    fn owned_spaces(&self) -> Vec<SpaceId> {
+        let device = self.device();
+        let owned = |space: &&SpaceState| {
+            space
+                .roster
+                .devices()
+                .get(&device)
+                .is_some_and(|member| member.role == Role::Owner)
+        };
+        self.spaces
+            .values()
+            .filter(owned)
+            .map(|space| space.id)
+            .collect()
+    }
+
+    fn listed_but_missing(&self, home: &SpaceId) -> Result<Vec<SpaceTicket>, ReplicaError> {
+        let Some(collection) = self.store.collection(self.space(home)?.no, SPACES)? else {
+            return Ok(Vec::new());
+        };
+        let device = self.device();
+        let mut missing = Vec::new();
+        for found in self.store.query(&Query::all(collection))? {
+            let (Ok(id), Ok(listed)) = (
+                found.id.to_string().parse(),
+                serde_json::from_str::<serde_json::Value>(&found.json),
+            ) else {
+                continue;
+            };
+            let left = listed["left"][device.to_string()] == json!(true);
+            if left || self.spaces.contains_key(&id) {
+                continue;
+            }
+            let secret = listed["secret"]
+                .as_str()
+                .and_then(|text| text.parse::<stead_base::Hash>().ok());
+            if let (Some(secret), Some(name)) = (secret, listed["name"].as_str()) {
+                let name = Name::from_any(name).as_str().to_owned();
+                missing.push(SpaceTicket {
+                    id,
+                    name,
+                    secret: *secret.as_bytes(),
+                    keys: Vec::new(),
+                });
+            }
+        }
+        Ok(missing)
+    }
+}
+
+impl Writing<'_> {
+    /// Founds a space: its id is the hash of the entry made here.
+    fn found(&mut self, name: &str, is_home: bool) -> Result<SpaceId, ReplicaError> {
+        self.began = true;
+        if self.spaces.len() >= SPACES_MAX {
+            return Err(ReplicaError::Refused(format!(
+                "this device has {SPACES_MAX} spaces already"
+            )));
+        }
+        let mut ring = KeyRing::default();
+        let roster_key = EpochKey::generate(&mut *self.entropy);
+        let root_key = EpochKey::generate(&mut *self.entropy);
+        let mut seed = Zeroizing::new([0; 32]);
+        self.entropy.fill(&mut *seed);
+        let (mut nonce, mut salt) = ([0; 32], [0; 4]);
+        self.entropy.fill(&mut nonce);
+        self.entropy.fill(&mut salt);
+        let own = OwnWriter::from_seed(&seed);
+        let name = Name::from_any(name);
+        let device = DeviceRecord::of(self.keys, Name::from_any(self.device_name));
+        let signature = sign_genesis(self.keys.signing(), &own.id, &nonce, &name, &device);
+        let epoch = |scope, key: &EpochKey| RosterOp::Epoch {
+            scope,
+            generation: 0,
+            key: key.id(),
+        };
+        let ops = [
+            RosterOp::Genesis {
+                name: name.clone(),
+                nonce,
+                device,
+                signature,
+            },
+            epoch(ScopeId::ROSTER, &roster_key),
+            epoch(ScopeId::ROOT, &root_key),
+        ];
+        let roster = encode_ops(&ops);
+        let secret = membership_secret(&roster_key);
+        ring.insert(
+            ScopeId::ROSTER,
+            0,
+            EpochKey::from_bytes(roster_key.expose()),
+        );
+        ring.insert(ScopeId::ROOT, 0, EpochKey::from_bytes(root_key.expose()));
+        let hlc = self.clock.tick(self.now_ms);
+        let space = SpaceId::from_bytes([0; 32]);
+        let sealing = Sealing {
+            ring: &ring,
+            space,
+            writer: own.id,
+            seq: 0,
+            salt,
+        };
+        let entry = sealing.genesis(
+            &Envelope {
+                hlc,
+                seen: Vec::new(),
+            },
+            &roster,
+        )?;
+        let leaf = EntryRef::parse(&entry)
+            .map_err(|source| ReplicaError::Record {
+                what: "genesis entry",
+                source,
+            })?
+            .leaf_hash();
+        let id = SpaceId::from_bytes(*leaf.as_bytes());
+
+        let record = SpaceRecord {
+            name: name.as_str().to_owned(),
+            is_home,
+            secret,
+            ..SpaceRecord::default()
+        };
+        let no = self.tx.put_space(&id, &record.encode())?;
+        let mut state = SpaceState::from_record(id, no, record, self.keys)?;
+        state.add_key(ScopeId::ROSTER, 0, &roster_key, self.keys, self.entropy)?;
+        state.add_key(ScopeId::ROOT, 0, &root_key, self.keys, self.entropy)?;
+        let writer = own.id;
+        state.set_own(own, &seed, self.keys, self.entropy)?;
+        let mut tip = Tip::default();
+        let node = tip.append(leaf);
+        if let Some(own) = &state.own {
+            tip.sign(&id, &own.key);
+        }
+        let record = WriterRecord {
+            read: 1,
+            last_hlc: hlc,
+            applied_hlc: hlc,
+            ..WriterRecord::default()
+        };
+        let writer_no = self
+            .tx
+            .put_writer(no, &writer, 0, 0, &record.encode(), &[])?;
+        let record = WriterRecord { tip, ..record };
+        state.writers.insert(
+            writer,
+            WriterState {
+                no: writer_no,
+                record,
+                applied: 1,
+                due_ms: None,
+            },
+        );
+        state.add_roster(&writer, 0, true, &roster);
+        state.use_declared_keys();
+        self.shared.publish(&state);
+        self.spaces.insert(id, state);
+        let mut bytes = Vec::with_capacity(entry.len() + 4);
+        stead_base::codec::put_uint(&mut bytes, entry.len() as u64);
+        bytes.extend_from_slice(&entry);
+        self.store_entries(&id, &writer, 0, &bytes, node.as_slice())?;
+        self.roster_changed(&id);
+        self.events.push(Event::SpaceAdded { space: id });
+        Ok(id)
+    }
+
+    fn join(&mut self, ticket: &SpaceTicket, is_home: bool) -> Result<(), ReplicaError> {
+        self.began = true;
+        let name = ticket.name.clone();
+        let record = SpaceRecord {
+            name,
+            is_home,
+            secret: ticket.secret,
+            ..SpaceRecord::default()
+        };
+        let no = self.tx.put_space(&ticket.id, &record.encode())?;
+        let mut state = SpaceState::from_record(ticket.id, no, record, self.keys)?;
+        for key in &ticket.keys {
+            state.add_key(key.scope, key.generation, &key.key, self.keys, self.entropy)?;
+        }
+        self.shared.publish(&state);
+        self.spaces.insert(ticket.id, state);
+        self.dirty_space(&ticket.id);
+        self.events.push(Event::SpaceAdded { space: ticket.id });
+        Ok(())
+    }
+
+    fn list_in_home(&mut self, home: &SpaceId, id: &SpaceId) -> Result<(), ReplicaError> {
+        let space = self.space(id)?;
+        let secret = stead_base::Hash::from_bytes(space.record.secret).to_string();
+        let value = json!({ "name": space.record.name, "secret": secret });
+        let change = Change::Put {
+            value,
+            replace: false,
+        };
+        self.transact(
+            home,
+            &[Edit {
+                collection: SPACES.to_owned(),
+                id: Some(space_doc(id)?),
+                change,
+            }],
+        )?;
+        Ok(())
+    }
+
+    fn admit_home_devices(&mut self, home: &SpaceId, id: &SpaceId) -> Result<(), ReplicaError> {
+        let records: Vec<DeviceRecord> = self
+            .space(home)?
+            .roster
+            .devices()
+            .values()
+            .map(|member| member.record.clone())
+            .collect();
+        self.admit(id, &records)
+    }
+
+    /// Lets devices into a space and seals the present keys to each of them, in one entry.
+    fn admit(&mut self, id: &SpaceId, devices: &[DeviceRecord]) -> Result<(), ReplicaError> {
+        let own: DeviceId = self.keys.id();
+        let held = self.space(id)?.roster.devices();
+        let fresh: Vec<DeviceRecord> = devices
+            .iter()
+            .filter(|device| device.id != own && !held.contains_key(&device.id))
+            .cloned()
+            .collect();
+        if fresh.is_empty() {
+            return Ok(());
+        }
+        let writer = self.own_writer(id)?;
+        let seq = self.writer_len(id, &writer)?;
+        let space = self
+            .spaces
+            .get(id)
+            .ok_or_else(|| ReplicaError::NoSuchSpace { name: id.short() })?;
+        let keys: Vec<ScopedKey> = space
+            .ring
+            .iter()
+            .map(|(scope, generation, key)| ScopedKey {
+                scope,
+                generation,
+                key: EpochKey::from_bytes(key.expose()),
+            })
+            .collect();
+        let place = KeyPlace {
+            space: *id,
+            granted_at: (writer, seq),
+        };
+        let boxes = fresh
+            .iter()
+            .map(|device| seal_keys(device, &place, &keys, &mut *self.entropy))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| ReplicaError::Refused(error.to_string()))?;
+        let grant = |device: &DeviceRecord| RosterOp::Grant {
+            device: device.clone(),
+            role: Role::Owner,
+            path: WHOLE_SPACE.to_owned(),
+        };
+        let ops: Vec<RosterOp> = fresh.iter().map(grant).collect();
+        let hlc = self.clock.tick(self.now_ms);
+        self.append_own(id, hlc, &ops, &[], &[encode_boxes(&boxes)])?;
+        Ok(())
+    }
+}
+
+/// The home document that lists a space.
+fn space_doc(id: &SpaceId) -> Result<DocId, ReplicaError> {
+    DocId::parse(&id.to_string()).map_err(|error| ReplicaError::Refused(error.to_string()))
+}

@@ -1,0 +1,148 @@
+//! Opens stored or received entries: from ciphertext to a time, roster operations and document
+//! operations, without deciding what any of them may do.
+
+use std::ops::Range;
+
+use stead_base::{Hash, Hlc, ScopeId, SpaceId, WriterId};
+use stead_crypt::Part;
+use stead_log::{EntryRef, Envelope, ParcelRef};
+
+use crate::keyring::{GENESIS_SPACE, KeyRing, WriterCiphers};
+
+/// What became of one entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Every part this device may read was opened.
+    Open,
+    /// A key is missing; it may arrive later.
+    Locked,
+    /// A part does not open under the key it names, or its plain form is malformed. Every holder
+    /// of the key finds the same, so the entry is void for all.
+    Void,
+}
+
+/// One opened entry. Ranges are places in the arena of its [`Opened`].
+#[derive(Debug, Clone)]
+pub(crate) struct OpenedEntry {
+    pub(crate) seq: u64,
+    pub(crate) hlc: Hlc,
+    pub(crate) outcome: Outcome,
+    pub(crate) roster: Range<usize>,
+    pub(crate) root: Range<usize>,
+    /// Whether this entry is the space's genesis.
+    pub(crate) genesis: bool,
+}
+
+/// A run of opened entries with the text they share.
+#[derive(Debug, Default)]
+pub(crate) struct Opened {
+    pub(crate) entries: Vec<OpenedEntry>,
+    pub(crate) arena: Vec<u8>,
+    /// Key boxes that lie in the entries, with the entry's sequence.
+    pub(crate) key_boxes: Vec<(u64, Vec<u8>)>,
+}
+
+/// Opens consecutive entries of one writer from sequence `start`.
+///
+/// `entries` yields the bytes of entries that have been parsed before; `first_leaf` is the leaf
+/// hash of entry 0 when the run starts there.
+pub(crate) fn open_run<'a>(
+    ring: &KeyRing,
+    space: &SpaceId,
+    writer: &WriterId,
+    start: u64,
+    first_leaf: Option<Hash>,
+    entries: impl Iterator<Item = &'a [u8]>,
+) -> Opened {
+    let mut opened = Opened::default();
+    let mut ciphers = WriterCiphers::new(ring, *space, *writer);
+    let mut scratch = Vec::new();
+    for (seq, bytes) in (start..).zip(entries) {
+        let genesis =
+            seq == 0 && first_leaf.is_some_and(|leaf| leaf.as_bytes() == space.as_bytes());
+        let entry = if genesis {
+            let mut ciphers = WriterCiphers::new(ring, GENESIS_SPACE, *writer);
+            open_entry(&mut ciphers, seq, bytes, &mut opened, &mut scratch)
+        } else {
+            open_entry(&mut ciphers, seq, bytes, &mut opened, &mut scratch)
+        };
+        opened.entries.push(OpenedEntry { genesis, ..entry });
+    }
+    opened
+}
+
+fn open_entry(
+    ciphers: &mut WriterCiphers<'_>,
+    seq: u64,
+    bytes: &[u8],
+    opened: &mut Opened,
+    scratch: &mut Vec<u8>,
+) -> OpenedEntry {
+    let mut entry = OpenedEntry {
+        seq,
+        hlc: Hlc::ZERO,
+        outcome: Outcome::Open,
+        roster: 0..0,
+        root: 0..0,
+        genesis: false,
+    };
+    let Ok(parsed) = EntryRef::parse(bytes) else {
+        entry.outcome = Outcome::Void;
+        return entry;
+    };
+    for parcel in parsed.parcels() {
+        if let ParcelRef::KeyBox(key_box) = parcel {
+            opened.key_boxes.push((seq, key_box.to_vec()));
+        }
+    }
+    entry.outcome = open_parts(ciphers, seq, &parsed, opened, scratch, &mut entry);
+    entry
+}
+
+fn open_parts(
+    ciphers: &mut WriterCiphers<'_>,
+    seq: u64,
+    parsed: &EntryRef<'_>,
+    opened: &mut Opened,
+    scratch: &mut Vec<u8>,
+    entry: &mut OpenedEntry,
+) -> Outcome {
+    let (salt, envelope) = (parsed.salt(), parsed.envelope());
+    let Some(cipher) = ciphers.get(ScopeId::ROSTER, envelope.epoch, Part::Envelope) else {
+        return Outcome::Locked;
+    };
+    scratch.clear();
+    if cipher
+        .open(seq, salt, envelope.ciphertext, scratch)
+        .is_err()
+    {
+        return Outcome::Void;
+    }
+    match Envelope::decode_hlc(scratch) {
+        Ok(hlc) => entry.hlc = hlc,
+        Err(_) => return Outcome::Void,
+    }
+    for parcel in parsed.parcels() {
+        let ParcelRef::Sealed { scope, part } = parcel else {
+            continue;
+        };
+        let range = match scope {
+            ScopeId::ROSTER => &mut entry.roster,
+            ScopeId::ROOT => &mut entry.root,
+            // A subtree's parcel: this version has no such scope and holds no key to it.
+            _ => continue,
+        };
+        let Some(cipher) = ciphers.get(scope, part.epoch, Part::Parcel) else {
+            return Outcome::Locked;
+        };
+        let at = opened.arena.len();
+        if cipher
+            .open(seq, salt, part.ciphertext, &mut opened.arena)
+            .is_err()
+        {
+            return Outcome::Void;
+        }
+        *range = at..opened.arena.len();
+    }
+    Outcome::Open
+}

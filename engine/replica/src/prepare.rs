@@ -1,0 +1,191 @@
+//! Verifying and opening received batches, away from the thread that stores them.
+//!
+//! A preparer works on snapshots, so what it finds is a proposal: the replica checks that the
+//! batch still continues its log and that the space's members and keys are still the same, and
+//! otherwise does the work again with what is true by then.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use stead_base::{Hash, SpaceId, WriterId};
+use stead_log::{Batch, BatchError, Tip};
+
+use crate::ReceiveError;
+use crate::keyring::KeyRing;
+use crate::opening::{Opened, open_run};
+use crate::space::SpaceState;
+
+/// What preparers need of each space, replaced as a whole whenever it changes.
+#[derive(Default)]
+pub(crate) struct Shared {
+    spaces: Mutex<BTreeMap<SpaceId, SpaceView>>,
+}
+
+struct SpaceView {
+    ring: Arc<KeyRing>,
+    /// Where each log will stand once everything prepared so far is stored.
+    tips: BTreeMap<WriterId, Tip>,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<SpaceId, SpaceView>> {
+        // Every critical section leaves the map whole, so a panic elsewhere does not spoil it.
+        self.spaces.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes a space as it stands known to preparers.
+    pub(crate) fn publish(&self, space: &SpaceState) {
+        let tips = space
+            .writers
+            .iter()
+            .map(|(id, state)| (*id, state.record.tip.clone()))
+            .collect();
+        self.lock().insert(
+            space.id,
+            SpaceView {
+                ring: Arc::clone(&space.ring),
+                tips,
+            },
+        );
+    }
+
+    /// Makes new keys known.
+    pub(crate) fn publish_keys(&self, space: &SpaceState) {
+        if let Some(view) = self.lock().get_mut(&space.id) {
+            view.ring = Arc::clone(&space.ring);
+        }
+    }
+
+    /// Sets a log back to where it really stands.
+    pub(crate) fn set_tip(&self, space: &SpaceId, writer: &WriterId, tip: &Tip) {
+        if let Some(view) = self.lock().get_mut(space) {
+            view.tips.insert(*writer, tip.clone());
+        }
+    }
+
+    pub(crate) fn forget(&self, space: &SpaceId) {
+        self.lock().remove(space);
+    }
+}
+
+/// Verifies and opens batches; cheap to make, one for each thread.
+pub struct Preparer {
+    shared: Arc<Shared>,
+}
+
+/// A batch that was verified and opened, ready for [`crate::Replica::commit`].
+#[derive(Debug)]
+pub struct Prepared {
+    pub(crate) space: SpaceId,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) work: Result<Work, ReceiveError>,
+}
+
+/// What preparing found.
+#[derive(Debug)]
+pub(crate) struct Work {
+    pub(crate) writer: WriterId,
+    /// Length and root of the log that the batch continues.
+    pub(crate) base: (u64, Hash),
+    pub(crate) tip: Tip,
+    /// Where the new entries begin in the batch.
+    pub(crate) entries_at: usize,
+    pub(crate) nodes: Vec<(u64, Hash)>,
+    pub(crate) opened: Opened,
+}
+
+impl Prepared {
+    /// The space the batch is for.
+    pub const fn space(&self) -> SpaceId {
+        self.space
+    }
+
+    /// Size of the batch in bytes.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether the batch has no bytes at all.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+}
+
+impl Preparer {
+    pub(crate) const fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// Verifies a batch against where its log will stand, and opens what the held keys open.
+    pub fn prepare(&self, space: SpaceId, bytes: Vec<u8>) -> Prepared {
+        let work = self.work(&space, &bytes);
+        Prepared { space, bytes, work }
+    }
+
+    fn work(&self, space: &SpaceId, bytes: &[u8]) -> Result<Work, ReceiveError> {
+        let batch = decode(bytes)?;
+        let (ring, tip) = {
+            let spaces = self.shared.lock();
+            let view = spaces.get(space).ok_or(ReceiveError::NoSuchSpace(*space))?;
+            (
+                Arc::clone(&view.ring),
+                view.tips.get(&batch.writer).cloned().unwrap_or_default(),
+            )
+        };
+        let work = verify_and_open(space, &ring, &tip, &batch, bytes.len())?;
+        self.shared.set_tip(space, &batch.writer, &work.tip);
+        Ok(work)
+    }
+}
+
+impl std::fmt::Debug for Preparer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Preparer")
+    }
+}
+
+/// Reads the head of a batch.
+pub(crate) fn decode(bytes: &[u8]) -> Result<Batch<'_>, ReceiveError> {
+    Batch::decode(bytes).map_err(|error| ReceiveError::Misbehaved {
+        writer: None,
+        detail: error.to_string(),
+    })
+}
+
+/// Verifies `batch` against `tip` and opens its new entries.
+pub(crate) fn verify_and_open(
+    space: &SpaceId,
+    ring: &KeyRing,
+    tip: &Tip,
+    batch: &Batch<'_>,
+    batch_len: usize,
+) -> Result<Work, ReceiveError> {
+    let writer = batch.writer;
+    let verified = tip.verify(space, batch).map_err(|error| match error {
+        BatchError::Contradiction { .. } => ReceiveError::Contradiction { writer },
+        BatchError::Gap { held, .. } => ReceiveError::Gap { writer, held },
+        other => ReceiveError::Misbehaved {
+            writer: Some(writer),
+            detail: other.to_string(),
+        },
+    })?;
+    let first_leaf = (verified.start == 0)
+        .then(|| verified.leaves.first().copied())
+        .flatten();
+    let opened = open_run(
+        ring,
+        space,
+        &writer,
+        verified.start,
+        first_leaf,
+        verified.entries.iter().copied(),
+    );
+    Ok(Work {
+        writer,
+        base: (tip.len(), tip.root()),
+        tip: verified.tip,
+        entries_at: batch_len - verified.bytes.len(),
+        nodes: verified.nodes,
+        opened,
+    })
+}

@@ -1,0 +1,192 @@
+//! What the engine keeps in the store about a space and about a writer, to the byte.
+//!
+//! These bytes never leave the device; `docs/formats/store.md` describes them.
+
+use stead_base::codec::{DecodeError, DecodeFault, Decoder, Encoder};
+use stead_base::limits::{ENTRY_BYTES_MAX, LOG_LEN_MAX, NAME_BYTES_MAX};
+use stead_base::{Hlc, ScopeId, WriterId};
+use stead_log::Tip;
+
+const FORMAT: u8 = 1;
+const LIST_MAX: usize = 1 << 20;
+
+/// An epoch key, wrapped under the device's storage key.
+#[derive(Debug, Clone)]
+pub(crate) struct WrappedKey {
+    pub(crate) scope: ScopeId,
+    pub(crate) generation: u32,
+    pub(crate) wrapped: Vec<u8>,
+}
+
+/// The roster operations of one entry, as they stood in its parcel.
+#[derive(Debug, Clone)]
+pub(crate) struct RosterEntry {
+    pub(crate) writer: WriterId,
+    pub(crate) seq: u64,
+    pub(crate) genesis: bool,
+    pub(crate) parcel: Vec<u8>,
+}
+
+/// A space as the store keeps it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SpaceRecord {
+    pub(crate) name: String,
+    pub(crate) is_home: bool,
+    pub(crate) secret: [u8; 32],
+    /// The writer this store writes with, and its wrapped seed.
+    pub(crate) own: Option<(WriterId, Vec<u8>)>,
+    /// Writers this device wrote with before.
+    pub(crate) retired: Vec<WriterId>,
+    pub(crate) keys: Vec<WrappedKey>,
+    pub(crate) roster: Vec<RosterEntry>,
+}
+
+impl SpaceRecord {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Encoder::new();
+        out.byte(FORMAT)
+            .text(&self.name)
+            .byte(self.is_home.into())
+            .raw(&self.secret);
+        match &self.own {
+            None => out.byte(0),
+            Some((writer, seed)) => out.byte(1).raw(writer.as_bytes()).bytes(seed),
+        };
+        out.uint(self.retired.len() as u64);
+        for writer in &self.retired {
+            out.raw(writer.as_bytes());
+        }
+        out.uint(self.keys.len() as u64);
+        for key in &self.keys {
+            out.uint(key.scope.number())
+                .uint(key.generation.into())
+                .bytes(&key.wrapped);
+        }
+        out.uint(self.roster.len() as u64);
+        for entry in &self.roster {
+            out.raw(entry.writer.as_bytes())
+                .uint(entry.seq)
+                .byte(entry.genesis.into())
+                .bytes(&entry.parcel);
+        }
+        out.finish()
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut input = Decoder::new(bytes);
+        let what = "space record";
+        format(&mut input, what)?;
+        let name = input.text(NAME_BYTES_MAX, what)?.to_owned();
+        let is_home = flag(&mut input, what)?;
+        let secret = input.array(what)?;
+        let own = match flag(&mut input, what)? {
+            false => None,
+            true => {
+                let writer = WriterId::from_bytes(input.array(what)?);
+                Some((writer, input.bytes(1024, what)?.to_vec()))
+            }
+        };
+        let retired = (0..input.count(LIST_MAX, 32, what)?)
+            .map(|_| Ok(WriterId::from_bytes(input.array(what)?)))
+            .collect::<Result<_, DecodeError>>()?;
+        let keys = (0..input.count(LIST_MAX, 3, what)?)
+            .map(|_| {
+                Ok(WrappedKey {
+                    scope: ScopeId::from_number(input.uint(what)?),
+                    generation: input.uint_max(u32::MAX.into(), what)? as u32,
+                    wrapped: input.bytes(1024, what)?.to_vec(),
+                })
+            })
+            .collect::<Result<_, DecodeError>>()?;
+        let roster = (0..input.count(LIST_MAX, 35, what)?)
+            .map(|_| {
+                Ok(RosterEntry {
+                    writer: WriterId::from_bytes(input.array(what)?),
+                    seq: input.uint_max(LOG_LEN_MAX, what)?,
+                    genesis: flag(&mut input, what)?,
+                    parcel: input.bytes(ENTRY_BYTES_MAX, what)?.to_vec(),
+                })
+            })
+            .collect::<Result<_, DecodeError>>()?;
+        input.finish(what)?;
+        Ok(Self {
+            name,
+            is_home,
+            secret,
+            own,
+            retired,
+            keys,
+            roster,
+        })
+    }
+}
+
+/// How far a writer's log was stored, read and frozen. `applied` has a column of its own.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct WriterRecord {
+    pub(crate) tip: Tip,
+    /// Entries whose roster operations have been taken up.
+    pub(crate) read: u64,
+    /// Time of the last entry that counted for documents or roster.
+    pub(crate) last_hlc: Hlc,
+    /// Time of the last entry that documents contain.
+    pub(crate) applied_hlc: Hlc,
+    /// Length at which a fork froze the log.
+    pub(crate) frozen: Option<u64>,
+    /// Entries that a newer version of Stead wrote and this one skipped.
+    pub(crate) skipped: u64,
+    /// End of the last stored segment that is as large as segments get.
+    pub(crate) packed: u64,
+    /// Bytes stored after that segment.
+    pub(crate) tail_bytes: u64,
+}
+
+impl WriterRecord {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Encoder::new();
+        out.byte(FORMAT).uint(self.read);
+        out.raw(&self.last_hlc.to_u64().to_be_bytes())
+            .raw(&self.applied_hlc.to_u64().to_be_bytes());
+        out.uint(self.frozen.map_or(0, |len| len + 1))
+            .uint(self.skipped)
+            .uint(self.packed);
+        out.uint(self.tail_bytes);
+        out.raw(&self.tip.encode());
+        out.finish()
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut input = Decoder::new(bytes);
+        let what = "writer record";
+        format(&mut input, what)?;
+        Ok(Self {
+            read: input.uint(what)?,
+            last_hlc: hlc(&mut input, what)?,
+            applied_hlc: hlc(&mut input, what)?,
+            frozen: input.uint(what)?.checked_sub(1),
+            skipped: input.uint(what)?,
+            packed: input.uint(what)?,
+            tail_bytes: input.uint(what)?,
+            tip: Tip::decode(input.rest())?,
+        })
+    }
+}
+
+fn hlc(input: &mut Decoder<'_>, what: &'static str) -> Result<Hlc, DecodeError> {
+    Ok(Hlc::from_u64(u64::from_be_bytes(input.array(what)?)))
+}
+
+fn format(input: &mut Decoder<'_>, what: &'static str) -> Result<(), DecodeError> {
+    match input.byte(what)? {
+        FORMAT => Ok(()),
+        _ => Err(input.error(what, DecodeFault::Undefined)),
+    }
+}
+
+fn flag(input: &mut Decoder<'_>, what: &'static str) -> Result<bool, DecodeError> {
+    match input.byte(what)? {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(input.error(what, DecodeFault::Undefined)),
+    }
+}

@@ -1,0 +1,317 @@
+//! One space in memory: who is in it, which keys are held, where each log stands.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use stead_access::{KeyBox, KeyPlace, Roster, ScopedKey, decode_ops, open_keys};
+use stead_base::{Hash, ScopeId, SpaceId, WriterId};
+use stead_crypt::{DeviceKeys, EpochKey, SigningKey, wrapkey};
+use stead_store::{SpaceNo, WriterNo};
+
+use crate::ReplicaError;
+use crate::keyring::KeyRing;
+use crate::records::{RosterEntry, SpaceRecord, WrappedKey, WriterRecord};
+
+/// Keys kept that no member has declared.
+const UNDECLARED_KEYS_MAX: usize = 64;
+
+/// A writer's log in memory: small, whatever its length.
+#[derive(Debug, Clone)]
+pub(crate) struct WriterState {
+    pub(crate) no: WriterNo,
+    pub(crate) record: WriterRecord,
+    /// Entries that documents contain.
+    pub(crate) applied: u64,
+    /// When the next entry may count, if it waits for its time.
+    pub(crate) due_ms: Option<u64>,
+}
+
+impl WriterState {
+    /// Entries that may count: all that are held, or those before a fork.
+    pub(crate) fn accepted(&self) -> u64 {
+        self.record.frozen.map_or(self.record.tip.len(), |frozen| {
+            frozen.min(self.record.tip.len())
+        })
+    }
+}
+
+/// The writer this store writes a space with.
+pub(crate) struct OwnWriter {
+    pub(crate) id: WriterId,
+    pub(crate) key: SigningKey,
+}
+
+/// A space in memory.
+pub(crate) struct SpaceState {
+    pub(crate) id: SpaceId,
+    pub(crate) no: SpaceNo,
+    pub(crate) record: SpaceRecord,
+    pub(crate) roster: Roster,
+    pub(crate) ring: Arc<KeyRing>,
+    pub(crate) own: Option<OwnWriter>,
+    pub(crate) writers: BTreeMap<WriterId, WriterState>,
+    /// Lengths of other logs at this device's last entry, for the next envelope.
+    pub(crate) seen: BTreeMap<WriterId, u64>,
+    /// Keys that came in a box and that no member has declared yet: they are not used.
+    undeclared: Vec<ScopedKey>,
+}
+
+impl SpaceState {
+    /// Rebuilds a space from its record; writers are added by the caller.
+    pub(crate) fn from_record(
+        id: SpaceId,
+        no: SpaceNo,
+        record: SpaceRecord,
+        keys: &DeviceKeys,
+    ) -> Result<Self, ReplicaError> {
+        let mut held = Vec::new();
+        for key in &record.keys {
+            let context = key_context(&id, key.scope, key.generation);
+            let bytes = wrapkey::open(keys.storage(), &context, &key.wrapped)
+                .ok()
+                .and_then(|bytes| <[u8; 32]>::try_from(&bytes[..]).ok())
+                .ok_or(ReplicaError::ForeignKeys)?;
+            let (scope, generation) = (key.scope, key.generation);
+            held.push(ScopedKey {
+                scope,
+                generation,
+                key: EpochKey::from_bytes(&bytes),
+            });
+        }
+        let own = match &record.own {
+            None => None,
+            Some((writer, seed)) => {
+                let seed = wrapkey::open(keys.storage(), &writer_context(&id, writer), seed)
+                    .ok()
+                    .and_then(|seed| <[u8; 32]>::try_from(&seed[..]).ok())
+                    .ok_or(ReplicaError::ForeignKeys)?;
+                Some(OwnWriter {
+                    id: *writer,
+                    key: SigningKey::from_seed(&seed),
+                })
+            }
+        };
+        let mut roster = Roster::new(id);
+        for entry in &record.roster {
+            add_to_roster(&mut roster, entry);
+        }
+        let mut space = Self {
+            id,
+            no,
+            record,
+            roster,
+            ring: Arc::default(),
+            own,
+            writers: BTreeMap::new(),
+            seen: BTreeMap::new(),
+            undeclared: held,
+        };
+        space.use_declared_keys();
+        Ok(space)
+    }
+
+    /// Keeps an epoch key, and uses it as soon as it is known to be the space's. Returns whether
+    /// it is used now and was not before.
+    pub(crate) fn add_key(
+        &mut self,
+        scope: ScopeId,
+        generation: u32,
+        key: &EpochKey,
+        device: &DeviceKeys,
+        entropy: &mut dyn stead_base::Entropy,
+    ) -> Result<bool, ReplicaError> {
+        let used = self.ring.get(scope, generation).is_some();
+        let same = |held: &ScopedKey| {
+            held.scope == scope && held.generation == generation && held.key == *key
+        };
+        if used || self.undeclared.iter().any(same) || self.undeclared.len() >= UNDECLARED_KEYS_MAX
+        {
+            return Ok(false);
+        }
+        let context = key_context(&self.id, scope, generation);
+        let wrapped = wrapkey::seal(device.storage(), &context, key.expose(), entropy)
+            .map_err(|_| ReplicaError::ForeignKeys)?;
+        self.record.keys.push(WrappedKey {
+            scope,
+            generation,
+            wrapped,
+        });
+        self.undeclared.push(ScopedKey {
+            scope,
+            generation,
+            key: EpochKey::from_bytes(key.expose()),
+        });
+        Ok(self.use_declared_keys())
+    }
+
+    /// Uses the kept keys that are known to be the space's: the first roster key by the membership
+    /// secret, all others because a member declared them. Returns whether there were any.
+    pub(crate) fn use_declared_keys(&mut self) -> bool {
+        let mut any = false;
+        let (secret, roster) = (&self.record.secret, &self.roster);
+        let ring = &mut self.ring;
+        self.undeclared.retain(|held| {
+            let founding = held.scope == ScopeId::ROSTER && held.generation == 0;
+            let known = founding && membership_secret(&held.key) == *secret;
+            if !known && !roster.declares(held.scope, held.generation, &held.key.id()) {
+                return true;
+            }
+            let key = EpochKey::from_bytes(held.key.expose());
+            any |= Arc::make_mut(ring).insert(held.scope, held.generation, key);
+            false
+        });
+        any
+    }
+
+    /// Opens the boxes of an entry that are for this device.
+    pub(crate) fn open_boxes(
+        &self,
+        writer: &WriterId,
+        seq: u64,
+        boxes: &[KeyBox],
+        keys: &DeviceKeys,
+    ) -> Vec<ScopedKey> {
+        let place = KeyPlace {
+            space: self.id,
+            granted_at: (*writer, seq),
+        };
+        let mine = boxes
+            .iter()
+            .filter(|key_box| key_box.is_for(keys.kem().public(), &self.id));
+        let mut opened = Vec::new();
+        for key_box in mine {
+            match open_keys(keys.kem(), &keys.id(), &place, key_box) {
+                Ok(keys) => opened.extend(keys),
+                Err(error) => {
+                    tracing::warn!(%error, space = ?self.id, "a key box for this device does not open")
+                }
+            }
+        }
+        opened
+    }
+
+    /// Makes `own` the writer of this store, and keeps its seed wrapped.
+    pub(crate) fn set_own(
+        &mut self,
+        own: OwnWriter,
+        seed: &[u8; 32],
+        device: &DeviceKeys,
+        entropy: &mut dyn stead_base::Entropy,
+    ) -> Result<(), ReplicaError> {
+        let wrapped = wrapkey::seal(
+            device.storage(),
+            &writer_context(&self.id, &own.id),
+            seed,
+            entropy,
+        )
+        .map_err(|_| ReplicaError::ForeignKeys)?;
+        self.record.own = Some((own.id, wrapped));
+        self.own = Some(own);
+        Ok(())
+    }
+
+    /// Takes up the roster operations of one entry. Returns whether there were any.
+    pub(crate) fn add_roster(
+        &mut self,
+        writer: &WriterId,
+        seq: u64,
+        genesis: bool,
+        parcel: &[u8],
+    ) -> bool {
+        let held = self
+            .record
+            .roster
+            .iter()
+            .any(|e| e.seq == seq && e.writer == *writer);
+        if parcel.is_empty() || held {
+            return false;
+        }
+        let entry = RosterEntry {
+            writer: *writer,
+            seq,
+            genesis,
+            parcel: parcel.to_vec(),
+        };
+        add_to_roster(&mut self.roster, &entry);
+        self.record.roster.push(entry);
+        true
+    }
+
+    /// Rebuilds the roster without the entries that a fork made void.
+    pub(crate) fn rebuild_roster(&mut self) {
+        let writers = &self.writers;
+        self.record.roster.retain(|entry| {
+            writers
+                .get(&entry.writer)
+                .and_then(|w| w.record.frozen)
+                .is_none_or(|frozen| entry.seq < frozen)
+        });
+        self.roster = Roster::new(self.id);
+        for entry in &self.record.roster {
+            add_to_roster(&mut self.roster, entry);
+        }
+    }
+
+    /// Whether entries of `writer` count.
+    pub(crate) fn admits(&self, writer: &WriterId) -> bool {
+        self.roster
+            .rights(writer)
+            .is_some_and(stead_access::Role::may_write)
+    }
+
+    /// Whether `writer` is or was one of this store's own.
+    pub(crate) fn is_own(&self, writer: &WriterId) -> bool {
+        self.own.as_ref().is_some_and(|own| own.id == *writer)
+            || self.record.retired.contains(writer)
+    }
+}
+
+fn add_to_roster(roster: &mut Roster, entry: &RosterEntry) {
+    let ops = match decode_ops(&entry.parcel) {
+        Ok(ops) => ops,
+        Err(error) => {
+            tracing::debug!(%error, writer = ?entry.writer, "roster parcel not understood");
+            return;
+        }
+    };
+    if !entry.genesis {
+        roster.insert(entry.writer, entry.seq, ops);
+    } else if let Err(error) = roster.insert_genesis(entry.writer, ops) {
+        tracing::warn!(%error, writer = ?entry.writer, "genesis refused");
+    }
+}
+
+/// What a wrapped epoch key is bound to.
+pub(crate) fn key_context(space: &SpaceId, scope: ScopeId, generation: u32) -> Vec<u8> {
+    let mut context = b"epoch key".to_vec();
+    context.extend_from_slice(space.as_bytes());
+    context.extend_from_slice(&scope.number().to_be_bytes());
+    context.extend_from_slice(&generation.to_be_bytes());
+    context
+}
+
+/// What a wrapped writer seed is bound to.
+pub(crate) fn writer_context(space: &SpaceId, writer: &WriterId) -> Vec<u8> {
+    [
+        b"writer seed".as_slice(),
+        space.as_bytes(),
+        writer.as_bytes(),
+    ]
+    .concat()
+}
+
+/// The membership secret that a space's first roster key implies.
+pub(crate) fn membership_secret(roster_key: &EpochKey) -> [u8; 32] {
+    stead_crypt::hash::derive("stead/space-membership/1", roster_key.expose())
+}
+
+/// A log's length and root, as peers compare them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FrontierItem {
+    /// Whose log.
+    pub writer: WriterId,
+    /// Entries held that count.
+    pub len: u64,
+    /// Root over them.
+    pub root: Hash,
+}

@@ -1,0 +1,447 @@
+//! This device's own transactions: from a person's intent to a sealed, signed, merged entry.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use stead_access::{RosterOp, encode_ops, sign_claim};
+use stead_base::limits::ENTRY_BYTES_MAX;
+use stead_base::{DocId, Hlc, ScopeId, SpaceId, Stamp, WriterId};
+use stead_crypt::{Part, SigningKey};
+use stead_doc::{Document, Put, Transaction};
+use stead_log::{Dependency, Entry, EntryRef, Envelope, Parcel};
+use stead_store::CollectionNo;
+
+use crate::keyring::{GENESIS_SPACE, WriterCiphers};
+use crate::space::OwnWriter;
+use crate::writing::{Writing, writer_mut};
+use crate::{Replica, ReplicaError};
+
+/// Room that an entry needs besides its document parcel.
+const ENTRY_FRAME_BYTES: usize = 64 << 10;
+
+/// One change to one document.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Edit {
+    /// The document's collection.
+    pub collection: String,
+    /// The document; None makes a new one.
+    pub id: Option<DocId>,
+    /// What to change.
+    pub change: Change,
+}
+
+/// What to change in a document.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    /// Merges a JSON object into the document, or makes the document equal to it.
+    Put {
+        /// The object.
+        value: Value,
+        /// Whether fields that it does not name are deleted.
+        replace: bool,
+    },
+    /// Sets one field.
+    Set {
+        /// Where.
+        path: Vec<String>,
+        /// To what.
+        value: Value,
+    },
+    /// Adds to a counter.
+    Add {
+        /// Where.
+        path: Vec<String>,
+        /// How much; may be negative.
+        delta: i64,
+    },
+    /// Adds an element to a set.
+    Include {
+        /// Where.
+        path: Vec<String>,
+        /// A bool, number or string.
+        element: Value,
+    },
+    /// Removes an element from a set.
+    Exclude {
+        /// Where.
+        path: Vec<String>,
+        /// A bool, number or string.
+        element: Value,
+    },
+    /// Deletes a field.
+    Unset {
+        /// Where.
+        path: Vec<String>,
+    },
+    /// Deletes the document; it can be restored.
+    Delete,
+    /// Brings a deleted document back.
+    Restore,
+}
+
+/// What a transaction became.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// The documents edited, in the order of the edits.
+    pub ids: Vec<DocId>,
+    /// The log entry; None if nothing differed from what was there.
+    pub entry: Option<(WriterId, u64)>,
+    /// Hybrid time of the entry, or of the call when there is none.
+    pub hlc: Hlc,
+}
+
+impl Replica {
+    /// Applies edits to documents of one space as one atomic transaction.
+    pub fn transact(
+        &mut self,
+        space: &SpaceId,
+        edits: &[Edit],
+        now_ms: u64,
+    ) -> Result<Receipt, ReplicaError> {
+        self.write(now_ms, |writing| writing.transact(space, edits))
+    }
+}
+
+impl Writing<'_> {
+    /// Applies edits as one entry of this device's log.
+    pub(crate) fn transact(
+        &mut self,
+        id: &SpaceId,
+        edits: &[Edit],
+    ) -> Result<Receipt, ReplicaError> {
+        let writer = self.own_writer(id)?;
+        let hlc = self.clock.tick(self.now_ms);
+        let mut transaction = Transaction::new(Stamp { hlc, writer });
+        let mut documents: BTreeMap<(CollectionNo, DocId), (String, Document)> = BTreeMap::new();
+        let mut ids = Vec::with_capacity(edits.len());
+        for edit in edits {
+            let refused = |error: &dyn std::fmt::Display| ReplicaError::Refused(error.to_string());
+            stead_doc::check_collection(&edit.collection).map_err(|error| refused(&error))?;
+            let collection = self.collection_no(id, &edit.collection)?;
+            let doc_id = match &edit.id {
+                Some(id) => id.clone(),
+                None => {
+                    let mut random = [0; 10];
+                    self.entropy.fill(&mut random);
+                    DocId::generate(self.now_ms, random)
+                }
+            };
+            let key = (collection, doc_id);
+            if !documents.contains_key(&key) {
+                let mut document = Document::default();
+                let loaded = self.tx.with_doc_state(collection, &key.1, |row| {
+                    document.decode_into(row, self.numbers)
+                })?;
+                loaded.transpose().map_err(|error| refused(&error))?;
+                documents.insert(key.clone(), (edit.collection.clone(), document));
+            }
+            if let Some((name, document)) = documents.get_mut(&key) {
+                let mut edit_of = transaction
+                    .edit(name, &key.1, document, self.numbers)
+                    .map_err(|e| refused(&e))?;
+                apply_change(&mut edit_of, &edit.change)?;
+            }
+            ids.push(key.1);
+        }
+        if transaction.is_empty() {
+            return Ok(Receipt {
+                ids,
+                entry: None,
+                hlc,
+            });
+        }
+        let mut parcel = Vec::new();
+        transaction
+            .encode(&mut parcel)
+            .map_err(|error| ReplicaError::Refused(error.to_string()))?;
+        let seq = self.append_own(id, hlc, &[], &parcel, &[])?;
+        let (mut state, mut body) = (Vec::new(), Vec::new());
+        for ((collection, doc_id), (name, document)) in &documents {
+            state.clear();
+            body.clear();
+            document.encode(&mut state);
+            document.project_jsonb(self.numbers, &mut body);
+            self.tx
+                .put_doc(*collection, doc_id, &state, &body, document.is_deleted())?;
+            self.touch(id, name, doc_id);
+        }
+        Ok(Receipt {
+            ids,
+            entry: Some((writer, seq)),
+            hlc,
+        })
+    }
+
+    /// The writer this store writes a space with; made, and bound to this device, at first use.
+    pub(crate) fn own_writer(&mut self, id: &SpaceId) -> Result<WriterId, ReplicaError> {
+        let device = self.keys.id();
+        let space = self
+            .spaces
+            .get(id)
+            .ok_or_else(|| ReplicaError::NoSuchSpace { name: id.short() })?;
+        if let Some(own) = &space.own {
+            return Ok(own.id);
+        }
+        let admitted = space
+            .roster
+            .devices()
+            .get(&device)
+            .is_some_and(|member| member.role.may_write());
+        if !admitted
+            || space.ring.newest(ScopeId::ROSTER).is_none()
+            || space.ring.newest(ScopeId::ROOT).is_none()
+        {
+            return Err(ReplicaError::NotAdmitted {
+                space: space.record.name.clone(),
+            });
+        }
+        let writer = self.new_writer(id)?;
+        let claim = RosterOp::Claim {
+            device,
+            signature: sign_claim(self.keys.signing(), id, &writer),
+        };
+        let hlc = self.clock.tick(self.now_ms);
+        self.append_own(id, hlc, &[claim], &[], &[])?;
+        Ok(writer)
+    }
+
+    /// Makes a fresh writer key for a space that is in memory.
+    fn new_writer(&mut self, id: &SpaceId) -> Result<WriterId, ReplicaError> {
+        let mut seed = zeroize::Zeroizing::new([0; 32]);
+        self.entropy.fill(&mut *seed);
+        let own = OwnWriter::from_seed(&seed);
+        let writer = own.id;
+        self.began = true;
+        let space = self
+            .spaces
+            .get_mut(id)
+            .ok_or_else(|| ReplicaError::NoSuchSpace { name: id.short() })?;
+        space.set_own(own, &seed, self.keys, self.entropy)?;
+        self.dirty_space(id);
+        self.ensure_writer(id, &writer)?;
+        Ok(writer)
+    }
+
+    /// Seals, signs and stores one entry of this device's log, and takes up its roster operations.
+    /// Its documents are the caller's. Returns the entry's sequence.
+    pub(crate) fn append_own(
+        &mut self,
+        id: &SpaceId,
+        hlc: Hlc,
+        roster: &[RosterOp],
+        documents: &[u8],
+        key_boxes: &[Vec<u8>],
+    ) -> Result<u64, ReplicaError> {
+        self.began = true;
+        let mut salt = [0; 4];
+        self.entropy.fill(&mut salt);
+        let space = self
+            .spaces
+            .get_mut(id)
+            .ok_or_else(|| ReplicaError::NoSuchSpace { name: id.short() })?;
+        let Some(own) = &space.own else {
+            return Err(ReplicaError::NotAdmitted {
+                space: space.record.name.clone(),
+            });
+        };
+        let writer = own.id;
+        let seen = what_is_new(&space.writers, &mut space.seen, &writer);
+        let state = space
+            .writers
+            .get_mut(&writer)
+            .ok_or_else(|| ReplicaError::NoSuchSpace { name: id.short() })?;
+        let seq = state.record.tip.len();
+        let sealing = Sealing {
+            ring: &space.ring,
+            space: *id,
+            writer,
+            seq,
+            salt,
+        };
+        let roster_bytes = if roster.is_empty() {
+            Vec::new()
+        } else {
+            encode_ops(roster)
+        };
+        let entry = sealing.entry(&Envelope { hlc, seen }, &roster_bytes, documents, key_boxes)?;
+        let mut bytes = Vec::with_capacity(entry.len() + 4);
+        stead_base::codec::put_uint(&mut bytes, entry.len() as u64);
+        bytes.extend_from_slice(&entry);
+        let leaf = EntryRef::parse(&entry)
+            .map_err(|source| ReplicaError::Record {
+                what: "own entry",
+                source,
+            })?
+            .leaf_hash();
+        let node = state.record.tip.append(leaf);
+        state.record.tip.sign(id, &own.key);
+        state.record.read = seq + 1;
+        state.record.last_hlc = hlc;
+        state.record.applied_hlc = hlc;
+        state.applied = seq + 1;
+        if space.add_roster(&writer, seq, false, &roster_bytes) {
+            self.roster_changed(id);
+        }
+        self.store_entries(id, &writer, seq, &bytes, node.as_slice())?;
+        Ok(seq)
+    }
+
+    /// Entries of a log that are held.
+    pub(crate) fn writer_len(
+        &mut self,
+        id: &SpaceId,
+        writer: &WriterId,
+    ) -> Result<u64, ReplicaError> {
+        Ok(writer_mut(self.spaces, id, writer)?.record.tip.len())
+    }
+}
+
+/// What another log's length was at this device's last entry, as the next envelope tells it.
+fn what_is_new(
+    writers: &BTreeMap<WriterId, crate::space::WriterState>,
+    seen: &mut BTreeMap<WriterId, u64>,
+    own: &WriterId,
+) -> Vec<Dependency> {
+    let mut new = Vec::new();
+    for (writer, state) in writers {
+        if writer == own || state.applied == 0 || seen.get(writer) == Some(&state.applied) {
+            continue;
+        }
+        seen.insert(*writer, state.applied);
+        new.push(Dependency {
+            writer: *writer,
+            len: state.applied,
+        });
+    }
+    new
+}
+
+/// Everything that sealing one entry needs.
+pub(crate) struct Sealing<'k> {
+    pub(crate) ring: &'k crate::keyring::KeyRing,
+    pub(crate) space: SpaceId,
+    pub(crate) writer: WriterId,
+    pub(crate) seq: u64,
+    pub(crate) salt: [u8; 4],
+}
+
+impl Sealing<'_> {
+    /// Seals an envelope and the parcels that are not empty into an encoded entry.
+    pub(crate) fn entry(
+        &self,
+        envelope: &Envelope,
+        roster: &[u8],
+        documents: &[u8],
+        key_boxes: &[Vec<u8>],
+    ) -> Result<Vec<u8>, ReplicaError> {
+        let mut ciphers = WriterCiphers::new(self.ring, self.space, self.writer);
+        let mut seal =
+            |scope: ScopeId, part: Part, text: &[u8]| -> Result<(u32, Vec<u8>), ReplicaError> {
+                let (generation, _) =
+                    self.ring
+                        .newest(scope)
+                        .ok_or_else(|| ReplicaError::NotAdmitted {
+                            space: self.space.short(),
+                        })?;
+                let too_large = ReplicaError::TooLarge {
+                    bytes: text.len(),
+                    max: ENTRY_BYTES_MAX,
+                };
+                let cipher = ciphers.get(scope, generation, part);
+                let cipher = cipher.ok_or_else(|| ReplicaError::NotAdmitted {
+                    space: self.space.short(),
+                })?;
+                let mut out = Vec::with_capacity(text.len() + 16);
+                cipher
+                    .seal(self.seq, self.salt, text, &mut out)
+                    .map_err(|_| too_large)?;
+                Ok((generation, out))
+            };
+        let (envelope_epoch, envelope) = seal(ScopeId::ROSTER, Part::Envelope, &envelope.encode())?;
+        let mut parcels = Vec::new();
+        for (scope, text) in [(ScopeId::ROSTER, roster), (ScopeId::ROOT, documents)] {
+            if !text.is_empty() {
+                let (epoch, ciphertext) = seal(scope, Part::Parcel, text)?;
+                parcels.push(Parcel::Sealed {
+                    scope,
+                    epoch,
+                    ciphertext,
+                });
+            }
+        }
+        parcels.extend(key_boxes.iter().cloned().map(Parcel::KeyBox));
+        let entry = Entry {
+            salt: self.salt,
+            envelope_epoch,
+            envelope,
+            parcels,
+        }
+        .encode();
+        if entry.len() > ENTRY_BYTES_MAX {
+            let max = ENTRY_BYTES_MAX - ENTRY_FRAME_BYTES;
+            return Err(ReplicaError::TooLarge {
+                bytes: entry.len(),
+                max,
+            });
+        }
+        Ok(entry)
+    }
+
+    /// The same for a genesis entry, which is sealed before the space has its id.
+    pub(crate) fn genesis(
+        &self,
+        envelope: &Envelope,
+        roster: &[u8],
+    ) -> Result<Vec<u8>, ReplicaError> {
+        let founding = Sealing {
+            space: GENESIS_SPACE,
+            ..*self
+        };
+        founding.entry(envelope, roster, &[], &[])
+    }
+}
+
+impl OwnWriter {
+    /// The writer of a seed.
+    pub(crate) fn from_seed(seed: &[u8; 32]) -> Self {
+        let key = SigningKey::from_seed(seed);
+        Self {
+            id: WriterId::from_bytes(key.public()),
+            key,
+        }
+    }
+}
+
+fn apply_change(
+    edit: &mut stead_doc::Edit<'_, stead_doc::Numbers>,
+    change: &Change,
+) -> Result<bool, ReplicaError> {
+    let path = |names: &[String]| {
+        stead_doc::Path::from_names(names.iter().map(String::as_str))
+            .map_err(|error| ReplicaError::Refused(error.to_string()))
+    };
+    let edited = match change {
+        Change::Put {
+            value,
+            replace: false,
+        } => edit.put(value, Put::Merge),
+        Change::Put {
+            value,
+            replace: true,
+        } => edit.put(value, Put::Replace),
+        Change::Set { path: names, value } => edit.set(&path(names)?, value),
+        Change::Add { path: names, delta } => edit.add(&path(names)?, *delta),
+        Change::Include {
+            path: names,
+            element,
+        } => edit.set_add(&path(names)?, element),
+        Change::Exclude {
+            path: names,
+            element,
+        } => edit.set_remove(&path(names)?, element),
+        Change::Unset { path: names } => edit.delete_field(&path(names)?),
+        Change::Delete => edit.delete(),
+        Change::Restore => edit.restore(),
+    };
+    edited.map_err(|error| ReplicaError::Refused(error.to_string()))
+}

@@ -1,0 +1,308 @@
+//! The unit of work: everything one call changes, in memory and in one store transaction.
+//!
+//! What is in memory runs ahead of the store until the commit. When anything fails in between, the
+//! replica reads itself again from the store before the next write, so the two never part.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use stead_base::{DocId, Entropy, Hash, HlcClock, SpaceId, WriterId};
+use stead_crypt::DeviceKeys;
+use stead_doc::{Changes, Numbers};
+use stead_log::SignedHead;
+use stead_store::{CollectionNo, Tx};
+
+use crate::events::{DocChange, Event};
+use crate::prepare::Shared;
+use crate::replica::save_numbers;
+use crate::space::{SpaceState, WriterState};
+use crate::{Replica, ReplicaError};
+
+/// A stored segment is closed at this many entries.
+const SEGMENT_ENTRIES: u64 = 1024;
+/// A stored segment is closed at this many bytes.
+const SEGMENT_BYTES: u64 = 256 << 10;
+/// More changed documents than this in one commit are told as "many".
+const CHANGES_LISTED_MAX: usize = 4096;
+
+/// A write in progress.
+pub(crate) struct Writing<'r> {
+    pub(crate) tx: Tx<'r>,
+    pub(crate) keys: &'r DeviceKeys,
+    pub(crate) device_name: &'r str,
+    pub(crate) entropy: &'r mut (dyn Entropy + Send),
+    pub(crate) clock: &'r mut HlcClock,
+    pub(crate) spaces: &'r mut BTreeMap<SpaceId, SpaceState>,
+    pub(crate) numbers: &'r mut Numbers,
+    pub(crate) collections: &'r mut BTreeMap<(SpaceId, String), CollectionNo>,
+    pub(crate) shared: &'r Shared,
+    pub(crate) now_ms: u64,
+    /// Operations gathered for merging at the end.
+    pub(crate) changes: BTreeMap<SpaceId, Changes>,
+    pub(crate) events: Vec<Event>,
+    /// Spaces whose roster or keys changed: their logs must be looked at again.
+    pub(crate) unsettled: BTreeSet<SpaceId>,
+    dirty_spaces: BTreeSet<SpaceId>,
+    dirty_writers: BTreeSet<(SpaceId, WriterId)>,
+    touched: BTreeMap<SpaceId, Touched>,
+    /// Whether anything in memory has been changed.
+    pub(crate) began: bool,
+}
+
+#[derive(Default)]
+struct Touched {
+    docs: Vec<DocChange>,
+    many: bool,
+}
+
+impl Replica {
+    /// Runs `f` as one unit: all of it is stored, or none.
+    pub(crate) fn write<T, E: From<ReplicaError>>(
+        &mut self,
+        now_ms: u64,
+        f: impl FnOnce(&mut Writing<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.refresh()?;
+        let saved_numbers = self.saved_numbers;
+        let tx = self.store.begin().map_err(ReplicaError::from)?;
+        let mut writing = Writing {
+            tx,
+            keys: &self.keys,
+            device_name: &self.device_name,
+            entropy: &mut *self.entropy,
+            clock: &mut self.clock,
+            spaces: &mut self.spaces,
+            numbers: &mut self.numbers,
+            collections: &mut self.collections,
+            shared: &self.shared,
+            now_ms,
+            changes: BTreeMap::new(),
+            events: Vec::new(),
+            unsettled: BTreeSet::new(),
+            dirty_spaces: BTreeSet::new(),
+            dirty_writers: BTreeSet::new(),
+            touched: BTreeMap::new(),
+            began: false,
+        };
+        let done = f(&mut writing).and_then(|value| {
+            writing.settle()?;
+            writing.merge_all()?;
+            writing.save_rows()?;
+            Ok(value)
+        });
+        let began = writing.began;
+        let finished = done.and_then(|value| {
+            let numbers = save_numbers(&writing.tx, writing.numbers, saved_numbers)?;
+            let events = writing.take_events();
+            writing.tx.commit().map_err(ReplicaError::from)?;
+            Ok((value, numbers, events))
+        });
+        match finished {
+            Ok((value, numbers, events)) => {
+                self.saved_numbers = numbers;
+                self.events.extend(events);
+                Ok(value)
+            }
+            Err(error) => {
+                self.stale |= began;
+                self.numbers.truncate(saved_numbers.0, saved_numbers.1);
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Writing<'_> {
+    /// A space, to be changed.
+    pub(crate) fn space(&mut self, id: &SpaceId) -> Result<&mut SpaceState, ReplicaError> {
+        self.began = true;
+        self.spaces
+            .get_mut(id)
+            .ok_or_else(|| ReplicaError::NoSuchSpace { name: id.short() })
+    }
+
+    /// Has a space's record written at the end.
+    pub(crate) fn dirty_space(&mut self, id: &SpaceId) {
+        self.dirty_spaces.insert(*id);
+    }
+
+    /// Has a writer's row written at the end.
+    pub(crate) fn dirty_writer(&mut self, space: &SpaceId, writer: &WriterId) {
+        self.dirty_writers.insert((*space, *writer));
+    }
+
+    /// A space whose roster or keys changed.
+    pub(crate) fn roster_changed(&mut self, id: &SpaceId) {
+        self.dirty_spaces.insert(*id);
+        if self.unsettled.insert(*id) {
+            self.events.push(Event::RosterChanged { space: *id });
+        }
+    }
+
+    /// The state of a writer, made when it is new.
+    pub(crate) fn ensure_writer(
+        &mut self,
+        id: &SpaceId,
+        writer: &WriterId,
+    ) -> Result<(), ReplicaError> {
+        let space_no = self.space(id)?.no;
+        if self.space(id)?.writers.contains_key(writer) {
+            return Ok(());
+        }
+        let record = crate::records::WriterRecord::default();
+        let no = self
+            .tx
+            .put_writer(space_no, writer, 0, 0, &record.encode(), &[])?;
+        self.space(id)?.writers.insert(
+            *writer,
+            WriterState {
+                no,
+                record,
+                applied: 0,
+                due_ms: None,
+            },
+        );
+        Ok(())
+    }
+
+    /// Stores encoded entries at the end of a log whose tip in memory already covers them.
+    pub(crate) fn store_entries(
+        &mut self,
+        id: &SpaceId,
+        writer: &WriterId,
+        start: u64,
+        bytes: &[u8],
+        nodes: &[(u64, Hash)],
+    ) -> Result<(), ReplicaError> {
+        let state = writer_mut(self.spaces, id, writer)?;
+        let (no, len) = (state.no, state.record.tip.len());
+        self.tx
+            .append_segment(no, start, (len - start) as u32, bytes)?;
+        for (index, root) in nodes {
+            self.tx.put_node(no, *index, root)?;
+        }
+        state.record.tail_bytes += bytes.len() as u64;
+        let entries = len - state.record.packed;
+        if entries >= SEGMENT_ENTRIES || state.record.tail_bytes >= SEGMENT_BYTES {
+            if start > state.record.packed {
+                let packed = state.record.packed;
+                let bytes = tail(&self.tx, no, packed)?;
+                self.tx.replace_segments(no, packed, len, &bytes)?;
+            }
+            if let Some(head) = state.record.tip.head().filter(|head| head.len == len) {
+                self.tx.put_head(no, len, &encode_head(head))?;
+            }
+            state.record.packed = len;
+            state.record.tail_bytes = 0;
+        }
+        self.dirty_writer(id, writer);
+        Ok(())
+    }
+
+    /// Notes a document that changed, for whoever watches.
+    pub(crate) fn touch(&mut self, space: &SpaceId, collection: &str, id: &DocId) {
+        let touched = self.touched.entry(*space).or_default();
+        if touched.docs.len() >= CHANGES_LISTED_MAX {
+            touched.many = true;
+            touched.docs.clear();
+        }
+        if !touched.many {
+            touched.docs.push(DocChange {
+                collection: collection.to_owned(),
+                id: id.clone(),
+            });
+        }
+    }
+
+    /// Notes that any document of a space may have changed.
+    pub(crate) fn touch_everything(&mut self, space: &SpaceId) {
+        let touched = self.touched.entry(*space).or_default();
+        touched.many = true;
+        touched.docs.clear();
+    }
+
+    /// The number of a collection, given now if it has none.
+    pub(crate) fn collection_no(
+        &mut self,
+        space: &SpaceId,
+        name: &str,
+    ) -> Result<CollectionNo, ReplicaError> {
+        let key = (*space, name.to_owned());
+        if let Some(no) = self.collections.get(&key) {
+            return Ok(*no);
+        }
+        let space_no = self.space(space)?.no;
+        let no = self.tx.intern_collection(space_no, name)?;
+        self.collections.insert(key, no);
+        Ok(no)
+    }
+
+    fn save_rows(&mut self) -> Result<(), ReplicaError> {
+        for (id, writer) in &self.dirty_writers {
+            let Some(state) = self
+                .spaces
+                .get(id)
+                .and_then(|space| space.writers.get(writer))
+            else {
+                continue;
+            };
+            let len = state.record.tip.len();
+            self.tx
+                .advance_writer(state.no, len, state.applied, &state.record.encode())?;
+            self.events.push(Event::Advanced {
+                space: *id,
+                writer: *writer,
+                len,
+                root: state.record.tip.root(),
+            });
+        }
+        for id in &self.dirty_spaces {
+            let Some(space) = self.spaces.get(id) else {
+                continue;
+            };
+            self.tx.put_space(id, &space.record.encode())?;
+            self.shared.publish_keys(space);
+        }
+        Ok(())
+    }
+
+    fn take_events(&mut self) -> Vec<Event> {
+        let mut events = std::mem::take(&mut self.events);
+        for (space, touched) in std::mem::take(&mut self.touched) {
+            events.push(Event::DocsChanged {
+                space,
+                docs: touched.docs,
+                many: touched.many,
+            });
+        }
+        events
+    }
+}
+
+/// Looks up a writer without borrowing the whole unit.
+pub(crate) fn writer_mut<'s>(
+    spaces: &'s mut BTreeMap<SpaceId, SpaceState>,
+    id: &SpaceId,
+    writer: &WriterId,
+) -> Result<&'s mut WriterState, ReplicaError> {
+    spaces
+        .get_mut(id)
+        .and_then(|space| space.writers.get_mut(writer))
+        .ok_or_else(|| ReplicaError::NoSuchSpace { name: id.short() })
+}
+
+/// A head as the store keeps it.
+pub(crate) fn encode_head(head: &SignedHead) -> Vec<u8> {
+    let mut out = stead_base::Encoder::new();
+    head.encode(&mut out);
+    out.finish()
+}
+
+fn tail(tx: &Tx<'_>, no: stead_store::WriterNo, from: u64) -> Result<Vec<u8>, ReplicaError> {
+    use stead_store::Read;
+    let mut bytes = Vec::new();
+    tx.each_segment(no, from, &mut |_, _, segment| {
+        bytes.extend_from_slice(segment);
+        std::ops::ControlFlow::Continue(())
+    })?;
+    Ok(bytes)
+}

@@ -21,11 +21,6 @@ const TOOLS: &[Tool] = &[
         needed_for: "tests on separate network namespaces cannot run",
     },
     Tool {
-        program: "nft",
-        package: "nftables",
-        needed_for: "tests that cut a path between two hosts cannot run",
-    },
-    Tool {
         program: "npm",
         package: "npm",
         needed_for: "tests on the real records cannot run",

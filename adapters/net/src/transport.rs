@@ -23,15 +23,10 @@ pub const CONNECTION_IDLE_MS: u32 = 30_000;
 
 /// The settings.
 pub(crate) fn quic() -> QuicTransportConfig {
-    let e=|n:&str,d:u32| std::env::var(n).ok().and_then(|v|v.parse().ok()).unwrap_or(d);
-    let mut m = iroh::endpoint::MtuDiscoveryConfig::default(); m.upper_bound(e("XMTU",1452) as u16);
-    let mut af = iroh::endpoint::AckFrequencyConfig::default(); af.ack_eliciting_threshold(VarInt::from_u32(e("XACK",1)));
-    let mut b = QuicTransportConfig::builder().initial_mtu(e("XIMTU",1200) as u16).mtu_discovery_config(Some(m));
-    if std::env::var("XACK").is_ok() { b = b.ack_frequency_config(Some(af)); }
-    b
-        .stream_receive_window(VarInt::from_u32(e("XSW",STREAM_WINDOW_BYTES)))
+    QuicTransportConfig::builder()
+        .stream_receive_window(VarInt::from_u32(STREAM_WINDOW_BYTES))
         .receive_window(VarInt::from_u32(CONNECTION_WINDOW_BYTES))
-        .send_window(e("XSND",SEND_WINDOW_BYTES as u32) as u64)
+        .send_window(SEND_WINDOW_BYTES)
         .max_concurrent_bidi_streams(VarInt::from_u32(STREAMS_MAX))
         .max_concurrent_uni_streams(VarInt::from_u32(0))
         .datagram_receive_buffer_size(None)

@@ -101,8 +101,8 @@ pub(crate) fn run(conn: &Connection) -> Result<Vec<Finding>, StoreError> {
 }
 
 fn file(conn: &Connection, findings: &mut Vec<Finding>) -> Result<(), StoreError> {
-    let mut statement = conn.prepare("SELECT integrity_check FROM pragma_integrity_check(?1)")?;
-    let mut rows = statement.query([FINDINGS_MAX])?;
+    let mut statement = conn.prepare(&format!("PRAGMA integrity_check({FINDINGS_MAX})"))?;
+    let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let detail: String = row.get(0)?;
         if detail != "ok" {

@@ -118,7 +118,8 @@ mod tests {
         #[test]
         fn no_bytes_make_decoding_panic(bytes: Vec<u8>) {
             if let Ok(id) = DocKey::decode(&bytes) {
-                prop_assert_eq!(DocKey::new(&id).as_bytes(), &bytes[..]);
+                let key = DocKey::new(&id);
+                prop_assert_eq!(key.as_bytes(), &bytes[..]);
             }
         }
     }

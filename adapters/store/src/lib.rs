@@ -21,7 +21,8 @@ pub use error::{OpenError, StoreError};
 pub use key::{DocKey, KeyError};
 pub use open::{Durability, Interrupt, Options, Reader, Store};
 pub use query::{
-    Condition, Cursor, Direction, Found, Op, Query, QueryError, Scalar, ScalarError, SortKey,
+    Condition, Cursor, Direction, Found, Op, QUERY_CONDITIONS_MAX, QUERY_SORT_KEYS_MAX, Query,
+    QueryError, Scalar, ScalarError, SortKey,
 };
 pub use read::Read;
 pub use rows::{

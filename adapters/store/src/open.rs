@@ -349,13 +349,12 @@ pub(crate) fn checkpoint_connection(
     path: &Path,
     options: &Options,
 ) -> Result<Connection, StoreError> {
-    let conn = connect(path, options, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| {
-        match error {
+    let conn =
+        connect(path, options, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| match error {
             OpenError::Unreachable { source, .. } => source.into(),
             OpenError::Store { source, .. } => source,
             _ => StoreError::Busy,
-        }
-    })?;
+        })?;
     common_settings(&conn)?;
     conn.pragma_update(None, "cache_size", 0)?;
     conn.pragma_update(None, "synchronous", "NORMAL")?;

@@ -164,7 +164,9 @@ pub enum QueryError {
     #[error("nothing is greater or smaller than null: compare with = or !=, or ask if it exists")]
     NullOrder,
     /// More conditions or sort keys than a query may have.
-    #[error("a query has at most {QUERY_CONDITIONS_MAX} filters and {QUERY_SORT_KEYS_MAX} sort keys")]
+    #[error(
+        "a query has at most {QUERY_CONDITIONS_MAX} filters and {QUERY_SORT_KEYS_MAX} sort keys"
+    )]
     TooLong,
     /// A cursor of a query with another order.
     #[error("this page mark belongs to a query with another order: start from the first page")]

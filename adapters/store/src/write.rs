@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 
-use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, params};
+use rusqlite::{CachedStatement, Connection, Params, params};
 use stead_base::{DocId, Hash, SpaceId, WriterId};
 
 use crate::key::DocKey;

@@ -138,15 +138,16 @@ impl Roster {
     ///
     /// Operations of a writer without rights are kept, for its rights may arrive later.
     pub fn insert(&mut self, writer: WriterId, seq: u64, ops: Vec<RosterOp>) -> BTreeSet<WriterId> {
-        let settles = |op: &RosterOp| !matches!(op, RosterOp::Epoch { .. });
-        if !ops.iter().any(settles) {
-            self.collect(writer, seq, ops);
+        let was_admitted = self.is_admitted(&writer);
+        let moves_rights = ops.iter().any(|op| !matches!(op, RosterOp::Epoch { .. }));
+        if !self.collect(writer, seq, ops) || !moves_rights {
+            return BTreeSet::new();
+        }
+        // What a stranger says changes nothing, however much of it there is.
+        if !was_admitted && !self.is_admitted(&writer) {
             return BTreeSet::new();
         }
         let before = self.admitted();
-        if !self.collect(writer, seq, ops) {
-            return BTreeSet::new();
-        }
         self.settle();
         self.admitted().difference(&before).copied().collect()
     }

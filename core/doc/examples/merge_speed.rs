@@ -1,6 +1,9 @@
 //! Measures the hot path of documents on one core: decode operations, read the row, merge, write
 //! the row and its JSONB projection. Run with `cargo run --release -p stead-doc --example merge_speed`.
 
+// A measurement needs a clock.
+#![allow(clippy::disallowed_methods)]
+
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 

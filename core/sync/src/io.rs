@@ -57,6 +57,17 @@ pub enum Input {
         /// [`Output::Batch`]'s `credit`, or a sum of several.
         credit: u64,
     },
+    /// A batch was not stored although it may be wanted later (it does not follow what is stored
+    /// yet). Its credit goes back, what follows it is not waited for, and the log is offered again
+    /// from where it ends here. What failed verification is a reason to close instead.
+    Dropped {
+        /// The space.
+        space: SpaceId,
+        /// Whose log.
+        writer: WriterId,
+        /// [`Output::Batch`]'s `credit`.
+        credit: u64,
+    },
     /// Answers an [`Output::Read`]: the batch `[from, upto)`, where `upto` may be less than asked.
     ReadDone {
         /// The space.
@@ -182,7 +193,7 @@ pub enum Output {
         remote_len: u64,
     },
     /// Entries from the peer, to be verified and stored. May hold entries that came from elsewhere
-    /// meanwhile. Every one is owed an [`Input::Stored`].
+    /// meanwhile. Every one is owed an [`Input::Stored`] or an [`Input::Dropped`].
     Batch {
         /// The space.
         space: SpaceId,

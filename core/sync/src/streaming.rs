@@ -116,6 +116,14 @@ impl Streaming {
                 }
             }
             Input::Stored { credit } => self.receive.release(credit),
+            Input::Dropped {
+                space,
+                writer,
+                credit,
+            } => {
+                self.receive.release(credit);
+                self.dropped(context, &space, writer);
+            }
             Input::Congested(congested) => self.congested = congested,
             Input::ReadDone {
                 space,

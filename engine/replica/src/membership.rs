@@ -19,6 +19,8 @@ use crate::transact::Sealing;
 use crate::writing::Writing;
 use crate::{Change, Edit, Event, Replica, ReplicaError};
 
+/// Home collection in which each device says where it may be reached.
+const DEVICES: &str = "devices";
 /// Home collection that lists this person's spaces.
 pub(crate) const SPACES: &str = "spaces";
 const HOME_NAME: &str = "home";
@@ -40,7 +42,10 @@ pub struct SpaceTicket {
 impl SpaceTicket {
     /// The ticket of someone who may hold and relay the space's logs but not read them.
     pub fn without_keys(self) -> Self {
-        Self { keys: Vec::new(), ..self }
+        Self {
+            keys: Vec::new(),
+            ..self
+        }
     }
 
     /// Appends the ticket; it holds keys, so seal what comes out.
@@ -152,6 +157,43 @@ impl Replica {
             writing.collections.retain(|(space, _), _| space != id);
             writing.shared.forget(id);
             writing.events.push(Event::SpaceLeft { space: *id });
+            Ok(())
+        })
+    }
+
+    /// Whether this device's identity holds nothing yet that another device or person could miss.
+    pub fn home_is_blank(&self) -> Result<bool, ReplicaError> {
+        let Some(home) = self.home() else {
+            return Ok(true);
+        };
+        let space = self.space(&home)?;
+        let others = self.spaces.len() > 1 || space.roster.devices().len() > 1;
+        let mut listed = 0;
+        for collection in self.store.collections(space.no)? {
+            if collection.name != DEVICES {
+                listed += self.store.count(&Query::all(collection.no))?;
+            }
+        }
+        Ok(!others && listed == 0)
+    }
+
+    /// Gives up a blank identity, so that this device can be linked to another one.
+    pub fn abandon_blank_home(&mut self, now_ms: u64) -> Result<(), ReplicaError> {
+        let Some(home) = self.home() else {
+            return Ok(());
+        };
+        if !self.home_is_blank()? {
+            return Err(ReplicaError::Refused(
+                "this device already belongs to an identity with data of its own".to_owned(),
+            ));
+        }
+        self.write(now_ms, |writing| {
+            let no = writing.space(&home)?.no;
+            writing.tx.remove_space(no)?;
+            writing.spaces.remove(&home);
+            writing.collections.retain(|(space, _), _| *space != home);
+            writing.shared.forget(&home);
+            writing.events.push(Event::SpaceLeft { space: home });
             Ok(())
         })
     }

@@ -204,11 +204,23 @@ impl Replica {
         self.describe(self.space(id)?)
     }
 
+    /// One space without its number of documents, which takes a walk over all of them.
+    pub fn outline(&self, id: &SpaceId) -> Result<SpaceInfo, ReplicaError> {
+        Ok(self.outline_of(self.space(id)?))
+    }
+
     fn describe(&self, space: &SpaceState) -> Result<SpaceInfo, ReplicaError> {
         let mut documents = 0;
         for collection in self.store.collections(space.no)? {
             documents += self.store.count(&stead_store::Query::all(collection.no))?;
         }
+        Ok(SpaceInfo {
+            documents,
+            ..self.outline_of(space)
+        })
+    }
+
+    fn outline_of(&self, space: &SpaceState) -> SpaceInfo {
         let waiting = |w: &WriterState| w.accepted().saturating_sub(w.applied);
         let devices = space
             .roster
@@ -221,7 +233,7 @@ impl Replica {
                 writers: member.claims.iter().copied().collect(),
             })
             .collect();
-        Ok(SpaceInfo {
+        SpaceInfo {
             id: space.id,
             name: space.record.name.clone(),
             is_home: space.record.is_home,
@@ -230,7 +242,7 @@ impl Replica {
                 .devices()
                 .get(&self.keys.id())
                 .map(|member| member.role),
-            documents,
+            documents: 0,
             entries: space.writers.values().map(|w| w.record.tip.len()).sum(),
             waiting: space.writers.values().map(waiting).sum(),
             skipped: space.writers.values().map(|w| w.record.skipped).sum(),
@@ -241,7 +253,7 @@ impl Replica {
                 .map(|(id, _)| *id)
                 .collect(),
             devices,
-        })
+        }
     }
 
     /// Finds a space by its name or by the start of its id (at least 4 digits).

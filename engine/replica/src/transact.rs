@@ -100,6 +100,26 @@ impl Replica {
     ) -> Result<Receipt, ReplicaError> {
         self.write(now_ms, |writing| writing.transact(space, edits))
     }
+
+    /// Applies several transactions, each of them atomic, under one signature and in one commit of
+    /// the store. One that is refused leaves no trace and does not keep the others from being
+    /// applied; when the store fails, none is applied.
+    pub fn transact_many(
+        &mut self,
+        transactions: &[(SpaceId, Vec<Edit>)],
+        now_ms: u64,
+    ) -> Result<Vec<Result<Receipt, ReplicaError>>, ReplicaError> {
+        self.write(now_ms, |writing| {
+            let mut receipts = Vec::with_capacity(transactions.len());
+            for (space, edits) in transactions {
+                match writing.transact(space, edits) {
+                    Err(error @ ReplicaError::Store(_)) => return Err(error),
+                    result => receipts.push(result),
+                }
+            }
+            Ok(receipts)
+        })
+    }
 }
 
 impl Writing<'_> {
@@ -222,8 +242,9 @@ impl Writing<'_> {
         Ok(writer)
     }
 
-    /// Seals, signs and stores one entry of this device's log, and takes up its roster operations.
-    /// Its documents are the caller's. Returns the entry's sequence.
+    /// Seals and stores one entry of this device's log, and takes up its roster operations. Its
+    /// documents are the caller's; the log is signed once, at the end of the unit of work. Returns
+    /// the entry's sequence.
     pub(crate) fn append_own(
         &mut self,
         id: &SpaceId,
@@ -274,7 +295,6 @@ impl Writing<'_> {
             })?
             .leaf_hash();
         let node = state.record.tip.append(leaf);
-        state.record.tip.sign(id, &own.key);
         state.record.read = seq + 1;
         state.record.last_hlc = hlc;
         state.record.applied_hlc = hlc;

@@ -183,6 +183,8 @@ impl Writing<'_> {
         state.record.tail_bytes += bytes.len() as u64;
         let entries = len - state.record.packed;
         if entries >= SEGMENT_ENTRIES || state.record.tail_bytes >= SEGMENT_BYTES {
+            self.sign_own(id, writer)?;
+            let state = writer_mut(self.spaces, id, writer)?;
             if start > state.record.packed {
                 let packed = state.record.packed;
                 let bytes = tail(&self.tx, no, packed)?;
@@ -195,6 +197,22 @@ impl Writing<'_> {
             state.record.tail_bytes = 0;
         }
         self.dirty_writer(id, writer);
+        Ok(())
+    }
+
+    /// Signs a log of this store's own as long as it is now, unless that is done already.
+    fn sign_own(&mut self, id: &SpaceId, writer: &WriterId) -> Result<(), ReplicaError> {
+        let space = self.space(id)?;
+        if let Some(own) = space.own.as_ref().filter(|own| own.id == *writer)
+            && let Some(state) = space.writers.get_mut(writer)
+            && state
+                .record
+                .tip
+                .head()
+                .is_none_or(|head| head.len < state.record.tip.len())
+        {
+            state.record.tip.sign(id, &own.key);
+        }
         Ok(())
     }
 
@@ -237,6 +255,11 @@ impl Writing<'_> {
     }
 
     fn save_rows(&mut self) -> Result<(), ReplicaError> {
+        for (id, writer) in self.dirty_writers.clone() {
+            if self.spaces.contains_key(&id) {
+                self.sign_own(&id, &writer)?;
+            }
+        }
         for (id, writer) in &self.dirty_writers {
             let Some(state) = self
                 .spaces

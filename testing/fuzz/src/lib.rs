@@ -1,1 +1,110 @@
-//! stead-fuzz
+//! Every decoder that meets bytes from outside, as a function of bytes; and seeds for each.
+//!
+//! Owns the targets ([`TARGETS`]) and how their seed corpus is made. The same functions run in three
+//! places: over the committed corpus and small mutations of it in every `cargo test -p stead-fuzz`,
+//! and without end under cargo-fuzz (`testing/fuzz/fuzz`, outside the workspace).
+//!
+//! A target returns whether the input was accepted, and panics when something that must hold of
+//! accepted input does not: an encoding that is not the only one, replicas that differ.
+
+pub mod seeds;
+pub mod targets;
+
+/// One fuzz target.
+pub struct Target {
+    /// Name of the target, its corpus directory and its cargo-fuzz binary.
+    pub name: &'static str,
+    /// Runs one input; returns whether it was accepted.
+    pub run: fn(&[u8]) -> bool,
+    /// Valid inputs.
+    pub seeds: fn() -> Vec<Vec<u8>>,
+}
+
+/// All targets.
+pub const TARGETS: &[Target] = &[
+    Target {
+        name: "entry",
+        run: targets::log::entry,
+        seeds: seeds::log::entries,
+    },
+    Target {
+        name: "envelope",
+        run: targets::log::envelope,
+        seeds: seeds::log::envelopes,
+    },
+    Target {
+        name: "head",
+        run: targets::log::head,
+        seeds: seeds::log::heads,
+    },
+    Target {
+        name: "batch",
+        run: targets::log::batch,
+        seeds: seeds::log::batches,
+    },
+    Target {
+        name: "tip",
+        run: targets::log::tip,
+        seeds: seeds::log::tips,
+    },
+    Target {
+        name: "proof",
+        run: targets::log::proof,
+        seeds: seeds::log::proofs,
+    },
+    Target {
+        name: "fork",
+        run: targets::log::fork,
+        seeds: seeds::log::forks,
+    },
+    Target {
+        name: "roster_op",
+        run: targets::access::roster_op,
+        seeds: seeds::access::roster_ops,
+    },
+    Target {
+        name: "key_box",
+        run: targets::access::key_box,
+        seeds: seeds::access::key_boxes,
+    },
+    Target {
+        name: "doc_parcel",
+        run: targets::doc::parcel,
+        seeds: seeds::doc::parcels,
+    },
+    Target {
+        name: "doc_state",
+        run: targets::doc::state,
+        seeds: seeds::doc::states,
+    },
+    Target {
+        name: "jsonb",
+        run: targets::doc::jsonb,
+        seeds: seeds::doc::jsonb,
+    },
+    Target {
+        name: "sync_frame",
+        run: targets::sync::frame,
+        seeds: seeds::sync::frames,
+    },
+    Target {
+        name: "sync_session",
+        run: targets::sync::session,
+        seeds: seeds::sync::sessions,
+    },
+    Target {
+        name: "link",
+        run: targets::api::link,
+        seeds: seeds::api::links,
+    },
+    Target {
+        name: "api_request",
+        run: targets::api::request,
+        seeds: seeds::api::requests,
+    },
+    Target {
+        name: "api_incoming",
+        run: targets::api::incoming,
+        seeds: seeds::api::incoming,
+    },
+];

@@ -179,7 +179,15 @@ impl Host {
     /// Sends everything without a better route to this router.
     pub fn default_route(&self, via: IpAddr) -> Result<(), LabError> {
         let via = via.to_string();
-        let make = ["-n", &self.namespace, "route", "replace", "default", "via", &via];
+        let make = [
+            "-n",
+            &self.namespace,
+            "route",
+            "replace",
+            "default",
+            "via",
+            &via,
+        ];
         ip(&make)
     }
 }
@@ -202,7 +210,15 @@ impl Cable {
 
     /// Carries packets again.
     pub fn unmute(&self) -> Result<(), LabError> {
-        let set = ["-n", &self.switch, "link", "set", &self.port, "master", &self.bridge];
+        let set = [
+            "-n",
+            &self.switch,
+            "link",
+            "set",
+            &self.port,
+            "master",
+            &self.bridge,
+        ];
         ip(&set)
     }
 
@@ -217,7 +233,15 @@ impl Cable {
     }
 
     fn address(&self, verb: &str, address: &str) -> Result<(), LabError> {
-        let base = ["-n", &self.namespace, "addr", verb, address, "dev", &self.device];
+        let base = [
+            "-n",
+            &self.namespace,
+            "addr",
+            verb,
+            address,
+            "dev",
+            &self.device,
+        ];
         let mut args = base.to_vec();
         if address.contains(':') && verb == "add" {
             // Nobody else is on these networks: skip the wait for duplicates.

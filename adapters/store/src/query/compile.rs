@@ -138,7 +138,12 @@ impl Build {
         let kind = format!("json_type(body, {path})");
         let compare = match condition.op {
             Op::Eq => return self.equal(&path, &condition.value),
-            Op::Ne => return Ok(format!("({}) IS NOT TRUE", self.equal(&path, &condition.value)?)),
+            Op::Ne => {
+                return Ok(format!(
+                    "({}) IS NOT TRUE",
+                    self.equal(&path, &condition.value)?
+                ));
+            }
             Op::Contains => return self.contains(&path, &condition.value),
             Op::Exists if condition.value == Scalar::Bool(false) => {
                 return Ok(format!("{kind} IS NULL"));

@@ -30,13 +30,6 @@ const COMPLAINTS_SHOWN: usize = 10;
 pub(crate) fn import(home: &Path, args: &Import, out: &Output) -> Result<(), Failure> {
     let started = Instant::now();
     let mut client = connect(home)?;
-    // An unknown space is said before a large file is read.
-    client.call(&stead_api::DocQuery {
-        space: args.into.space.clone(),
-        collection: args.into.collection.clone(),
-        limit: Some(1),
-        ..stead_api::DocQuery::default()
-    })?;
     let format = args.format.format();
     let mut records = match args.path.as_os_str() == "-" {
         true => Records::from_stream(format, Path::new("standard input"), Box::new(io::stdin()))?,

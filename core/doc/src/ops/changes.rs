@@ -1,6 +1,8 @@
 //! Decoding parcels. Owns every check on foreign operations: after [`Changes::push`] nothing about
 //! them can fail, and a refused parcel has left no trace.
 
+use std::cmp::Ordering;
+
 use stead_base::{DecodeError, DecodeFault, Decoder, DocId, Hlc, Stamp, WriterId, limits};
 
 use super::{
@@ -116,11 +118,12 @@ impl Changes {
         order.sort_unstable_by(|&a, &b| {
             let [x, y] = [a, b].map(|i| &self.docs[i as usize]);
             let name = |doc: &ChangedDoc| &self.collections[doc.collection.range()];
-            (x.collection != y.collection)
-                .then(|| name(x).cmp(name(y)))
-                .unwrap_or(std::cmp::Ordering::Equal)
-                .then_with(|| x.id.cmp(&y.id))
-                .then(a.cmp(&b))
+            let of_collection = if x.collection == y.collection {
+                Ordering::Equal
+            } else {
+                name(x).cmp(name(y))
+            };
+            of_collection.then_with(|| x.id.cmp(&y.id)).then(a.cmp(&b))
         });
         order
     }

@@ -184,6 +184,25 @@ fn a_removal_holds_even_if_it_arrives_before_the_addition() {
 }
 
 #[test]
+fn two_removals_in_one_transaction_remove_what_either_had_seen() {
+    let (mut a, mut b) = (Device::new(1), Device::new(2));
+    let tag = json!("red");
+    let first = a.edit(10, |edit| edit.set_add(&at("tags"), &tag));
+    b.receive(&first);
+    let toggled = b.edit(20, |edit| {
+        edit.set_remove(&at("tags"), &tag)?;
+        edit.set_add(&at("tags"), &tag)?;
+        edit.set_remove(&at("tags"), &tag)
+    });
+    a.receive(&toggled);
+    assert_eq!(a.json(), json!({"tags": []}));
+    assert_eq!(
+        a.document.explain(&a.numbers),
+        b.document.explain(&b.numbers)
+    );
+}
+
+#[test]
 fn set_elements_show_in_one_order() {
     let mut a = Device::new(1);
     for (time, elem) in [json!("b"), json!(2), json!(true), json!("a"), json!(1.5)]

@@ -90,10 +90,8 @@ impl AwaitHello {
 /// Spaces may come, go and grow before the peer is heard.
 pub(super) fn on_input(context: &mut Context, input: Input) {
     match input {
-        Input::AddSpace(membership) => {
-            if context.locals.get(&membership.space).is_none() {
-                context.locals.add(membership);
-            }
+        Input::AddSpace(membership) if context.locals.get(&membership.space).is_none() => {
+            context.locals.add(membership);
         }
         Input::RemoveSpace { space } => context.locals.remove(&space),
         Input::LocalAdvanced {

@@ -126,6 +126,20 @@ impl Streaming {
         }
     }
 
+    /// A batch was dropped: what the driver has ends where it is stored.
+    pub(super) fn dropped(&mut self, context: &mut Context, space: &SpaceId, writer: WriterId) {
+        let Some(no) = self.number(space) else {
+            return;
+        };
+        self.cancel_fetch(context, no, writer);
+        if let Some(log) = self.log(no, &writer)
+            && log.fetch.is_none()
+        {
+            log.incoming = context.locals.tip(space, &writer).len;
+            self.offer_fetch(context, no, writer);
+        }
+    }
+
     pub(super) fn on_batch(
         &mut self,
         context: &mut Context,
@@ -174,21 +188,21 @@ impl Streaming {
         Ok(kept)
     }
 
-    fn end_fetch(&mut self, context: &mut Context, no: u64, writer: WriterId) {
+    /// Returns the stage in which the fetch ended.
+    fn end_fetch(&mut self, context: &mut Context, no: u64, writer: WriterId) -> Option<Stage> {
         self.fetching.remove(&(no, writer));
-        let Some(share) = self.shares.get_mut(&no) else {
-            return;
-        };
+        let share = self.shares.get_mut(&no)?;
         let space = share.space;
         let log = share.log(writer);
-        let ended = log.fetch.take();
+        let ended = log.fetch.take()?;
         // What a taken-back fetch did not bring is not here: go by what is stored.
-        if ended.as_ref().is_some_and(|f| f.stage == Stage::TakenBack) {
+        if ended.stage == Stage::TakenBack {
             log.incoming = context.locals.tip(&space, &writer).len;
         }
-        if let Some(range) = ended.and_then(|fetch| fetch.then) {
+        if let Some(range) = ended.then {
             self.fetch(&space, writer, range.start, range.end);
         }
+        Some(ended.stage)
     }
 
     pub(super) fn on_gone(
@@ -222,7 +236,9 @@ impl Streaming {
                 });
             }
         }
-        self.end_fetch(context, no, writer);
+        if self.end_fetch(context, no, writer) == Some(Stage::TakenBack) {
+            self.offer_fetch(context, no, writer);
+        }
         Ok(())
     }
 

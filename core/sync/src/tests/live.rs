@@ -262,6 +262,28 @@ fn a_fetch_taken_back_and_made_again_ends_complete() {
     }
 }
 
+#[test]
+fn a_batch_that_was_dropped_is_offered_again() {
+    for auto_fetch in [true, false] {
+        let mut net = members(2);
+        net.auto_fetch = auto_fetch;
+        let entry = vec![3; 60_000];
+        net.write(0, space(1), writer(0), &[&entry[..]; 40]);
+        net.devices[1].drops = 3;
+        let link = net.connect(0, 1);
+        let mut dice = Dice::new(1);
+        net.settle(&mut dice);
+        assert_eq!(net.devices[1].drops, 0);
+        net.assert_equal(&[0, 1]);
+        // The same for a tail that was pushed.
+        net.devices[1].drops = 1;
+        net.write(0, space(1), writer(0), &[b"small"]);
+        net.settle(&mut dice);
+        net.assert_equal(&[0, 1]);
+        assert!(net.closed(link, 0).is_none() && net.closed(link, 1).is_none());
+    }
+}
+
 /// One thing that happens in a random history.
 #[derive(Debug, Clone)]
 enum Event {

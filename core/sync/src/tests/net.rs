@@ -129,6 +129,8 @@ pub(super) struct Device {
     pub(super) spaces: BTreeMap<SpaceId, BTreeMap<WriterId, Log>>,
     /// What sessions told, by link.
     pub(super) events: Vec<(usize, Output)>,
+    /// So many of the next batches are dropped.
+    pub(super) drops: usize,
     /// Batches wait here while the store is slow.
     pub(super) slow_store: Option<VecDeque<(usize, u64)>>,
 }
@@ -413,6 +415,15 @@ impl Net {
         batch: &[u8],
         credit: u64,
     ) {
+        if self.devices[device].drops > 0 {
+            self.devices[device].drops -= 1;
+            let dropped = Input::Dropped {
+                space,
+                writer,
+                credit,
+            };
+            return self.input(link, side, dropped);
+        }
         let Some(logs) = self.devices[device].spaces.get_mut(&space) else {
             return self.input(link, side, Input::Stored { credit });
         };

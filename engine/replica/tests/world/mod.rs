@@ -29,7 +29,14 @@ pub struct Device {
 fn open(store: Store, seed: u8, opened: u64, now: u64) -> Replica {
     let keys = DeviceKeys::from_seed(&[seed; 32]);
     let entropy = Seeded(ChaCha12Rng::seed_from_u64(u64::from(seed) << 32 | opened));
-    Replica::open(store, keys, &format!("device {seed}"), Box::new(entropy), now).unwrap()
+    Replica::open(
+        store,
+        keys,
+        &format!("device {seed}"),
+        Box::new(entropy),
+        now,
+    )
+    .unwrap()
 }
 
 impl Device {
@@ -51,7 +58,13 @@ impl Device {
         if seed == 1 {
             replica.create_home(now).unwrap();
         }
-        Self { replica, now, seed, opened: 0, dir }
+        Self {
+            replica,
+            now,
+            seed,
+            opened: 0,
+            dir,
+        }
     }
 
     fn path(&self) -> PathBuf {
@@ -60,10 +73,22 @@ impl Device {
 
     pub fn reopen(self) -> Self {
         let path = self.path();
-        let Self { replica, now, seed, opened, dir } = self;
+        let Self {
+            replica,
+            now,
+            seed,
+            opened,
+            dir,
+        } = self;
         drop(replica);
         let store = Store::open(path, Options::default()).unwrap();
-        Self { replica: open(store, seed, opened + 1, now), now, seed, opened: opened + 1, dir }
+        Self {
+            replica: open(store, seed, opened + 1, now),
+            now,
+            seed,
+            opened: opened + 1,
+            dir,
+        }
     }
 
     pub fn backup(&mut self) -> Vec<u8> {
@@ -73,14 +98,26 @@ impl Device {
 
     pub fn restore(self, backup: Vec<u8>) -> Self {
         let path = self.path();
-        let Self { replica, now, seed, opened, dir } = self;
+        let Self {
+            replica,
+            now,
+            seed,
+            opened,
+            dir,
+        } = self;
         drop(replica);
         for suffix in ["", "-wal", "-shm"] {
             let _ = std::fs::remove_file(format!("{}{suffix}", path.display()));
         }
         std::fs::write(&path, backup).unwrap();
         let store = Store::open(path, Options::default()).unwrap();
-        Self { replica: open(store, seed, opened + 1, now), now, seed, opened: opened + 1, dir }
+        Self {
+            replica: open(store, seed, opened + 1, now),
+            now,
+            seed,
+            opened: opened + 1,
+            dir,
+        }
     }
 
     pub fn write(&mut self, space: &SpaceId, edits: &[Edit]) {
@@ -89,7 +126,10 @@ impl Device {
     }
 
     pub fn get(&self, space: &SpaceId, collection: &str, id: &str) -> Option<serde_json::Value> {
-        let found = self.replica.get(space, collection, &DocId::parse(id).unwrap()).unwrap()?;
+        let found = self
+            .replica
+            .get(space, collection, &DocId::parse(id).unwrap())
+            .unwrap()?;
         (!found.deleted).then(|| serde_json::from_str(&found.json).unwrap())
     }
 
@@ -97,7 +137,11 @@ impl Device {
     pub fn dump(&self, space: &SpaceId) -> Vec<(String, String, String)> {
         let mut all = Vec::new();
         for (name, _) in self.replica.collections(space).unwrap() {
-            for found in self.replica.query(space, &name, Query::all(CollectionNo(0))).unwrap() {
+            for found in self
+                .replica
+                .query(space, &name, Query::all(CollectionNo(0)))
+                .unwrap()
+            {
                 all.push((name.clone(), found.id.to_string(), found.json));
             }
         }
@@ -144,8 +188,15 @@ fn send(from: &mut Device, to: &mut Device) -> bool {
         for item in from.replica.frontier(&space).unwrap() {
             loop {
                 let frontier = to.replica.frontier(&space).unwrap();
-                let held = frontier.iter().find(|f| f.writer == item.writer).map_or(0, |f| f.len);
-                let Some(batch) = from.replica.read_batch(&space, &item.writer, held, item.len, 4096).unwrap() else {
+                let held = frontier
+                    .iter()
+                    .find(|f| f.writer == item.writer)
+                    .map_or(0, |f| f.len);
+                let Some(batch) = from
+                    .replica
+                    .read_batch(&space, &item.writer, held, item.len, 4096)
+                    .unwrap()
+                else {
                     break;
                 };
                 match to.replica.receive(&space, &batch, to.now) {
@@ -182,18 +233,27 @@ fn look_for_forks(devices: &mut [&mut Device], i: usize, j: usize) {
     for space in devices[i].replica.space_ids() {
         for item in devices[i].replica.frontier(&space).unwrap() {
             let now = devices[i].now;
-            let mut next = devices[i].replica.fork_search(&space, &item.writer).unwrap();
+            let mut next = devices[i]
+                .replica
+                .fork_search(&space, &item.writer)
+                .unwrap();
             while let ProbeNext::Ask(at) = next {
                 let answer = match devices[j].replica.space_ids().contains(&space) {
                     true => devices[j].replica.probe(&space, &item.writer, at).unwrap(),
                     false => Vec::new(),
                 };
-                next = devices[i].replica.probe_answered(&space, &item.writer, at, &answer, now).unwrap();
+                next = devices[i]
+                    .replica
+                    .probe_answered(&space, &item.writer, at, &answer, now)
+                    .unwrap();
             }
             if let ProbeNext::Proof(proof) = next {
                 for device in devices.iter_mut() {
                     let now = device.now;
-                    device.replica.accept_fork(&space, &item.writer, &proof, now).unwrap();
+                    device
+                        .replica
+                        .accept_fork(&space, &item.writer, &proof, now)
+                        .unwrap();
                 }
             }
         }

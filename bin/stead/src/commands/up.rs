@@ -1,0 +1,286 @@
+//! `stead up` and `stead down`: starting the node in the background or in this terminal, and stopping it.
+
+use std::{
+    ffi::OsString,
+    fs::{self, File, OpenOptions},
+    io::{Read as _, Seek as _, SeekFrom},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::json;
+use stead_api::{Client, ClientError, KeyStorageKind, NodeStatus, NodeStop, SOCKET_FILE, Status};
+
+use crate::{
+    args::Up,
+    client,
+    exit::{Code, Failure},
+    home::LOG_FILE,
+    look,
+    output::Output,
+    serve,
+};
+
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(50);
+/// Two sockets of a name in one system hold no more, with their end.
+const SOCKET_PATH_BYTES_MAX: usize = 107;
+/// How much of the end of the log is searched for the reason of a failed start.
+const LOG_TAIL_BYTES: u64 = 16 << 10;
+
+pub(crate) fn up(home: &Path, up: &Up, out: &Output) -> Result<(), Failure> {
+    let socket = home.join(SOCKET_FILE);
+    if socket.as_os_str().len() > SOCKET_PATH_BYTES_MAX {
+        return Err(Failure::usage("The path of Stead's home is too long for a socket in it.")
+            .hint("Give a shorter one with --home DIR."));
+    }
+    if up.detached {
+        leave_terminal();
+        return serve::node(home.to_owned(), up);
+    }
+    match status_of(home) {
+        Ok(status) => {
+            client::check_version(status.api)?;
+            out.json(&json!({"started": false, "first_start": false, "status": status}));
+            out.say(format!("Stead is running on {} already.", look::heading(&status.device.name)));
+            out.say(format!("  See how it is with: {}", look::code("stead status")));
+            return Ok(());
+        }
+        Err(ClientError::NotRunning { .. }) => {}
+        Err(err) => return Err(err.into()),
+    }
+    let first = is_first_start(home);
+    create_home(home)?;
+    let up = Up { name: up.name.clone().or_else(|| first.then(machine_name).flatten()), ..up.clone() };
+    if up.foreground {
+        announce_when_ready(home.to_owned(), first, *out);
+        return serve::node(home.to_owned(), &up);
+    }
+    let mut child = Background::start(home, &up)?;
+    let spinner = spinner(out);
+    let started = child.wait_until_ready(home);
+    spinner.finish_and_clear();
+    welcome(&started?, first, true, out);
+    Ok(())
+}
+
+pub(crate) fn down(home: &Path, out: &Output) -> Result<(), Failure> {
+    let mut client = client::connect(home)?;
+    let pid = client.call(&NodeStatus {}).map(|status| status.pid).ok();
+    client.call(&NodeStop {})?;
+    let deadline = Instant::now() + STOP_TIMEOUT;
+    // The socket goes first; the process is over when its files are closed.
+    while status_of(home).is_ok() || pid.is_some_and(is_running) {
+        if Instant::now() > deadline {
+            return Err(Failure::new(Code::NoAnswer, "Stead is still busy writing.")
+                .hint(format!("Look at {}", home.join(LOG_FILE).display())));
+        }
+        thread::sleep(POLL);
+    }
+    out.json(&json!({"stopped": true}));
+    out.say(format!("Stead has stopped. Start it again with: {}", look::code("stead up")));
+    Ok(())
+}
+
+/// A node that runs in the background.
+pub(crate) struct Background {
+    child: Child,
+    log: PathBuf,
+    log_start: u64,
+}
+
+impl Background {
+    /// Starts it; it outlives this process unless it is stopped.
+    pub(crate) fn start(home: &Path, up: &Up) -> Result<Self, Failure> {
+        let log = home.join(LOG_FILE);
+        let failed = |what: &str, err: std::io::Error| Failure::new(Code::Failed, format!("{what}: {err}."));
+        let file = open_log(&log).map_err(|err| failed(&log.display().to_string(), err))?;
+        let log_start = file.metadata().map_or(0, |data| data.len());
+        let program = std::env::current_exe().map_err(|err| failed("This program cannot find itself", err))?;
+        let child = Command::new(program)
+            .args(arguments(home, up))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::from(file))
+            .current_dir(home)
+            .spawn()
+            .map_err(|err| failed("Stead could not be started in the background", err))?;
+        Ok(Self { child, log, log_start })
+    }
+
+    /// Waits until the node answers, or says why it did not start.
+    pub(crate) fn wait_until_ready(&mut self, home: &Path) -> Result<Status, Failure> {
+        let deadline = Instant::now() + START_TIMEOUT;
+        loop {
+            if let Ok(status) = status_of(home) {
+                return Ok(status);
+            }
+            if let Ok(Some(exit)) = self.child.try_wait() {
+                return Err(self.reason(exit.code()));
+            }
+            if Instant::now() > deadline {
+                return Err(Failure::new(Code::NoAnswer, "Stead was started and does not answer yet.")
+                    .hint(format!("Look at {}", self.log.display())));
+            }
+            thread::sleep(POLL);
+        }
+    }
+
+    /// Ends it at once, as a power cut would.
+    pub(crate) fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Waits for its end after `node.stop`.
+    pub(crate) fn wait_until_stopped(&mut self) {
+        let deadline = Instant::now() + STOP_TIMEOUT;
+        while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {
+            thread::sleep(POLL);
+        }
+    }
+
+    /// What the process said last, in its own words.
+    fn reason(&self, exit: Option<i32>) -> Failure {
+        let mut text = String::new();
+        let read = File::open(&self.log).and_then(|mut file| {
+            let end = file.metadata()?.len();
+            file.seek(SeekFrom::Start(self.log_start.max(end.saturating_sub(LOG_TAIL_BYTES))))?;
+            file.read_to_string(&mut text)
+        });
+        let text = console::strip_ansi_codes(&text);
+        let said = text.rsplit_once("Error: ").map(|(_, said)| said).filter(|_| read.is_ok());
+        let code = match exit {
+            Some(2) => Code::Usage,
+            Some(5) => Code::Refused,
+            Some(8) => Code::Storage,
+            Some(9) => Code::NoAnswer,
+            _ => Code::Failed,
+        };
+        let mut lines = said.unwrap_or_default().lines().map(str::trim);
+        match lines.next().filter(|line| !line.is_empty()) {
+            Some(message) => Failure::new(code, message).hint(lines.collect::<Vec<_>>().join(" ")),
+            None => Failure::new(code, "Stead could not be started.").hint(format!("Look at {}", self.log.display())),
+        }
+    }
+}
+
+fn status_of(home: &Path) -> Result<Status, ClientError> {
+    Client::connect(home)?.call(&NodeStatus {})
+}
+
+/// Nothing is in the home that a node would have left there.
+fn is_first_start(home: &Path) -> bool {
+    let mut names = fs::read_dir(home).into_iter().flatten().flatten().map(|entry| entry.file_name());
+    !names.any(|name| name != LOG_FILE)
+}
+
+fn create_home(home: &Path) -> Result<(), Failure> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(home).map_err(|err| {
+        Failure::new(Code::Storage, format!("Stead's home {} cannot be made: {err}.", home.display()))
+            .hint("Give another one with --home DIR.")
+    })
+}
+
+fn open_log(path: &Path) -> std::io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    OpenOptions::new().create(true).append(true).mode(0o600).open(path)
+}
+
+/// The arguments of the background process: what was asked for here, with absolute paths.
+fn arguments(home: &Path, up: &Up) -> Vec<OsString> {
+    let mut args: Vec<OsString> = vec!["--home".into(), home.into(), "up".into(), "--detached".into()];
+    let mut option = |name: &str, value: Option<OsString>| {
+        if let Some(value) = value {
+            args.extend([name.into(), value]);
+        }
+    };
+    let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone()).into_os_string();
+    option("--name", up.name.clone().map(Into::into));
+    option("--relay", up.relay.clone().map(Into::into));
+    option("--bind", up.bind.map(|bind| bind.to_string().into()));
+    option("--passphrase-file", up.passphrase_file.as_ref().map(absolute));
+    for (flag, set) in [("--no-mdns", up.no_mdns), ("--key-file", up.key_file)] {
+        if set {
+            args.push(flag.into());
+        }
+    }
+    args
+}
+
+/// What the system calls this machine.
+fn machine_name() -> Option<String> {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let name = name.split('.').next().unwrap_or_default().trim().to_owned();
+    (!name.is_empty() && name != "localhost").then_some(name)
+}
+
+/// A session of its own: closing the terminal does not end it.
+fn leave_terminal() {
+    // It fails only for a process that leads a group already, and then there is no terminal to leave.
+    let _ = rustix::process::setsid();
+}
+
+fn is_running(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    pid.is_some_and(|pid| rustix::process::test_kill_process(pid).is_ok())
+}
+
+fn announce_when_ready(home: PathBuf, first: bool, out: Output) {
+    thread::spawn(move || {
+        let deadline = Instant::now() + START_TIMEOUT;
+        while Instant::now() < deadline {
+            if let Ok(status) = status_of(&home) {
+                welcome(&status, first, false, &out);
+                return;
+            }
+            thread::sleep(POLL);
+        }
+    });
+}
+
+fn welcome(status: &Status, first: bool, background: bool, out: &Output) {
+    out.json(&json!({"started": true, "first_start": first, "status": status}));
+    out.say(format!("{} Stead is running on {}.", look::good("●"), look::heading(&status.device.name)));
+    if first {
+        out.say("  This is its first start here, so it made a new identity for you.");
+    }
+    let keys = &status.keys.explanation;
+    out.say(match status.keys.kind {
+        KeyStorageKind::OwnerFile => format!("  {}", look::warning(keys)),
+        _ => format!("  {keys}"),
+    });
+    for warning in &status.warnings {
+        out.say(format!("{} {} {}", look::warning("!"), warning.message, warning.hint));
+    }
+    let next = match status.identity.devices {
+        0 | 1 => &[
+            ("stead link", "link another device: run it where your data is"),
+            ("stead space create family", "make a space"),
+            ("stead import csv FILE --into family/people", "bring data in"),
+            ("stead status", "see how it is"),
+        ][..],
+        _ => &[("stead status", "see your spaces and devices"), ("stead down", "stop it")][..],
+    };
+    out.say("\nWhat next:");
+    for (command, what) in next {
+        let command = console::pad_str(command, 44, console::Alignment::Left, None).into_owned();
+        out.say(format!("  {}{what}", look::code(&command)));
+    }
+    if !background {
+        out.say(look::faint("\nIt runs in this terminal. Ctrl-C stops it."));
+    }
+}
+
+fn spinner(out: &Output) -> indicatif::ProgressBar {
+    if out.json {
+        return indicatif::ProgressBar::hidden();
+    }
+    let spinner = indicatif::ProgressBar::new_spinner().with_message("Starting …");
+    spinner.enable_steady_tick(Duration::from_millis(100));
+    spinner
+}

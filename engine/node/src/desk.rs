@@ -1,0 +1,362 @@
+//! What the store thread works with: the replica, and everybody who is to hear what happened to it.
+//!
+//! Everything here runs on the store thread. What peers and watchers hear comes from the replica's
+//! events after a flush, never from a call's result.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use stead_api::ApiError;
+use stead_base::{SpaceId, WriterId};
+use stead_crypt::Zeroizing;
+use stead_replica::{DocChange, Event, ReceiveError, Replica, ReplicaError};
+use stead_sync::{Input, SpaceMembership, Tip};
+use tokio::sync::watch;
+
+use crate::api::idempotency::Idempotency;
+use crate::api::watches::Watches;
+use crate::clock::{steady_ms, wall_ms};
+use crate::store_thread::Arrival;
+use crate::sync::fetches::Fetches;
+use crate::sync::mailbox::{Mailbox, Note};
+use crate::{directory, faults, home};
+
+/// A store that failed is tried again after this long.
+const RETRY_MS: u64 = 3_000;
+/// Rounds of reconciling after one another; what is left waits for the next event.
+const RECONCILE_ROUNDS_MAX: usize = 8;
+/// The home collection that lists spaces.
+const SPACES: &str = "spaces";
+/// Written and removed to see whether the disk takes writes again.
+const PROBE_FILE: &str = "write-probe";
+
+/// Where the desk posts what happened.
+#[derive(Clone)]
+pub(crate) struct Board {
+    /// Counts changes of who is in which space.
+    pub(crate) members: watch::Sender<u64>,
+    /// Counts changes of where devices say they are.
+    pub(crate) places: watch::Sender<u64>,
+    /// Live queries.
+    pub(crate) watches: Arc<Watches>,
+    /// Who fetches what from whom.
+    pub(crate) fetches: Arc<Fetches>,
+    /// What the store's last failure was, while it lasts.
+    pub(crate) trouble: watch::Sender<Option<ApiError>>,
+    /// What a person should know and that happened once.
+    pub(crate) notices: watch::Sender<Vec<String>>,
+    /// The data directory.
+    pub(crate) home: PathBuf,
+}
+
+struct Published {
+    secret: [u8; 32],
+    tips: BTreeMap<WriterId, Tip>,
+}
+
+/// The store thread's desk.
+pub(crate) struct Desk {
+    /// The replica.
+    pub(crate) replica: Replica,
+    /// Answers given to calls with an idempotency key.
+    pub(crate) idempotency: Idempotency,
+    board: Board,
+    /// What peers may know: flushed, and nothing beyond.
+    published: BTreeMap<SpaceId, Published>,
+    sessions: Vec<Arc<Mailbox>>,
+    /// Logs that grew by what peers sent, not by this device's own writing.
+    foreign: BTreeSet<(SpaceId, WriterId)>,
+    due_ms: Option<u64>,
+    reconcile: bool,
+    dirty: bool,
+}
+
+impl Desk {
+    /// Takes over a replica.
+    pub(crate) fn new(replica: Replica, board: Board) -> Self {
+        let mut desk = Self {
+            replica,
+            idempotency: Idempotency::default(),
+            board,
+            published: BTreeMap::new(),
+            sessions: Vec::new(),
+            foreign: BTreeSet::new(),
+            due_ms: None,
+            reconcile: true,
+            dirty: true,
+        };
+        for space in desk.replica.space_ids() {
+            desk.publish_space(&space);
+        }
+        // What is stored is published: events of opening it say nothing more.
+        desk.tick(wall_ms());
+        desk
+    }
+
+    /// A change was made, or tried.
+    pub(crate) fn changed(&mut self) {
+        self.dirty = true;
+    }
+
+    /// Remembers how the store does, from the outcome of a write.
+    pub(crate) fn note_outcome<T>(&self, outcome: &Result<T, ReplicaError>) {
+        match outcome {
+            Ok(_) => self.recovered(),
+            Err(error @ (ReplicaError::Store(_) | ReplicaError::Record { .. })) => {
+                self.in_trouble(faults::replica(error));
+            }
+            Err(_) => {}
+        }
+    }
+
+    fn recovered(&self) {
+        self.board.trouble.send_if_modified(|trouble| trouble.take().is_some());
+    }
+
+    fn in_trouble(&self, error: ApiError) {
+        tracing::error!(%error, "the store failed");
+        self.board.trouble.send_if_modified(|trouble| {
+            let changed = trouble.as_ref() != Some(&error);
+            *trouble = Some(error);
+            changed
+        });
+    }
+
+    /// Stores verified batches in one database transaction and tells their senders.
+    pub(crate) fn store(&mut self, arrivals: Vec<Arrival>) {
+        if arrivals.is_empty() {
+            return;
+        }
+        self.dirty = true;
+        let mut senders = Vec::with_capacity(arrivals.len());
+        let mut prepared = Vec::with_capacity(arrivals.len());
+        for arrival in arrivals {
+            let space = arrival.prepared.space();
+            self.foreign.insert((space, arrival.writer));
+            senders.push((arrival.from, space, arrival.writer, arrival.credit));
+            prepared.push(arrival.prepared);
+        }
+        let results = self.replica.commit(prepared, wall_ms());
+        let mut stored = false;
+        for ((sender, space, writer, credit), result) in senders.into_iter().zip(results) {
+            sender.stored(credit);
+            match result {
+                Ok(_) => stored = true,
+                Err(error) => sender.note(self.refusal(space, writer, error)),
+            }
+        }
+        if stored {
+            self.recovered();
+        }
+    }
+
+    fn refusal(&self, space: SpaceId, writer: WriterId, error: ReceiveError) -> Note {
+        tracing::debug!(%error, space = %space.short(), "a batch was not stored");
+        match error {
+            ReceiveError::Contradiction { .. } => Note::Contradicted { space, writer },
+            ReceiveError::Gap { .. } | ReceiveError::NoSuchSpace(_) => Note::Refetch { space, writer },
+            ReceiveError::NotAdmitted { .. } => Note::NotKept { space, writer },
+            ReceiveError::Misbehaved { detail, .. } => Note::Misbehaved { detail },
+            ReceiveError::Replica(error) => {
+                self.note_outcome::<()>(&Err(error));
+                Note::StoreFailed { space, writer }
+            }
+        }
+    }
+
+    /// Applies entries whose time has come, and sees whether a store that failed works again.
+    pub(crate) fn tick(&mut self, now_ms: u64) {
+        self.dirty = true;
+        match self.replica.tick(now_ms) {
+            Ok(due_ms) => self.due_ms = due_ms,
+            Err(error) => {
+                self.note_outcome::<()>(&Err(error));
+                return;
+            }
+        }
+        if self.board.trouble.borrow().is_some() {
+            let probe = self.board.home.join(PROBE_FILE);
+            if home::write_private(&probe, &[0; 4096]).is_ok() {
+                self.recovered();
+                self.reconcile = true;
+            }
+            let _ = std::fs::remove_file(probe);
+        }
+    }
+
+    /// When [`Self::tick`] is due.
+    pub(crate) fn next_due(&self) -> Option<u64> {
+        if self.board.trouble.borrow().is_some() {
+            return Some(wall_ms() + RETRY_MS);
+        }
+        self.due_ms
+    }
+
+    /// Flushes, and tells peers and watchers what is safe now.
+    pub(crate) fn settle(&mut self) -> Result<(), ApiError> {
+        for _ in 0..RECONCILE_ROUNDS_MAX {
+            if !std::mem::take(&mut self.dirty) {
+                return Ok(());
+            }
+            if let Err(error) = self.replica.flush() {
+                self.dirty = true;
+                let error = faults::replica(&error);
+                self.in_trouble(error.clone());
+                return Err(error);
+            }
+            for event in self.replica.drain_events() {
+                self.publish(event);
+            }
+            self.foreign.clear();
+            if std::mem::take(&mut self.reconcile) {
+                match self.replica.reconcile(wall_ms()) {
+                    Ok(done) => self.dirty |= done,
+                    Err(ReplicaError::NotAdmitted { .. } | ReplicaError::NoHome) => {}
+                    Err(error) => {
+                        tracing::warn!(%error, "spaces and devices could not be brought in step");
+                        self.note_outcome::<()>(&Err(error));
+                    }
+                }
+            }
+            if let Ok(due_ms) = self.replica.tick(wall_ms()) {
+                self.due_ms = due_ms;
+            }
+        }
+        Ok(())
+    }
+
+    fn publish(&mut self, event: Event) {
+        match event {
+            Event::Advanced { space, writer, len, root } => self.advanced(space, writer, len, root),
+            Event::DocsChanged { space, docs, many } => self.docs_changed(space, &docs, many),
+            Event::RosterChanged { space } => {
+                tracing::debug!(space = %space.short(), "members or keys changed");
+                self.reconcile = true;
+                self.board.fetches.members_changed(space, steady_ms());
+                self.board.members.send_modify(|count| *count += 1);
+            }
+            Event::SpaceAdded { space } => {
+                self.publish_space(&space);
+                if let Some(membership) = self.membership(&space) {
+                    for session in &self.sessions {
+                        session.input(Input::AddSpace(membership.clone()));
+                    }
+                }
+                self.reconcile = true;
+                self.board.members.send_modify(|count| *count += 1);
+            }
+            Event::SpaceLeft { space } => {
+                self.published.remove(&space);
+                for session in &self.sessions {
+                    session.input(Input::RemoveSpace { space });
+                }
+                self.board.fetches.forget_space(space);
+                self.board.watches.space_left(&space);
+                self.board.members.send_modify(|count| *count += 1);
+            }
+            Event::Forked { space, writer, .. } => self.forked(space, writer),
+            Event::WriterRetired { space, writer } => {
+                tracing::warn!(space = %space.short(), writer = %writer.short(), "writing under a new key");
+                self.notice(
+                    "This device's data was restored from an older copy; it goes on under a new key. \
+                     Nothing that reached another device is lost."
+                        .to_owned(),
+                );
+            }
+        }
+    }
+
+    fn notice(&self, notice: String) {
+        self.board.notices.send_if_modified(|notices| {
+            let is_new = !notices.contains(&notice);
+            if is_new {
+                notices.push(notice);
+            }
+            is_new
+        });
+    }
+
+    fn advanced(&mut self, space: SpaceId, writer: WriterId, len: u64, root: stead_base::Hash) {
+        let Some(published) = self.published.get_mut(&space) else {
+            return;
+        };
+        let before = published.tips.get(&writer).copied().unwrap_or(Tip::EMPTY);
+        let tip = Tip { len, root, frozen: before.frozen };
+        if tip == before {
+            return;
+        }
+        published.tips.insert(writer, tip);
+        let own = !self.foreign.contains(&(space, writer)) && len > before.len;
+        for session in &self.sessions {
+            session.advanced(space, writer, tip, own);
+        }
+        self.board.fetches.stored((space, writer), len, steady_ms());
+    }
+
+    fn docs_changed(&mut self, space: SpaceId, docs: &[DocChange], many: bool) {
+        if self.replica.home() == Some(space) {
+            if many || docs.iter().any(|doc| doc.collection == directory::DEVICES) {
+                self.board.places.send_modify(|count| *count += 1);
+            }
+            self.reconcile |= many || docs.iter().any(|doc| doc.collection == SPACES);
+        }
+        self.board.watches.docs_changed(&space, docs, many);
+    }
+
+    fn forked(&mut self, space: SpaceId, writer: WriterId) {
+        tracing::warn!(space = %space.short(), writer = %writer.short(), "a writer forked its log");
+        self.publish_space(&space);
+        if let Some((tip, proof)) = self.frozen(&space, &writer) {
+            for session in &self.sessions {
+                let proof = proof.clone();
+                session.input(Input::Frozen { space, writer, tip, proof });
+            }
+        }
+        self.board.fetches.stored((space, writer), u64::MAX, steady_ms());
+    }
+
+    /// Where a forked log was frozen, with the proof.
+    pub(crate) fn frozen(&self, space: &SpaceId, writer: &WriterId) -> Option<(Tip, bytes::Bytes)> {
+        let tip = *self.published.get(space)?.tips.get(writer)?;
+        let proof = self.replica.fork_proof(space, writer).ok()??;
+        Some((Tip { frozen: true, ..tip }, proof.into()))
+    }
+
+    /// Reads how far the logs of a space go.
+    fn publish_space(&mut self, space: &SpaceId) {
+        let Some(secret) = self.replica.membership_secret(space) else {
+            return;
+        };
+        let mut tips = BTreeMap::new();
+        for item in self.replica.frontier(space).unwrap_or_default() {
+            let frozen = matches!(self.replica.fork_proof(space, &item.writer), Ok(Some(_)));
+            tips.insert(item.writer, Tip { len: item.len, root: item.root, frozen });
+        }
+        self.published.insert(*space, Published { secret, tips });
+    }
+
+    fn membership(&self, space: &SpaceId) -> Option<SpaceMembership> {
+        self.published.get(space).map(|published| SpaceMembership {
+            space: *space,
+            secret: Zeroizing::new(published.secret),
+            tips: published.tips.clone(),
+        })
+    }
+
+    /// Where a log ends, as far as peers may know.
+    pub(crate) fn tip(&self, space: &SpaceId, writer: &WriterId) -> Option<Tip> {
+        self.published.get(space)?.tips.get(writer).copied()
+    }
+
+    /// Starts telling a session, from the state returned on.
+    pub(crate) fn subscribe(&mut self, session: Arc<Mailbox>) -> Vec<SpaceMembership> {
+        self.sessions.push(session);
+        self.published.keys().filter_map(|space| self.membership(space)).collect()
+    }
+
+    /// Stops telling a session.
+    pub(crate) fn unsubscribe(&mut self, no: u64) {
+        self.sessions.retain(|session| session.no() != no);
+    }
+}

@@ -1,0 +1,118 @@
+//! From the faults of the replica and the store to what a client is told: a kind for programs, one
+//! plain sentence, and what to do next.
+
+use stead_api::{ApiError, ErrorKind};
+use stead_replica::ReplicaError;
+use stead_store::{QueryError, StoreError};
+
+/// A failed operation of the replica.
+pub(crate) fn replica(error: &ReplicaError) -> ApiError {
+    match error {
+        ReplicaError::Store(error) => store(error),
+        ReplicaError::Record { .. } => sentence(ErrorKind::Damaged, error)
+            .hint("Run `stead doctor`; your other devices hold the data."),
+        ReplicaError::ForeignKeys => sentence(ErrorKind::Damaged, error),
+        ReplicaError::NoSuchSpace { name } => ApiError::new(
+            ErrorKind::NotFound,
+            format!("There is no space {name:?} on this device."),
+        )
+        .hint("`stead space list` shows the spaces that are here."),
+        ReplicaError::AmbiguousSpace { .. } => sentence(ErrorKind::Ambiguous, error),
+        ReplicaError::NotAdmitted { space } => ApiError::new(
+            ErrorKind::NotAllowed,
+            format!("This device was not let into {space:?} yet."),
+        )
+        .hint("Bring a device that owns the space within reach; this one is let in by itself then."),
+        ReplicaError::Refused(_) => sentence(ErrorKind::InvalidParams, error),
+        ReplicaError::TooLarge { .. } => sentence(ErrorKind::TooLarge, error)
+            .hint("Split it into several transactions."),
+        ReplicaError::NoHome => sentence(ErrorKind::NotFound, error),
+    }
+}
+
+/// A failed read or write of the store.
+pub(crate) fn store(error: &StoreError) -> ApiError {
+    match error {
+        StoreError::DiskFull => ApiError::new(
+            ErrorKind::DiskFull,
+            "The disk is full: the change was not saved. Everything saved before is safe.",
+        )
+        .hint("Free some space and try again; the node goes on by itself."),
+        StoreError::ReadOnly => ApiError::new(
+            ErrorKind::ReadOnly,
+            "The database cannot be written: nothing was changed. Reading still works.",
+        )
+        .hint("Make its folder and file writable, or mount the disk read-write; the node goes on by itself."),
+        StoreError::Corrupt { detail } => ApiError::new(
+            ErrorKind::Damaged,
+            format!("The database file is damaged ({detail})."),
+        )
+        .hint("Stop the node and keep a copy of its folder; then link this device anew: your other devices hold the data."),
+        StoreError::Interrupted => ApiError::new(
+            ErrorKind::Busy,
+            "The query took too long and was stopped.",
+        )
+        .hint("Ask for less at once, with conditions or a smaller limit."),
+        StoreError::Busy => ApiError::new(
+            ErrorKind::Store,
+            "The database is in use by another program.",
+        )
+        .hint("Close the other program and try again."),
+        StoreError::Query(error) => match error {
+            QueryError::TooLong => sentence(ErrorKind::TooLarge, error),
+            error => sentence(ErrorKind::InvalidParams, error),
+        },
+        error => sentence(ErrorKind::Store, error),
+    }
+}
+
+/// A change that was made but could not be made safe.
+pub(crate) fn unconfirmed(error: ApiError) -> ApiError {
+    ApiError {
+        message: format!(
+            "{} Whether this change survives a loss of power is not certain.",
+            error.message
+        ),
+        ..error
+    }
+}
+
+/// A library's message as a sentence: with a capital and a full stop.
+pub(crate) fn sentence(kind: ErrorKind, error: &dyn std::fmt::Display) -> ApiError {
+    ApiError::new(kind, capitalized(&error.to_string()))
+}
+
+/// Makes a clause a sentence.
+pub(crate) fn capitalized(clause: &str) -> String {
+    let mut letters = clause.chars();
+    let mut out: String = letters.next().map(|c| c.to_uppercase().collect()).unwrap_or_default();
+    out.push_str(letters.as_str());
+    if !out.ends_with(['.', '!', '?']) {
+        out.push('.');
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fault_of_the_disk_says_what_to_do() {
+        for (error, kind) in [
+            (StoreError::DiskFull, ErrorKind::DiskFull),
+            (StoreError::ReadOnly, ErrorKind::ReadOnly),
+            (StoreError::Corrupt { detail: "page 7".into() }, ErrorKind::Damaged),
+        ] {
+            let error = replica(&ReplicaError::Store(error));
+            assert_eq!(error.kind, kind);
+            assert!(!error.hint.is_empty(), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_clause_becomes_a_sentence() {
+        assert_eq!(capitalized("it is late"), "It is late.");
+        assert_eq!(capitalized("Really?"), "Really?");
+    }
+}

@@ -1,0 +1,231 @@
+//! The one thread that owns the replica, and the handle that everything else asks it through.
+//!
+//! It works in rounds: takes what waits, applies all of it, flushes once, and only then answers,
+//! tells peers and tells watchers. So nothing leaves this thread before it survives a loss of
+//! power, and many small transactions share one flush.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use stead_api::{ApiError, ErrorKind};
+use stead_base::WriterId;
+use stead_replica::{Prepared, Replica};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::clock::wall_ms;
+use crate::desk::{Board, Desk};
+use crate::sync::mailbox::Mailbox;
+use crate::{NodeError, faults};
+
+/// Most commands that wait for the store thread.
+const COMMANDS_MAX: usize = 1024;
+/// Most commands worked on before one flush.
+const COMMANDS_PER_ROUND_MAX: usize = 1024;
+/// Bytes of received batches that are stored in one database transaction. Larger rounds merge more
+/// changes of one document at a time; smaller ones keep peers supplied with credit.
+pub(crate) const GATHERED_BYTES_MAX: usize = 32 << 20;
+
+/// Answers a caller once its change is flushed, or could not be.
+pub(crate) type Ack = Box<dyn FnOnce(Result<(), ApiError>) + Send>;
+type Work = Box<dyn FnOnce(&mut Desk) -> Option<Ack> + Send>;
+
+/// A verified batch on its way into the store, and who is owed its credit.
+pub(crate) struct Arrival {
+    pub(crate) prepared: Prepared,
+    pub(crate) writer: WriterId,
+    pub(crate) credit: u64,
+    pub(crate) from: Arc<Mailbox>,
+}
+
+enum Command {
+    Work(Work),
+    Received(Box<Arrival>),
+    Tick,
+    Stop(oneshot::Sender<()>),
+}
+
+/// Asks the store thread. Clones ask the same thread.
+#[derive(Clone)]
+pub(crate) struct StoreHandle {
+    commands: mpsc::Sender<Command>,
+}
+
+/// The running thread.
+pub(crate) struct StoreThread {
+    pub(crate) handle: StoreHandle,
+    /// When held-back entries are due, in Unix milliseconds.
+    pub(crate) due: watch::Receiver<Option<u64>>,
+    /// Closes when the thread ends.
+    pub(crate) ended: oneshot::Receiver<()>,
+    thread: JoinHandle<()>,
+}
+
+impl StoreThread {
+    /// Hands the replica to a new thread.
+    pub(crate) fn start(replica: Replica, board: Board) -> Result<Self, NodeError> {
+        let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
+        let (due_out, due) = watch::channel(None);
+        let (end, ended) = oneshot::channel();
+        let thread = std::thread::Builder::new()
+            .name("stead-store".to_owned())
+            .spawn(move || {
+                let desk = Desk::new(replica, board);
+                run(desk, inbox, &due_out);
+                drop(end);
+            })
+            .map_err(|source| NodeError::Thread { source })?;
+        Ok(Self {
+            handle: StoreHandle { commands },
+            due,
+            ended,
+            thread,
+        })
+    }
+
+    /// Flushes, closes the database and waits for the thread.
+    pub(crate) async fn stop(self) {
+        let (done, wait) = oneshot::channel();
+        if self.handle.commands.send(Command::Stop(done)).await.is_ok() {
+            let _ = wait.await;
+        }
+        let joined = tokio::task::spawn_blocking(move || self.thread.join()).await;
+        if !matches!(joined, Ok(Ok(()))) {
+            tracing::error!("the store thread ended in a panic");
+        }
+    }
+}
+
+impl StoreHandle {
+    /// Asks something that changes nothing.
+    pub(crate) async fn look<T: Send + 'static>(
+        &self,
+        f: impl FnOnce(&mut Desk) -> T + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let (out, answer) = oneshot::channel();
+        let work: Work = Box::new(move |desk| {
+            // Whoever asked may have gone away.
+            let _ = out.send(f(desk));
+            None
+        });
+        self.send(Command::Work(work)).await?;
+        answer.await.map_err(|_| stopping())
+    }
+
+    /// Changes something; answers when it is flushed. A failed flush is the outer error: the change
+    /// may then be found saved after all.
+    pub(crate) async fn change<T: Send + 'static>(
+        &self,
+        f: impl FnOnce(&mut Desk) -> T + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let (out, answer) = oneshot::channel();
+        let work: Work = Box::new(move |desk| {
+            let value = f(desk);
+            desk.changed();
+            let ack: Ack = Box::new(move |flushed| {
+                let _ = out.send(flushed.map(|()| value));
+            });
+            Some(ack)
+        });
+        self.send(Command::Work(work)).await?;
+        answer.await.map_err(|_| stopping())?
+    }
+
+    /// Has something done, in the order of all other commands, without an answer.
+    pub(crate) async fn tell(&self, f: impl FnOnce(&mut Desk) + Send + 'static) {
+        let work: Work = Box::new(move |desk| {
+            f(desk);
+            None
+        });
+        let _ = self.send(Command::Work(work)).await;
+    }
+
+    /// The same, from a place that cannot wait; nothing happens if the node is stopping.
+    pub(crate) fn tell_soon(&self, f: impl FnOnce(&mut Desk) + Send + 'static) {
+        let handle = self.clone();
+        tokio::spawn(async move { handle.tell(f).await });
+    }
+
+    /// Stores a batch; from a thread of its own.
+    pub(crate) fn received(&self, arrival: Arrival) -> bool {
+        let command = Command::Received(Box::new(arrival));
+        self.commands.blocking_send(command).is_ok()
+    }
+
+    /// Has held-back entries looked at.
+    pub(crate) async fn tick(&self) {
+        let _ = self.send(Command::Tick).await;
+    }
+
+    async fn send(&self, command: Command) -> Result<(), ApiError> {
+        self.commands.send(command).await.map_err(|_| stopping())
+    }
+}
+
+/// What a caller hears when the node is on its way out.
+pub(crate) fn stopping() -> ApiError {
+    ApiError::new(ErrorKind::Stopping, "The node is stopping.")
+        .hint("Start it again with `stead up`.")
+}
+
+fn run(mut desk: Desk, mut inbox: mpsc::Receiver<Command>, due: &watch::Sender<Option<u64>>) {
+    desk.settle(&[]);
+    loop {
+        let Some(first) = inbox.blocking_recv() else {
+            return;
+        };
+        let mut round = Round::default();
+        round.take(&mut desk, first);
+        while round.commands < COMMANDS_PER_ROUND_MAX
+            && round.bytes < GATHERED_BYTES_MAX
+            && let Ok(next) = inbox.try_recv()
+        {
+            round.take(&mut desk, next);
+        }
+        let stop = round.stop.take();
+        round.finish(&mut desk);
+        due.send_if_modified(|last| {
+            let next = desk.next_due();
+            let changed = *last != next;
+            *last = next;
+            changed
+        });
+        if let Some(done) = stop {
+            drop(desk);
+            let _ = done.send(());
+            return;
+        }
+    }
+}
+
+#[derive(Default)]
+struct Round {
+    commands: usize,
+    bytes: usize,
+    arrivals: Vec<Arrival>,
+    acks: Vec<Ack>,
+    stop: Option<oneshot::Sender<()>>,
+}
+
+impl Round {
+    fn take(&mut self, desk: &mut Desk, command: Command) {
+        self.commands += 1;
+        match command {
+            Command::Work(work) => self.acks.extend(work(desk)),
+            Command::Received(arrival) => {
+                self.bytes += arrival.prepared.len();
+                self.arrivals.push(*arrival);
+            }
+            Command::Tick => desk.tick(wall_ms()),
+            Command::Stop(done) => self.stop = Some(done),
+        }
+    }
+
+    /// Stores what was received, flushes, answers, and tells the world.
+    fn finish(self, desk: &mut Desk) {
+        let received = desk.store(self.arrivals);
+        let flushed = desk.settle(&received);
+        for ack in self.acks {
+            ack(flushed.clone().map_err(faults::unconfirmed));
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Threads that verify and open received batches while the store thread stores earlier ones.
+//!
+//! All batches of one log go through one thread, so they keep their order.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use stead_base::{SpaceId, WriterId};
+use stead_replica::Preparer;
+use tokio::sync::mpsc;
+
+use super::mailbox::Mailbox;
+use crate::NodeError;
+use crate::store_thread::{Arrival, StoreHandle};
+
+/// Most batches that wait for one thread.
+const QUEUE_MAX: usize = 256;
+/// Most threads; the store thread needs a core too.
+const THREADS_MAX: usize = 4;
+
+/// A batch as it came from a peer.
+pub(crate) struct Incoming {
+    pub(crate) space: SpaceId,
+    pub(crate) writer: WriterId,
+    pub(crate) batch: Bytes,
+    pub(crate) credit: u64,
+    pub(crate) from: Arc<Mailbox>,
+}
+
+/// The threads. Clones feed the same ones; they end when the last clone is gone.
+#[derive(Clone)]
+pub(crate) struct Preparing {
+    queues: Vec<mpsc::Sender<Incoming>>,
+}
+
+impl Preparing {
+    /// Starts as many threads as the machine has cores to spare, with one preparer each.
+    pub(crate) fn start(
+        preparers: impl Fn() -> Preparer,
+        store: &StoreHandle,
+    ) -> Result<Self, NodeError> {
+        let threads = thread_count();
+        let mut queues = Vec::with_capacity(threads);
+        for _ in 0..threads {
+            let (queue, inbox) = mpsc::channel(QUEUE_MAX);
+            let (preparer, store) = (preparers(), store.clone());
+            std::thread::Builder::new()
+                .name("stead-prepare".to_owned())
+                .spawn(move || run(&preparer, &store, inbox))
+                .map_err(|source| NodeError::Thread { source })?;
+            queues.push(queue);
+        }
+        Ok(Self { queues })
+    }
+
+    /// Takes a batch; waits while too many wait. Lost only when the node stops.
+    pub(crate) async fn take(&self, incoming: Incoming) {
+        let lane = incoming.writer.as_bytes()[31] as usize % self.queues.len();
+        let _ = self.queues[lane].send(incoming).await;
+    }
+}
+
+/// How many threads [`Preparing::start`] makes.
+fn thread_count() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    cores.saturating_sub(1).clamp(1, THREADS_MAX)
+}
+
+fn run(preparer: &Preparer, store: &StoreHandle, mut inbox: mpsc::Receiver<Incoming>) {
+    while let Some(incoming) = inbox.blocking_recv() {
+        let prepared = preparer.prepare(incoming.space, Vec::from(incoming.batch));
+        let arrival = Arrival {
+            prepared,
+            writer: incoming.writer,
+            credit: incoming.credit,
+            from: incoming.from,
+        };
+        if !store.received(arrival) {
+            return;
+        }
+    }
+}

@@ -1,0 +1,426 @@
+//! Drives one sync session over one connection: frames in and out, time, the store's answers.
+//!
+//! The protocol is `stead_sync`'s; what a batch means is the replica's. Nothing here waits for the
+//! other device without also reading what it sends.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use stead_base::{DeviceId, SpaceId, WriterId};
+use stead_log::Batch;
+use stead_net::Connection;
+use stead_replica::{ProbeNext, ReceiveError};
+use stead_sync::{
+    CloseReason, Frame, GoodbyeCode, Input, Opening, Output, ReadRequest, Role, Session,
+};
+use stead_sync::limits::WINDOW_BYTES_MAX;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::facts::{Facts, Lack};
+use super::fetches::Fetches;
+use super::mailbox::{Mailbox, Note};
+use super::prepare::{Incoming, Preparing};
+use super::wire;
+use crate::clock::{steady_ms, wall_ms};
+use crate::desk::Desk;
+use crate::store_thread::StoreHandle;
+
+/// How long the other side may take to open its stream.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(15);
+/// Frames handed to the protocol machine before its outputs are worked off.
+const FRAMES_PER_TURN_MAX: usize = 32;
+/// Frames that wait for the writer: what credit allows, and control frames. More is a fault.
+const OUTBOX_BYTES_MAX: usize = 2 * WINDOW_BYTES_MAX as usize;
+/// How long the last frames may take when a session ends.
+const FAREWELL: Duration = Duration::from_secs(3);
+/// What is missing is counted this long after something happened.
+const COUNT_AFTER: Duration = Duration::from_millis(100);
+
+/// What every session works with.
+#[derive(Clone)]
+pub(crate) struct SyncContext {
+    pub(crate) local: DeviceId,
+    pub(crate) store: StoreHandle,
+    pub(crate) preparing: Preparing,
+    pub(crate) fetches: Arc<Fetches>,
+    pub(crate) facts: Facts,
+    pub(crate) numbers: Arc<AtomicU64>,
+}
+
+/// Syncs over a connection until it ends; returns why in words.
+pub(crate) async fn run(connection: Connection, context: SyncContext) -> String {
+    let no = context.numbers.fetch_add(1, Ordering::Relaxed);
+    let streams = async {
+        if connection.dialed() {
+            connection.open_bi().await
+        } else {
+            connection.accept_bi().await
+        }
+    };
+    let (send, recv) = match tokio::time::timeout(OPEN_TIMEOUT, streams).await {
+        Ok(Ok(streams)) => streams,
+        Ok(Err(closed)) => return closed.to_string(),
+        Err(_) => {
+            connection.close(1, "no stream was opened");
+            return "the other device opened no stream".to_owned();
+        }
+    };
+    let mut seed = [0; 32];
+    if getrandom::fill(&mut seed).is_err() {
+        connection.close(1, "no randomness");
+        return "the system gives no randomness".to_owned();
+    }
+    let mailbox = Arc::new(Mailbox::new(no));
+    context.fetches.join(Arc::clone(&mailbox));
+    let subscriber = Arc::clone(&mailbox);
+    let Ok(spaces) = context.store.look(move |desk| desk.subscribe(subscriber)).await else {
+        return "the node is stopping".to_owned();
+    };
+    let opening = Opening {
+        role: if connection.dialed() { Role::Dialer } else { Role::Listener },
+        local: context.local,
+        remote: connection.remote(),
+        channel_binding: connection.channel_binding(),
+        seed,
+        wall_ms: wall_ms(),
+        window_bytes: WINDOW_BYTES_MAX,
+        auto_fetch: false,
+    };
+    let mut driver = Driver {
+        session: Session::new(opening, spaces, steady_ms()),
+        remote: connection.remote(),
+        mailbox,
+        outbox: VecDeque::new(),
+        outbox_bytes: 0,
+        wake_ms: u64::MAX,
+        shared: Vec::new(),
+        ended: None,
+        context,
+    };
+    let (mut incoming, reading) = wire::read(recv);
+    let (outgoing, writing) = wire::write(send);
+    driver.turn(&connection, &mut incoming, &outgoing).await;
+    driver.leave(no).await;
+    drop(outgoing);
+    // The writer gets to deliver a goodbye; the reader has nothing more to say.
+    let _ = tokio::time::timeout(FAREWELL, writing).await;
+    reading.abort();
+    connection.close(0, "the session ended");
+    driver.ended.unwrap_or_default()
+}
+
+struct Driver {
+    session: Session,
+    remote: DeviceId,
+    mailbox: Arc<Mailbox>,
+    outbox: VecDeque<Frame>,
+    outbox_bytes: usize,
+    wake_ms: u64,
+    shared: Vec<SpaceId>,
+    ended: Option<String>,
+    context: SyncContext,
+}
+
+impl Driver {
+    async fn turn(
+        &mut self,
+        connection: &Connection,
+        incoming: &mut mpsc::Receiver<wire::Incoming>,
+        outgoing: &mpsc::Sender<Frame>,
+    ) {
+        let mailbox = Arc::clone(&self.mailbox);
+        let mut count_at: Option<Instant> = None;
+        loop {
+            self.work_off().await;
+            self.send(outgoing);
+            if self.ended.is_some() && self.outbox.is_empty() {
+                return;
+            }
+            let wake = match self.ended {
+                None => Duration::from_millis(self.wake_ms.saturating_sub(steady_ms())),
+                Some(_) => FAREWELL,
+            };
+            let count = count_at.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
+            tokio::select! {
+                closed = connection.closed() => {
+                    self.ended.get_or_insert(closed.to_string());
+                    return;
+                }
+                () = tokio::time::sleep_until(count), if count_at.is_some() => {
+                    count_at = None;
+                    self.count_missing();
+                    continue;
+                }
+                permit = outgoing.reserve(), if !self.outbox.is_empty() => {
+                    match (permit, self.outbox.pop_front()) {
+                        (Ok(permit), Some(frame)) => {
+                            self.outbox_bytes -= frame.wire_bytes();
+                            permit.send(frame);
+                        }
+                        _ => {
+                            self.ended.get_or_insert("the connection broke".to_owned());
+                            return;
+                        }
+                    }
+                    continue;
+                }
+                frame = incoming.recv(), if self.ended.is_none() => {
+                    let mut next = Some(frame);
+                    let mut left = FRAMES_PER_TURN_MAX;
+                    while let Some(frame) = next.take() {
+                        self.frame(frame);
+                        left -= 1;
+                        if left > 0 && self.ended.is_none() {
+                            next = incoming.try_recv().ok().map(Some);
+                        }
+                    }
+                    self.context.facts.edit(self.remote, |facts| facts.seen_ms = Some(wall_ms()));
+                }
+                () = mailbox.rung() => {
+                    for note in mailbox.take() {
+                        self.note(note).await;
+                    }
+                }
+                () = tokio::time::sleep(wake) => {
+                    if self.ended.is_some() {
+                        return;
+                    }
+                    self.wake_ms = u64::MAX;
+                    self.input(Input::Tick);
+                }
+            }
+            count_at.get_or_insert_with(|| Instant::now() + COUNT_AFTER);
+        }
+    }
+
+    /// Hands as much to the writer as it takes without waiting.
+    fn send(&mut self, outgoing: &mpsc::Sender<Frame>) {
+        while let Some(frame) = self.outbox.pop_front() {
+            let bytes = frame.wire_bytes();
+            match outgoing.try_send(frame) {
+                Ok(()) => self.outbox_bytes -= bytes,
+                Err(mpsc::error::TrySendError::Full(frame)) => {
+                    self.outbox.push_front(frame);
+                    return;
+                }
+                Err(mpsc::error::TrySendError::Closed(_)) => {
+                    self.outbox.clear();
+                    self.ended.get_or_insert("the connection broke".to_owned());
+                }
+            }
+        }
+    }
+
+    fn frame(&mut self, frame: Option<wire::Incoming>) {
+        match frame {
+            Some(Ok(frame)) => self.input(Input::Frame(frame)),
+            Some(Err(error)) => self.close(GoodbyeCode::Misbehaved, error.to_string()),
+            None => {
+                self.ended.get_or_insert("the other device ended the stream".to_owned());
+            }
+        }
+    }
+
+    fn input(&mut self, input: Input) {
+        if let Err(error) = self.session.handle(input, steady_ms()) {
+            tracing::warn!(peer = %self.remote.short(), %error, "a device broke the protocol");
+            self.ended.get_or_insert(error.to_string());
+        }
+    }
+
+    fn close(&mut self, code: GoodbyeCode, text: String) {
+        self.ended.get_or_insert(text.clone());
+        self.input(Input::Close { code, text });
+    }
+
+    async fn note(&mut self, note: Note) {
+        let no = self.mailbox.no();
+        match note {
+            Note::Input(input) => self.input(input),
+            Note::Contradicted { space, writer } => {
+                self.input(Input::Conflict { space, writer });
+                self.search_fork(space, writer).await;
+            }
+            Note::Refetch { space, writer } => {
+                let stored = self.stored(space, writer).await;
+                self.context.fetches.refetch(no, (space, writer), stored, steady_ms());
+            }
+            Note::StoreFailed { space, writer } => {
+                let stored = self.stored(space, writer).await;
+                self.context.fetches.hold(no, (space, writer), stored, steady_ms());
+            }
+            Note::NotKept { space, writer } => {
+                let stored = self.stored(space, writer).await;
+                self.context.fetches.suspend(no, (space, writer), stored);
+            }
+            Note::Misbehaved { detail } => {
+                tracing::warn!(peer = %self.remote.short(), detail, "a device sent what breaks the rules");
+                self.close(GoodbyeCode::Refused, detail);
+            }
+            Note::Close { code, text } => self.close(code, text),
+        }
+    }
+
+    async fn stored(&self, space: SpaceId, writer: WriterId) -> u64 {
+        let tip = self.context.store.look(move |desk| desk.tip(&space, &writer)).await;
+        tip.ok().flatten().map_or(0, |tip| tip.len)
+    }
+
+    /// Does what the protocol machine asks for.
+    async fn work_off(&mut self) {
+        while let Some(output) = self.session.poll_output() {
+            match output {
+                Output::Send(frame) => {
+                    self.outbox_bytes += frame.wire_bytes();
+                    self.outbox.push_back(frame);
+                    if self.outbox_bytes > OUTBOX_BYTES_MAX {
+                        self.ended.get_or_insert("more was to be sent than credit allows".to_owned());
+                    }
+                }
+                Output::WakeAt(ms) => self.wake_ms = ms,
+                Output::Closed(reason) => self.closed(&reason),
+                Output::PeerClock { ahead_ms } => {
+                    self.context.facts.edit(self.remote, |facts| facts.clock_ahead_ms = Some(ahead_ms));
+                }
+                Output::Shared { space } => {
+                    tracing::debug!(peer = %self.remote.short(), space = %space.short(), "sharing");
+                    self.shared.push(space);
+                    self.count_missing();
+                }
+                Output::Left { space } => {
+                    self.shared.retain(|shared| *shared != space);
+                    self.count_missing();
+                }
+                Output::Available { space, writer, have, remote_len } => {
+                    let no = self.mailbox.no();
+                    self.context.fetches.available(no, (space, writer), have, remote_len, steady_ms());
+                }
+                Output::Unavailable { space, writer, .. } => {
+                    let no = self.mailbox.no();
+                    self.context.fetches.unavailable(no, (space, writer), steady_ms());
+                }
+                Output::Batch { space, writer, batch, credit, .. } => {
+                    self.context.fetches.received(self.mailbox.no(), (space, writer), steady_ms());
+                    let from = Arc::clone(&self.mailbox);
+                    let incoming = Incoming { space, writer, batch, credit, from };
+                    self.context.preparing.take(incoming).await;
+                }
+                Output::Read(request) => self.read(request).await,
+                Output::Confirmed { .. } | Output::Listed { .. } | Output::RoundTrip { .. } => {}
+                Output::Diverged { space, writer, .. } => self.search_fork(space, writer).await,
+                Output::ProbeAsked { space, writer, at } => self.probe(space, writer, at).await,
+                Output::ProbeAnswered { space, writer, at, reply } => {
+                    self.with_desk(move |desk, mailbox| {
+                        let next = desk.replica.probe_answered(&space, &writer, at, &reply, wall_ms());
+                        desk.changed();
+                        next_probe(mailbox, space, writer, next);
+                    })
+                    .await;
+                }
+                Output::ForkProofWanted { space, writer } => {
+                    self.with_desk(move |desk, mailbox| {
+                        if let Some((tip, proof)) = desk.frozen(&space, &writer) {
+                            mailbox.input(Input::Frozen { space, writer, tip, proof });
+                        }
+                    })
+                    .await;
+                }
+                Output::ForkProof { space, writer, proof } => {
+                    self.with_desk(move |desk, mailbox| {
+                        let accepted = desk.replica.accept_fork(&space, &writer, &proof, wall_ms());
+                        desk.changed();
+                        if let Err(ReceiveError::Misbehaved { detail, .. }) = accepted {
+                            mailbox.note(Note::Misbehaved { detail });
+                        }
+                    })
+                    .await;
+                }
+            }
+        }
+    }
+
+    fn closed(&mut self, reason: &CloseReason) {
+        self.ended.get_or_insert(reason.to_string());
+    }
+
+    async fn with_desk(&self, f: impl FnOnce(&mut Desk, &Mailbox) + Send + 'static) {
+        let mailbox = Arc::clone(&self.mailbox);
+        self.context.store.tell(move |desk| f(desk, &mailbox)).await;
+    }
+
+    async fn read(&self, request: ReadRequest) {
+        self.with_desk(move |desk, mailbox| {
+            let ReadRequest { space, writer, from, upto, bytes_max } = request;
+            let read = desk.replica.read_batch(&space, &writer, from, upto, bytes_max);
+            let batch = read.unwrap_or_else(|error| {
+                tracing::warn!(%error, "a log could not be read for a peer");
+                None
+            });
+            let end = batch.as_deref().and_then(|bytes| {
+                let batch = Batch::decode(bytes).ok()?;
+                Some(batch.start + batch.count as u64)
+            });
+            mailbox.input(match (batch, end) {
+                (Some(batch), Some(upto)) => {
+                    Input::ReadDone { space, writer, from, upto, batch: batch.into() }
+                }
+                _ => Input::ReadFailed { space, writer },
+            });
+        })
+        .await;
+    }
+
+    async fn probe(&self, space: SpaceId, writer: WriterId, at: u64) {
+        self.with_desk(move |desk, mailbox| {
+            let reply = desk.replica.probe(&space, &writer, at).unwrap_or_default();
+            mailbox.input(Input::ProbeReply { space, writer, at, reply: reply.into() });
+        })
+        .await;
+    }
+
+    async fn search_fork(&self, space: SpaceId, writer: WriterId) {
+        tracing::info!(writer = %writer.short(), "two histories of a writer: looking for where they part");
+        self.with_desk(move |desk, mailbox| {
+            let next = desk.replica.fork_search(&space, &writer);
+            next_probe(mailbox, space, writer, next.map_err(ReceiveError::from));
+        })
+        .await;
+    }
+
+    /// Writes down what is missing, for status.
+    fn count_missing(&self) {
+        let missing = |space: &SpaceId| {
+            let lack = self.session.missing(space).map(|missing| Lack {
+                here: missing.here,
+                there: missing.there,
+            });
+            (*space, lack)
+        };
+        let shared = self.shared.iter().map(missing).collect();
+        self.context.facts.edit(self.remote, |facts| facts.shared = shared);
+    }
+
+    async fn leave(&self, no: u64) {
+        self.context.fetches.leave(no, steady_ms());
+        self.context.store.tell(move |desk| desk.unsubscribe(no)).await;
+        self.context.facts.edit(self.remote, |facts| facts.shared.clear());
+    }
+}
+
+fn next_probe(
+    mailbox: &Mailbox,
+    space: SpaceId,
+    writer: WriterId,
+    next: Result<ProbeNext, ReceiveError>,
+) {
+    match next {
+        Ok(ProbeNext::Ask(at)) => mailbox.input(Input::Probe { space, writer, at }),
+        // The proof goes out with the event that the log was frozen.
+        Ok(ProbeNext::Proof(_) | ProbeNext::Nothing) => {}
+        Err(ReceiveError::Misbehaved { detail, .. }) => mailbox.note(Note::Misbehaved { detail }),
+        Err(error) => tracing::warn!(%error, "the search for a fork failed"),
+    }
+}

@@ -1,0 +1,7 @@
+//! The targets, one file for each room whose decoders they reach.
+
+pub mod access;
+pub mod api;
+pub mod doc;
+pub mod log;
+pub mod sync;

@@ -35,7 +35,9 @@ pub(crate) fn up(words: &[&str]) -> Result<(), Failure> {
     }
     if !run::on_path("stead") {
         println!("\nThe program is {shown}");
-        println!("To call it `stead` from anywhere: sudo install -m 755 {shown} /usr/local/bin/stead");
+        println!(
+            "To call it `stead` from anywhere: sudo install -m 755 {shown} /usr/local/bin/stead"
+        );
     }
     Ok(())
 }

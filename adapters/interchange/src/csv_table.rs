@@ -79,7 +79,8 @@ fn json(cell: &str) -> Option<Value> {
         return None;
     }
     let value: Value = serde_json::from_str(cell).ok()?;
-    (value.to_string() == cell).then_some(value)
+    let text = value.to_string();
+    (text == cell).then_some(value)
 }
 
 struct Column {

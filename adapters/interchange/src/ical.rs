@@ -192,7 +192,7 @@ impl CalendarWriter {
         let mut lines = DIALECT.lines(fields);
         let whole = component_of(&name, &lines);
         let taken = |line: &ContentLine| USUAL.contains(&line.name.as_str());
-        if name == "VCALENDAR" && !(whole.inner.is_empty() && !whole.lines.iter().any(taken)) {
+        if name == "VCALENDAR" && (!whole.inner.is_empty() || whole.lines.iter().any(taken)) {
             name = FURTHER_CALENDAR.into();
         }
         let has = |lines: &[String], name: &str| {

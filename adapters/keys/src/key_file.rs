@@ -6,7 +6,7 @@
 //! passphrase   "STEADPW1" ..., see stead_crypt::passphrase
 //! ```
 //!
-//! The checksum is the start of the BLAKE3 hash of all before it. The device id lets a keyring's
+//! All three end in a checksum: the start of the BLAKE3 hash of all before it. The device id lets a keyring's
 //! answer be checked.
 
 use stead_base::DeviceId;
@@ -45,18 +45,18 @@ impl KeyFile {
 
     /// Reads the bytes of a file; says what is wrong with them.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, &'static str> {
-        if bytes.starts_with(PASSPHRASE_MAGIC) {
-            return Ok(Self::Passphrase(bytes.to_vec()));
-        }
         let (body, found) = bytes
             .split_last_chunk::<CHECKSUM_BYTES>()
             .ok_or("it is cut short")?;
         let (magic, rest) = body.split_first_chunk().ok_or("it is cut short")?;
-        if magic != RAW_MAGIC && magic != KEYRING_MAGIC {
+        if ![RAW_MAGIC, KEYRING_MAGIC, PASSPHRASE_MAGIC].contains(&magic) {
             return Err("it is not a device key of Stead");
         }
         if *found != checksum(body) {
             return Err("its checksum does not match");
+        }
+        if magic == PASSPHRASE_MAGIC {
+            return Ok(Self::Passphrase(bytes.to_vec()));
         }
         if magic == RAW_MAGIC {
             let seed = rest.try_into().map_err(|_| "its length is wrong")?;
@@ -99,6 +99,13 @@ mod tests {
         fn every_altered_bit_is_noticed(seed: [u8; 32], bit in 0usize..48 * 8) {
             let mut bytes = KeyFile::Raw(Zeroizing::new(seed)).encode();
             bytes[bit / 8] ^= 1 << (bit % 8);
+            prop_assert!(KeyFile::decode(&bytes).is_err());
+        }
+
+        #[test]
+        fn an_altered_kind_is_noticed(seed: [u8; 32]) {
+            let mut bytes = KeyFile::Raw(Zeroizing::new(seed)).encode();
+            bytes[..8].copy_from_slice(PASSPHRASE_MAGIC);
             prop_assert!(KeyFile::decode(&bytes).is_err());
         }
 

@@ -3,7 +3,6 @@
 //! The other side's identity is its device key, proven in the handshake. Paths come and go under
 //! a connection without the streams noticing.
 
-use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use iroh::endpoint::{PathList, VarInt, WeakConnectionHandle};
@@ -28,7 +27,6 @@ const REFRESH: Duration = Duration::from_secs(3);
 pub(crate) struct PathContext {
     pub(crate) endpoint: Endpoint,
     pub(crate) book: AddressBook,
-    pub(crate) networks: Arc<RwLock<LocalNetworks>>,
     pub(crate) relay_only: bool,
 }
 
@@ -194,11 +192,8 @@ async fn describe(
         Some(_) | None => (PathKind::Connecting, None),
     };
     let nearness = match &kind {
-        PathKind::Direct { addr } => {
-            let networks = context.networks.read();
-            let networks = networks.unwrap_or_else(PoisonError::into_inner);
-            Some(networks.nearness(addr.ip()))
-        }
+        // Read anew: a network that was joined this moment is part of the answer.
+        PathKind::Direct { addr } => Some(LocalNetworks::read().await.nearness(addr.ip())),
         _ => None,
     };
     let mut known = context.book.hints(&remote).addrs;

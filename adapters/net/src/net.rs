@@ -80,11 +80,9 @@ impl Net {
         if let Ok(lookups) = endpoint.address_lookup() {
             lookups.add(book.clone());
         }
-        let networks = Arc::new(RwLock::new(LocalNetworks::read().await));
         let context = PathContext {
             endpoint: endpoint.clone(),
             book: book.clone(),
-            networks,
             relay_only: !config.direct,
         };
         let (events, _) = broadcast::channel(EVENTS_MAX);
@@ -379,10 +377,6 @@ async fn follow_addresses(
             *last = next;
             changed
         });
-        *context
-            .networks
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = networks;
         let changed = hints.send_if_modified(|last| {
             let next = PeerHints {
                 addrs: now.addrs,

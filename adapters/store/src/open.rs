@@ -102,7 +102,7 @@ impl Store {
         if conn.is_readonly("main").map_err(|e| store(e.into()))? {
             return Err(store(StoreError::ReadOnly));
         }
-        let format = inspect(&conn, &path)?;
+        let format = inspect(&conn, &path, &options)?;
         settle(&conn, &options, format == 0).map_err(|error| match error {
             StoreError::Busy => OpenError::InUse { path: path.clone() },
             other => store(other),
@@ -282,9 +282,13 @@ fn connect(path: &Path, options: &Options, access: OpenFlags) -> Result<Connecti
 }
 
 /// Tells an empty file (0) from one of ours (its format), and refuses all others.
-fn inspect(conn: &Connection, path: &Path) -> Result<u32, OpenError> {
+fn inspect(conn: &Connection, path: &Path, options: &Options) -> Result<u32, OpenError> {
     let header = || -> rusqlite::Result<(i32, u32, u32)> {
         conn.busy_timeout(EXCLUSIVE_BUSY_WAIT)?;
+        if options.exclusive {
+            // Before the first read: it decides whether shared memory is needed.
+            conn.pragma_update_and_check(None, "locking_mode", "EXCLUSIVE", |_| Ok(()))?;
+        }
         let number = |name| conn.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
         Ok((
             number("application_id")? as i32,
@@ -318,11 +322,12 @@ fn inspect(conn: &Connection, path: &Path) -> Result<u32, OpenError> {
 }
 
 fn settle(conn: &Connection, options: &Options, new: bool) -> Result<(), StoreError> {
-    if options.exclusive {
-        conn.pragma_update_and_check(None, "locking_mode", "EXCLUSIVE", |_| Ok(()))?;
-    }
     if new {
         conn.pragma_update(None, "page_size", PAGE_BYTES)?;
+        // Turning write-ahead logging on is a commit with a rollback journal. EXTRA makes the
+        // journal's removal last: if a power cut brought it back, it would roll the file back to
+        // nothing, and every later commit with it.
+        conn.pragma_update(None, "synchronous", "EXTRA")?;
     }
     let mode: String =
         conn.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;

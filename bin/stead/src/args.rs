@@ -2,7 +2,9 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use clap::{ArgAction, Parser, Subcommand, ValueEnum, builder::Styles, builder::styling::AnsiColor};
+use clap::{
+    ArgAction, Parser, Subcommand, ValueEnum, builder::Styles, builder::styling::AnsiColor,
+};
 use stead_interchange::Format;
 
 use crate::{
@@ -34,11 +36,18 @@ Exit codes:
 #[derive(Debug, Parser)]
 #[command(name = "stead", version, styles = STYLES, after_help = AFTER_HELP, disable_help_subcommand = true, max_term_width = 100)]
 pub(crate) struct Args {
-    /// Where this node keeps its data [default: ~/.local/share/stead]
-    #[arg(long, global = true, env = "STEAD_HOME", hide_env = true, value_name = "DIR")]
+    /// Where this node keeps its data [env: STEAD_HOME, default: ~/.local/share/stead]
+    #[arg(
+        long,
+        global = true,
+        env = "STEAD_HOME",
+        hide_env = true,
+        value_name = "DIR",
+        help_heading = "Everywhere"
+    )]
     pub(crate) home: Option<PathBuf>,
     /// Answer with JSON, for programs
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "Everywhere")]
     pub(crate) json: bool,
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -68,7 +77,9 @@ pub(crate) enum Command {
     Relay(Relay),
     Try(Try),
     /// Print completions for a shell
-    #[command(after_help = "Example:\n  stead completions bash > ~/.local/share/bash-completion/completions/stead")]
+    #[command(
+        after_help = "Example:\n  stead completions bash > ~/.local/share/bash-completion/completions/stead"
+    )]
     Completions {
         /// The shell
         shell: clap_complete::Shell,
@@ -86,7 +97,9 @@ pub(crate) enum Command {
 /// The node runs in the background until `stead down`; its messages go to node.log in its home. The first start makes your
 /// identity. Private keys go to the system's keyring where there is one.
 #[derive(Debug, Clone, clap::Args)]
-#[command(after_help = "Examples:\n  stead up\n  stead up --name kitchen --relay http://192.0.2.7:3340\n  stead up --foreground --key-file     (a machine that must start alone)")]
+#[command(
+    after_help = "Examples:\n  stead up\n  stead up --name kitchen --relay http://192.0.2.7:3340\n  stead up --foreground --key-file     (a machine that must start alone)"
+)]
 pub(crate) struct Up {
     /// What this device is called [default: the machine's name]
     #[arg(long)]
@@ -115,7 +128,7 @@ pub(crate) struct Up {
     pub(crate) detached: bool,
 }
 
-/// Show how Stead is doing: this device, its spaces, the other devices and how they are reached
+/// Show this device, its spaces, and how other devices are reached
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  stead status\n  stead status --watch")]
 pub(crate) struct Status {
@@ -124,9 +137,13 @@ pub(crate) struct Status {
     pub(crate) watch: bool,
 }
 
-/// Link another device: show a one-time link here, or use one that the other device shows
+/// Link another device with a one-time link
+///
+/// Without an argument this device shows a link; the new device uses it. Everything this device has goes to the new one.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  stead link                    on the device that has your data\n  stead link stead-link:04d9... on the new device")]
+#[command(
+    after_help = "Examples:\n  stead link                    on the device that has your data\n  stead link stead-link:04d9... on the new device"
+)]
 pub(crate) struct Link {
     /// The link that the other device shows; without it, this device makes one
     pub(crate) link: Option<String>,
@@ -171,7 +188,9 @@ pub(crate) enum Space {
 /// FIELD=VALUE takes the value as JSON if it is JSON, and as text otherwise; dots in FIELD lead into nested fields. Everything
 /// in one command happens at once or not at all.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  stead put family/people/ada name=\"Ada Lovelace\" born=1815 address.city=London\n  stead put family/people '{\"name\": \"Grace\"}'       (the id is made)\n  stead put family/people/ada --add visits=1 --include tags=friend --unset born\n  stead put family/people/ada zip='\"01234\"'            (a text that looks like a number)\n  generate | stead put family/readings -               (objects, one after the other)")]
+#[command(
+    after_help = "Examples:\n  stead put family/people/ada name=\"Ada Lovelace\" born=1815 address.city=London\n  stead put family/people '{\"name\": \"Grace\"}'       (the id is made)\n  stead put family/people/ada --add visits=1 --include tags=friend --unset born\n  stead put family/people/ada zip='\"01234\"'            (a text that looks like a number)\n  generate | stead put family/readings -               (objects, one after the other)"
+)]
 pub(crate) struct Put {
     /// SPACE/COLLECTION or SPACE/COLLECTION/ID
     #[arg(value_name = "DOCUMENT")]
@@ -198,7 +217,9 @@ pub(crate) struct Put {
 
 /// Show one document
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  stead get family/people/ada\n  stead get family/people/ada --json")]
+#[command(
+    after_help = "Examples:\n  stead get family/people/ada\n  stead get family/people/ada --json"
+)]
 pub(crate) struct Get {
     /// SPACE/COLLECTION/ID
     #[arg(value_name = "DOCUMENT")]
@@ -212,7 +233,9 @@ pub(crate) struct Get {
 ///
 /// Conditions: FIELD=VALUE, !=, <, <=, >, >=, FIELD~TEXT (contains), FIELD (is there), !FIELD (is not there). All must hold.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  stead query family/people --where 'born>1900' --sort name\n  stead query world/countries --where region=Europe --sort -area --limit 5 --fields name.common,area\n  stead query family/people --jsonl | jq .value.name")]
+#[command(
+    after_help = "Examples:\n  stead query family/people --where 'born>1900' --sort name\n  stead query world/countries --where region=Europe --sort -area --limit 5 --fields name.common,area\n  stead query family/people --jsonl | jq .value.name"
+)]
 pub(crate) struct Query {
     /// SPACE/COLLECTION
     pub(crate) collection: CollectionAddress,
@@ -241,7 +264,9 @@ pub(crate) struct Query {
 
 /// Show changes as they happen, wherever they are made
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  stead watch family/people\n  stead watch family/people/ada\n  stead watch world/countries --where region=Europe --json")]
+#[command(
+    after_help = "Examples:\n  stead watch family/people\n  stead watch family/people/ada\n  stead watch world/countries --where region=Europe --json"
+)]
 pub(crate) struct Watch {
     /// SPACE/COLLECTION or SPACE/COLLECTION/ID
     #[arg(value_name = "COLLECTION")]
@@ -265,7 +290,9 @@ pub(crate) struct Delete {
 
 /// Bring deleted documents back, with everything they held
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  stead query family/people --deleted\n  stead restore family/people/ada")]
+#[command(
+    after_help = "Example:\n  stead query family/people --deleted\n  stead restore family/people/ada"
+)]
 pub(crate) struct Restore {
     /// SPACE/COLLECTION/ID
     #[arg(value_name = "DOCUMENT", required = true)]
@@ -307,7 +334,9 @@ impl FormatArg {
 /// Documents that exist already are updated: importing the same file again changes nothing. What a field of a file that no
 /// document can have as its id says is kept in the document.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  stead import csv people.csv --into family/people --key email\n  stead import json countries.json --into world/countries --key cca3\n  stead import vcard contacts.vcf --into family/contacts\n  stead import markdown ~/notes --into home/notes")]
+#[command(
+    after_help = "Examples:\n  stead import csv people.csv --into family/people --key email\n  stead import json countries.json --into world/countries --key cca3\n  stead import vcard contacts.vcf --into family/contacts\n  stead import markdown ~/notes --into home/notes"
+)]
 pub(crate) struct Import {
     /// What the file is
     pub(crate) format: FormatArg,
@@ -323,7 +352,9 @@ pub(crate) struct Import {
 
 /// Write a collection to a file, or notes to a folder
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  stead export csv people.csv --from family/people\n  stead export vcard --from family/contacts > contacts.vcf\n  stead export markdown ~/notes --from home/notes")]
+#[command(
+    after_help = "Examples:\n  stead export csv people.csv --from family/people\n  stead export vcard --from family/contacts > contacts.vcf\n  stead export markdown ~/notes --from home/notes"
+)]
 pub(crate) struct Export {
     /// What to write
     pub(crate) format: FormatArg,
@@ -339,7 +370,9 @@ pub(crate) struct Export {
 
 /// Show who changed what and when, newest first
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  stead log family\n  stead log family/people/ada\n  stead log family --proof --json > proof.json")]
+#[command(
+    after_help = "Examples:\n  stead log family\n  stead log family/people/ada\n  stead log family --proof --json > proof.json"
+)]
 pub(crate) struct Log {
     /// SPACE, SPACE/COLLECTION or SPACE/COLLECTION/ID
     #[arg(value_name = "SPACE")]
@@ -361,7 +394,7 @@ pub(crate) struct Doctor {
     pub(crate) thorough: bool,
 }
 
-/// Run a relay, through which your devices meet when they cannot reach each other directly
+/// Run a relay for devices that cannot reach each other directly
 ///
 /// It passes on encrypted bytes and can read nothing. Run it on a machine that all your devices can reach.
 #[derive(Debug, clap::Args)]
@@ -372,7 +405,9 @@ pub(crate) struct Relay {
     pub(crate) bind: SocketAddr,
 }
 
-/// See it all in a minute, on throwaway data: two devices, real data, edits made apart, together again
+/// See it all in a minute, on throwaway data
+///
+/// Two devices, real data, edits made apart, together again.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Try {
     /// Keep the two homes and say where they are

@@ -11,7 +11,10 @@ fn commands(command: &Command, path: &str, out: &mut Vec<(String, String)>) {
         let name = format!("{path} {}", sub.get_name());
         match sub.has_subcommands() {
             true => commands(sub, &name, out),
-            false => out.push((name, sub.get_about().map(ToString::to_string).unwrap_or_default())),
+            false => out.push((
+                name,
+                sub.get_about().map(ToString::to_string).unwrap_or_default(),
+            )),
         }
     }
 }
@@ -20,12 +23,22 @@ fn commands(command: &Command, path: &str, out: &mut Vec<(String, String)>) {
 fn every_command_stands_in_the_docs_as_help_describes_it() {
     let mut all = Vec::new();
     commands(&Args::command(), "stead", &mut all);
-    let rows: Vec<_> = DOCS.lines().filter(|line| line.starts_with("| `stead ")).collect();
+    let rows: Vec<_> = DOCS
+        .lines()
+        .filter(|line| line.starts_with("| `stead "))
+        .collect();
     for (name, about) in &all {
         let row = format!("| `{name}` | {} |", about.replace('|', "\\|"));
-        assert!(rows.contains(&row.as_str()), "docs/cli.md needs this row:\n{row}");
+        assert!(
+            rows.contains(&row.as_str()),
+            "docs/cli.md needs this row:\n{row}"
+        );
     }
-    assert_eq!(rows.len(), all.len(), "docs/cli.md has a row for a command that is gone");
+    assert_eq!(
+        rows.len(),
+        all.len(),
+        "docs/cli.md has a row for a command that is gone"
+    );
 }
 
 #[test]
@@ -43,7 +56,10 @@ fn every_exit_code_stands_in_the_docs_and_in_the_help() {
         Code::NoAnswer,
     ] {
         let number = code as u8;
-        assert!(DOCS.contains(&format!("\n| {number} | ")), "{number} in docs/cli.md");
+        assert!(
+            DOCS.contains(&format!("\n| {number} | ")),
+            "{number} in docs/cli.md"
+        );
         assert!(help.contains(&format!("{number}  ")), "{number} in --help");
     }
 }
@@ -56,9 +72,18 @@ fn the_command_line_is_sound() {
 #[test]
 fn every_command_has_a_description_and_every_flag_a_help_text() {
     fn check(command: &Command) {
-        assert!(command.get_about().is_some(), "{} has no description", command.get_name());
+        assert!(
+            command.get_about().is_some(),
+            "{} has no description",
+            command.get_name()
+        );
         for arg in command.get_arguments().filter(|arg| !arg.is_hide_set()) {
-            assert!(arg.get_help().is_some(), "{} {} has no help", command.get_name(), arg.get_id());
+            assert!(
+                arg.get_help().is_some(),
+                "{} {} has no help",
+                command.get_name(),
+                arg.get_id()
+            );
         }
         command.get_subcommands().for_each(check);
     }

@@ -26,13 +26,21 @@ pub(crate) fn edits_of(put: &Put, stdin: impl Read) -> Result<Vec<Edit>, Failure
             .hint("Leave the id out, and every object becomes a document."));
     }
     edits.extend(whole.into_iter().map(|value| {
-        edit(&put.document, Op::Put { value: Value::Object(value), replace: put.replace })
+        edit(
+            &put.document,
+            Op::Put {
+                value: Value::Object(value),
+                replace: put.replace,
+            },
+        )
     }));
     let mut field_edits = Vec::new();
     for text in &put.add {
         let (path, value) = pair(text)?;
         let delta = value.as_i64().ok_or_else(|| {
-            Failure::usage(format!("--add {text} needs a whole number, such as visits=1."))
+            Failure::usage(format!(
+                "--add {text} needs a whole number, such as visits=1."
+            ))
         })?;
         field_edits.push(Op::Add { path, delta });
     }
@@ -45,12 +53,15 @@ pub(crate) fn edits_of(put: &Put, stdin: impl Read) -> Result<Vec<Edit>, Failure
         field_edits.push(Op::Exclude { path, elem });
     }
     for text in &put.unset {
-        let path = path_of(text).ok_or_else(|| Failure::usage(format!("--unset {text} names no field.")))?;
+        let path = path_of(text)
+            .ok_or_else(|| Failure::usage(format!("--unset {text} names no field.")))?;
         field_edits.push(Op::Unset { path });
     }
     if !field_edits.is_empty() && put.document.id.is_none() {
-        return Err(Failure::usage("--add, --include, --exclude and --unset need the document's id.")
-            .hint(format!("Write it as {}/ID.", put.document)));
+        return Err(Failure::usage(
+            "--add, --include, --exclude and --unset need the document's id.",
+        )
+        .hint(format!("Write it as {}/ID.", put.document)));
     }
     edits.extend(field_edits.into_iter().map(|op| edit(&put.document, op)));
     match edits.len() {
@@ -58,7 +69,9 @@ pub(crate) fn edits_of(put: &Put, stdin: impl Read) -> Result<Vec<Edit>, Failure
             .hint("Name fields, such as name=Ada, or give a JSON object.")),
         count if count > EDITS_MAX => Err(Failure::new(
             Code::Refused,
-            format!("One command writes at most {EDITS_MAX} documents at once, and these are {count}."),
+            format!(
+                "One command writes at most {EDITS_MAX} documents at once, and these are {count}."
+            ),
         )
         .hint("stead import takes any number.")),
         _ => Ok(edits),
@@ -80,13 +93,15 @@ fn pair(text: &str) -> Result<(Vec<String>, Value), Failure> {
 }
 
 fn object_of(text: &str) -> Result<Map<String, Value>, Failure> {
-    serde_json::from_str(text).map_err(|err| Failure::usage(format!("The JSON is not right: {err}.")))
+    serde_json::from_str(text)
+        .map_err(|err| Failure::usage(format!("The JSON is not right: {err}.")))
 }
 
 fn objects_of(stdin: impl Read) -> Result<Vec<Map<String, Value>>, Failure> {
     let mut objects = Vec::new();
     for value in serde_json::Deserializer::from_reader(stdin).into_iter::<Value>() {
-        let value = value.map_err(|err| Failure::usage(format!("The JSON is not right: {err}.")))?;
+        let value =
+            value.map_err(|err| Failure::usage(format!("The JSON is not right: {err}.")))?;
         let items = match value {
             Value::Array(items) => items,
             other => vec![other],
@@ -105,8 +120,9 @@ fn fields_of(pairs: &[String]) -> Result<Map<String, Value>, Failure> {
     let mut fields = Map::new();
     for text in pairs {
         let (path, value) = pair(text)?;
-        insert(&mut fields, &path, value)
-            .ok_or_else(|| Failure::usage(format!("\"{text}\" does not fit the fields before it.")))?;
+        insert(&mut fields, &path, value).ok_or_else(|| {
+            Failure::usage(format!("\"{text}\" does not fit the fields before it."))
+        })?;
     }
     Ok(fields)
 }
@@ -116,7 +132,9 @@ fn insert(fields: &mut Map<String, Value>, path: &[String], value: Value) -> Opt
         [] => None,
         [name] => fields.insert(name.clone(), value).is_none().then_some(()),
         [name, rest @ ..] => {
-            let below = fields.entry(name.as_str()).or_insert_with(|| Value::Object(Map::new()));
+            let below = fields
+                .entry(name.as_str())
+                .or_insert_with(|| Value::Object(Map::new()));
             insert(below.as_object_mut()?, rest, value)
         }
     }
@@ -134,31 +152,74 @@ mod tests {
         let crate::args::Command::Put(put) = parsed.command else {
             panic!("another command")
         };
-        Ok(edits_of(&put, stdin.as_bytes())?.into_iter().map(|edit| edit.op).collect())
+        Ok(edits_of(&put, stdin.as_bytes())?
+            .into_iter()
+            .map(|edit| edit.op)
+            .collect())
     }
 
     fn put(value: Value) -> Op {
-        Op::Put { value, replace: false }
+        Op::Put {
+            value,
+            replace: false,
+        }
     }
 
     #[test]
     fn pairs_make_one_nested_object() {
         assert_eq!(
-            edits(&["s/c/d", "name=Ada L", "born=1815", "address.city=London", "address.zip=\"1\"", "x={\"a\":1}"], ""),
-            Ok(vec![put(json!({"name": "Ada L", "born": 1815, "address": {"city": "London", "zip": "1"}, "x": {"a": 1}}))])
+            edits(
+                &[
+                    "s/c/d",
+                    "name=Ada L",
+                    "born=1815",
+                    "address.city=London",
+                    "address.zip=\"1\"",
+                    "x={\"a\":1}"
+                ],
+                ""
+            ),
+            Ok(vec![put(
+                json!({"name": "Ada L", "born": 1815, "address": {"city": "London", "zip": "1"}, "x": {"a": 1}})
+            )])
         );
     }
 
     #[test]
     fn all_edits_of_one_command_go_together() {
         assert_eq!(
-            edits(&["s/c/d", "a=1", "--add", "n=-2", "--include", "tags=x", "--exclude", "tags=7", "--unset", "b.c"], ""),
+            edits(
+                &[
+                    "s/c/d",
+                    "a=1",
+                    "--add",
+                    "n=-2",
+                    "--include",
+                    "tags=x",
+                    "--exclude",
+                    "tags=7",
+                    "--unset",
+                    "b.c"
+                ],
+                ""
+            ),
             Ok(vec![
                 put(json!({"a": 1})),
-                Op::Add { path: vec!["n".into()], delta: -2 },
-                Op::Include { path: vec!["tags".into()], elem: json!("x") },
-                Op::Exclude { path: vec!["tags".into()], elem: json!(7) },
-                Op::Unset { path: vec!["b".into(), "c".into()] },
+                Op::Add {
+                    path: vec!["n".into()],
+                    delta: -2
+                },
+                Op::Include {
+                    path: vec!["tags".into()],
+                    elem: json!("x")
+                },
+                Op::Exclude {
+                    path: vec!["tags".into()],
+                    elem: json!(7)
+                },
+                Op::Unset {
+                    path: vec!["b".into(), "c".into()]
+                },
             ])
         );
     }

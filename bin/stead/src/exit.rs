@@ -94,7 +94,9 @@ impl From<ApiError> for Failure {
             | ErrorKind::KeyReused
             | ErrorKind::Clock => Code::Refused,
             ErrorKind::LinkUnreachable | ErrorKind::Busy | ErrorKind::Stopping => Code::NoAnswer,
-            ErrorKind::DiskFull | ErrorKind::ReadOnly | ErrorKind::Damaged | ErrorKind::Store => Code::Storage,
+            ErrorKind::DiskFull | ErrorKind::ReadOnly | ErrorKind::Damaged | ErrorKind::Store => {
+                Code::Storage
+            }
             ErrorKind::ParseError
             | ErrorKind::InvalidRequest
             | ErrorKind::UnknownMethod
@@ -119,15 +121,24 @@ impl From<ClientError> for Failure {
                     .hint("Run the command as that user, or give another --home.")
             }
             ClientError::Broken(err)
-                if matches!(err.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) =>
+                if matches!(
+                    err.kind(),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+                ) =>
             {
-                Self::new(Code::NoAnswer, "Stead did not answer in time.")
-                    .hint("Look at node.log in its home, or stop and start it: stead down, stead up")
+                Self::new(Code::NoAnswer, "Stead did not answer in time.").hint(
+                    "Look at node.log in its home, or stop and start it: stead down, stead up",
+                )
             }
-            ClientError::Broken(_) => Self::new(Code::NoAnswer, "Stead stopped while it was asked.")
-                .hint("See how it is with: stead status"),
-            ClientError::Unreadable(err) => Self::new(Code::Failed, format!("The node and this program do not understand each other: {err}."))
-                .hint("Both must be of one version: stead down, then stead up"),
+            ClientError::Broken(_) => {
+                Self::new(Code::NoAnswer, "Stead stopped while it was asked.")
+                    .hint("See how it is with: stead status")
+            }
+            ClientError::Unreadable(err) => Self::new(
+                Code::Failed,
+                format!("The node and this program do not understand each other: {err}."),
+            )
+            .hint("Both must be of one version: stead down, then stead up"),
         }
     }
 }
@@ -135,10 +146,14 @@ impl From<ClientError> for Failure {
 impl From<ReadError> for Failure {
     fn from(error: ReadError) -> Self {
         use stead_interchange::Problem;
-        let not_found = matches!(&error.problem, Problem::Io(err) if err.kind() == io::ErrorKind::NotFound);
+        let not_found =
+            matches!(&error.problem, Problem::Io(err) if err.kind() == io::ErrorKind::NotFound);
         if not_found {
             let file = error.file.display();
-            return Self::new(Code::NotFound, format!("There is no file or folder {file}."));
+            return Self::new(
+                Code::NotFound,
+                format!("There is no file or folder {file}."),
+            );
         }
         Self::new(Code::Failed, format!("{error}."))
     }

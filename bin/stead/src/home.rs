@@ -20,8 +20,10 @@ pub(crate) fn find(asked: Option<&Path>) -> Result<PathBuf, Failure> {
             (Some(data), _) => data.join("stead"),
             (None, Some(home)) => home.join(".local/share/stead"),
             (None, None) => {
-                return Err(Failure::usage("There is no home directory to keep data in.")
-                    .hint("Say where with --home DIR or STEAD_HOME."));
+                return Err(
+                    Failure::usage("There is no home directory to keep data in.")
+                        .hint("Say where with --home DIR or STEAD_HOME."),
+                );
             }
         },
     };

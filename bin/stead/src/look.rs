@@ -77,13 +77,20 @@ pub(crate) fn ago(then_ms: u64, now_ms: u64) -> String {
 
 /// The time on this device's clock: `2026-11-20 19:30:05`.
 pub(crate) fn moment(ms: u64) -> String {
-    let time = i64::try_from(ms).ok().and_then(|ms| Local.timestamp_millis_opt(ms).single());
-    time.map_or_else(|| format!("{ms} ms"), |time| time.format("%Y-%m-%d %H:%M:%S").to_string())
+    let time = i64::try_from(ms)
+        .ok()
+        .and_then(|ms| Local.timestamp_millis_opt(ms).single());
+    time.map_or_else(
+        || format!("{ms} ms"),
+        |time| time.format("%Y-%m-%d %H:%M:%S").to_string(),
+    )
 }
 
 /// The time of day: `19:30`.
 pub(crate) fn time_of_day(ms: u64) -> String {
-    let time = i64::try_from(ms).ok().and_then(|ms| Local.timestamp_millis_opt(ms).single());
+    let time = i64::try_from(ms)
+        .ok()
+        .and_then(|ms| Local.timestamp_millis_opt(ms).single());
     time.map_or_else(|| "later".into(), |time| time.format("%H:%M").to_string())
 }
 
@@ -97,12 +104,18 @@ pub(crate) fn value(value: &Value) -> String {
     let text = match value {
         Value::Null => "null".into(),
         Value::String(text) => text.clone(),
-        Value::Array(items) if items.iter().all(|item| !item.is_object() && !item.is_array()) => {
+        Value::Array(items)
+            if items
+                .iter()
+                .all(|item| !item.is_object() && !item.is_array()) =>
+        {
             items.iter().map(self::value).collect::<Vec<_>>().join(", ")
         }
         other => other.to_string(),
     };
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
 }
 
 /// The fields of an object by their paths: nested objects become dotted names.
@@ -185,7 +198,10 @@ mod tests {
     #[test]
     fn values_fit_in_a_line() {
         let json = serde_json::json!({"a": {"b": [1, "x"], "c": {}}, "d": "two\nlines"});
-        let shown: Vec<_> = fields(&json).into_iter().map(|(name, v)| format!("{name}={}", value(&v))).collect();
+        let shown: Vec<_> = fields(&json)
+            .into_iter()
+            .map(|(name, v)| format!("{name}={}", value(&v)))
+            .collect();
         assert_eq!(shown, ["a.b=1, x", "a.c={}", "d=two lines"]);
     }
 }

@@ -81,7 +81,12 @@ impl Output {
         if failure.code == Code::Interrupted && failure.message.is_empty() {
             return;
         }
-        let _ = writeln!(err, "{} {}", style("Error:").for_stderr().red().bold(), failure.message);
+        let _ = writeln!(
+            err,
+            "{} {}",
+            style("Error:").for_stderr().red().bold(),
+            failure.message
+        );
         if !failure.hint.is_empty() {
             let _ = writeln!(err, "  {}", failure.hint);
         }

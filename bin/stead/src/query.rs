@@ -31,13 +31,17 @@ impl FromStr for WhereArg {
         let help = "write a condition as FIELD=VALUE, such as 'population>1000000'";
         let first = text
             .char_indices()
-            .filter(|&(at, c)| at > 0 && "!=<>~".contains(c))
+            .filter(|&(_, c)| "!=<>~".contains(c))
             .find_map(|(at, _)| {
-                let sign = SIGNS.iter().find(|(sign, _)| text[at..].starts_with(sign))?;
+                let sign = SIGNS
+                    .iter()
+                    .find(|(sign, _)| text[at..].starts_with(sign))?;
                 Some((at, sign))
             });
         let (field, is, value) = match (first, text.strip_prefix('!')) {
-            (Some((at, (sign, is))), _) => (&text[..at], *is, value_of(text[at + sign.len()..].trim())),
+            (Some((at, (sign, is))), _) => {
+                (&text[..at], *is, value_of(text[at + sign.len()..].trim()))
+            }
             (None, Some(field)) => (field, Predicate::Missing, Value::Null),
             (None, None) => (text, Predicate::Exists, Value::Null),
         };
@@ -75,7 +79,9 @@ pub(crate) fn path_of(field: &str) -> Option<Path> {
 
 /// The reverse of [`path_of`].
 pub(crate) fn path_text(path: &[String]) -> String {
-    let escaped = path.iter().map(|name| name.replace('\\', "\\\\").replace('.', "\\."));
+    let escaped = path
+        .iter()
+        .map(|name| name.replace('\\', "\\\\").replace('.', "\\."));
     escaped.collect::<Vec<_>>().join(".")
 }
 
@@ -96,16 +102,48 @@ mod tests {
 
     #[test]
     fn conditions_read_as_people_write_them() {
-        let field = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-        assert_eq!(parsed("population>1000000"), (field(&["population"]), Predicate::Gt, json!(1_000_000)));
-        assert_eq!(parsed("name.common >= B"), (field(&["name", "common"]), Predicate::Ge, json!("B")));
-        assert_eq!(parsed("name=a=b"), (field(&["name"]), Predicate::Eq, json!("a=b")));
-        assert_eq!(parsed("name!=null"), (field(&["name"]), Predicate::Ne, json!(null)));
-        assert_eq!(parsed("zip=01234"), (field(&["zip"]), Predicate::Eq, json!("01234")));
-        assert_eq!(parsed("zip=\"1\""), (field(&["zip"]), Predicate::Eq, json!("1")));
-        assert_eq!(parsed("tags~x"), (field(&["tags"]), Predicate::Contains, json!("x")));
-        assert_eq!(parsed("!capital"), (field(&["capital"]), Predicate::Missing, json!(null)));
-        assert_eq!(parsed("capital"), (field(&["capital"]), Predicate::Exists, json!(null)));
+        let field = |names: &[&str]| {
+            names
+                .iter()
+                .map(|name| (*name).to_owned())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            parsed("population>1000000"),
+            (field(&["population"]), Predicate::Gt, json!(1_000_000))
+        );
+        assert_eq!(
+            parsed("name.common >= B"),
+            (field(&["name", "common"]), Predicate::Ge, json!("B"))
+        );
+        assert_eq!(
+            parsed("name=a=b"),
+            (field(&["name"]), Predicate::Eq, json!("a=b"))
+        );
+        assert_eq!(
+            parsed("name!=null"),
+            (field(&["name"]), Predicate::Ne, json!(null))
+        );
+        assert_eq!(
+            parsed("zip=01234"),
+            (field(&["zip"]), Predicate::Eq, json!("01234"))
+        );
+        assert_eq!(
+            parsed("zip=\"1\""),
+            (field(&["zip"]), Predicate::Eq, json!("1"))
+        );
+        assert_eq!(
+            parsed("tags~x"),
+            (field(&["tags"]), Predicate::Contains, json!("x"))
+        );
+        assert_eq!(
+            parsed("!capital"),
+            (field(&["capital"]), Predicate::Missing, json!(null))
+        );
+        assert_eq!(
+            parsed("capital"),
+            (field(&["capital"]), Predicate::Exists, json!(null))
+        );
         assert_eq!(parsed("a\\.b=1").0, field(&["a.b"]));
         assert!("=1".parse::<WhereArg>().is_err());
         assert!("a..b=1".parse::<WhereArg>().is_err());

@@ -1,6 +1,6 @@
 //! Aligned columns for people, cut to the width of the terminal.
 
-use console::{measure_text_width, pad_str, truncate_str, Alignment};
+use console::{Alignment, measure_text_width, pad_str, truncate_str};
 
 const GAP: &str = "  ";
 /// A column is not cut below this width for the sake of others.
@@ -45,19 +45,30 @@ impl Table {
                 .zip(&self.right)
                 .filter(|((_, width), _)| **width > 0)
                 .map(|((cell, width), right)| {
-                    let alignment = if *right { Alignment::Right } else { Alignment::Left };
+                    let alignment = if *right {
+                        Alignment::Right
+                    } else {
+                        Alignment::Left
+                    };
                     let cell = truncate_str(cell, *width, "…");
                     pad_str(&cell, *width, alignment, None).into_owned()
                 })
                 .collect();
             let line = cells.join(GAP);
             let line = line.trim_end();
-            let line = if faint { crate::look::faint(line) } else { line.to_owned() };
+            let line = if faint {
+                crate::look::faint(line)
+            } else {
+                line.to_owned()
+            };
             format!("{}{line}", " ".repeat(indent))
         };
         let headed = self.headings.iter().any(|heading| !heading.is_empty());
         let heading = headed.then(|| render(&self.headings, true));
-        heading.into_iter().chain(self.rows.iter().map(|row| render(row, false))).collect()
+        heading
+            .into_iter()
+            .chain(self.rows.iter().map(|row| render(row, false)))
+            .collect()
     }
 
     /// The width of every column; 0 for those at the end that do not fit at all.
@@ -66,7 +77,10 @@ impl Table {
             .map(|at| {
                 let cells = self.rows.iter().filter_map(|row| row.get(at));
                 let cells = cells.chain(std::iter::once(&self.headings[at]));
-                cells.map(|cell| measure_text_width(cell)).max().unwrap_or(0)
+                cells
+                    .map(|cell| measure_text_width(cell))
+                    .max()
+                    .unwrap_or(0)
             })
             .collect();
         let Some(width) = width else {
@@ -81,8 +95,16 @@ impl Table {
             if widest > COLUMN_WIDTH_MIN {
                 let over = room(&widths) - width;
                 // Cut the widest down to the next, or as far as needed.
-                let next = widths.iter().copied().filter(|w| *w < widest).max().unwrap_or(0);
-                let to = next.max(widest.saturating_sub(over)).max(COLUMN_WIDTH_MIN).min(widest - 1);
+                let next = widths
+                    .iter()
+                    .copied()
+                    .filter(|w| *w < widest)
+                    .max()
+                    .unwrap_or(0);
+                let to = next
+                    .max(widest.saturating_sub(over))
+                    .max(COLUMN_WIDTH_MIN)
+                    .min(widest - 1);
                 if let Some(column) = widths.iter_mut().find(|w| **w == widest) {
                     *column = to;
                 }
@@ -103,7 +125,11 @@ mod tests {
 
     fn table() -> Table {
         let mut table = Table::new(["name", ">area", "note"]);
-        table.row(vec!["Bern".into(), "51".into(), "a rather long note about the city".into()]);
+        table.row(vec![
+            "Bern".into(),
+            "51".into(),
+            "a rather long note about the city".into(),
+        ]);
         table.row(vec!["Zürich 東京".into(), "87,000".into(), "x".into()]);
         table
     }
@@ -111,7 +137,10 @@ mod tests {
     #[test]
     fn columns_are_aligned_and_numbers_stand_right() {
         let lines = table().lines(2, None);
-        let plain: Vec<_> = lines.iter().map(|line| console::strip_ansi_codes(line).into_owned()).collect();
+        let plain: Vec<_> = lines
+            .iter()
+            .map(|line| console::strip_ansi_codes(line).into_owned())
+            .collect();
         assert_eq!(
             plain,
             [
@@ -127,7 +156,10 @@ mod tests {
         for width in 1..80 {
             let lines = table().lines(2, Some(width));
             if width >= 2 + COLUMN_WIDTH_MIN {
-                assert!(lines.iter().all(|line| measure_text_width(line) <= width), "{width}: {lines:#?}");
+                assert!(
+                    lines.iter().all(|line| measure_text_width(line) <= width),
+                    "{width}: {lines:#?}"
+                );
             }
         }
     }

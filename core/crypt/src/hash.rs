@@ -37,7 +37,7 @@ impl Hasher {
         Self(blake3::Hasher::new_keyed(key))
     }
 
-    /// Starts a key derivation, equal to [`derive`] from all pieces.
+    /// Starts a key derivation, equal to [`derive()`] from all pieces.
     pub fn deriving(context: &str) -> Self {
         Self(blake3::Hasher::new_derive_key(context))
     }

@@ -49,7 +49,8 @@ fn main() {
     let mut numbers = Numbers::default();
     let parcels = write_bulk(&mut numbers);
     let rows = merge_bulk(&parcels, &mut numbers);
-    change_fields(&rows, &mut numbers);
+    change_fields(&rows, 400, &mut numbers);
+    change_fields(&rows, 50_000, &mut numbers);
 }
 
 /// What the author of a bulk import does.
@@ -136,13 +137,12 @@ fn merge_bulk(parcels: &[Vec<u8>], numbers: &mut Numbers) -> Vec<Vec<u8>> {
 }
 
 /// What a receiver of many one-field transactions does, gathered by document.
-fn change_fields(rows: &[Vec<u8>], numbers: &mut Numbers) {
-    const BATCH_DOCS: usize = 400;
+fn change_fields(rows: &[Vec<u8>], batch_docs: usize, numbers: &mut Numbers) {
     let mut parcels = Vec::with_capacity(DOCS * CHANGES_A_DOC);
-    for batch in 0..DOCS / BATCH_DOCS {
+    for batch in 0..DOCS / batch_docs {
         for change in 0..CHANGES_A_DOC {
-            for offset in 0..BATCH_DOCS {
-                let index = batch * BATCH_DOCS + offset;
+            for offset in 0..batch_docs {
+                let index = batch * batch_docs + offset;
                 let stamp = stamp(1_000_000 + parcels.len());
                 let mut document = Document::decode(&rows[index], numbers).expect("a good row");
                 let mut transaction = Transaction::new(stamp);
@@ -167,7 +167,7 @@ fn change_fields(rows: &[Vec<u8>], numbers: &mut Numbers) {
     let (mut row, mut jsonb) = (Vec::new(), Vec::new());
     let mut decoding = Duration::ZERO;
     let start = Instant::now();
-    for (batch, parcels) in parcels.chunks(BATCH_DOCS * CHANGES_A_DOC).enumerate() {
+    for (batch, parcels) in parcels.chunks(batch_docs * CHANGES_A_DOC).enumerate() {
         changes.clear();
         let before = Instant::now();
         for (parcel, stamp) in parcels {
@@ -180,7 +180,7 @@ fn change_fields(rows: &[Vec<u8>], numbers: &mut Numbers) {
             a == b
         };
         for (offset, group) in order.chunk_by(same).enumerate() {
-            let stored = &rows[batch * BATCH_DOCS + offset];
+            let stored = &rows[batch * batch_docs + offset];
             document.decode_into(stored, numbers).expect("a good row");
             for &index in group {
                 let ops = changes.doc(index as usize).expect("it is there");
@@ -195,8 +195,9 @@ fn change_fields(rows: &[Vec<u8>], numbers: &mut Numbers) {
     }
     let took = start.elapsed();
     let count = parcels.len();
+    println!("one-field transactions, {CHANGES_A_DOC} a document, {batch_docs} documents a batch:");
     report(
-        "one-field transactions: decode, row, merge, row, JSONB",
+        "  decode, sort, row, merge, row, JSONB",
         count,
         "changes",
         took,

@@ -20,7 +20,7 @@ use crate::value::ValueRef;
 
 /// A document, merged from every operation applied so far. The default is one never written.
 ///
-/// The result does not depend on the order in which operations of different writers are applied.
+/// The result does not depend on the order in which transactions are applied.
 /// Names and writers are kept as numbers: every method must be given the same [`Dictionary`].
 #[derive(Debug, Clone, Default)]
 pub struct Document {

@@ -68,12 +68,14 @@ pub(crate) struct Directory {
     pub(crate) device_name: String,
     /// The relays this device was started with.
     pub(crate) relays: Vec<RelayUrl>,
+    /// Those and the relays of other devices, as the network was told.
+    pub(crate) relays_in_use: Vec<RelayUrl>,
 }
 
 impl Directory {
     /// Runs until `stop` changes or its sender is gone.
     pub(crate) async fn run(
-        self,
+        mut self,
         mut places: watch::Receiver<u64>,
         mut members: watch::Receiver<u64>,
         mut stop: watch::Receiver<bool>,
@@ -136,7 +138,7 @@ impl Directory {
     }
 
     /// Tells the network where the other devices say they are.
-    async fn read(&self) {
+    async fn read(&mut self) {
         let found = self.store.look(|desk| {
             let home = desk.replica.home()?;
             let query = Query { limit: Some(DEVICES_MAX), ..Query::all(CollectionNo(0)) };
@@ -164,7 +166,10 @@ impl Directory {
             tracing::debug!(peer = %device.short(), addresses = hints.addrs.len(), "learned where a device is");
             self.net.learn(device, hints);
         }
-        self.net.set_relays(relays).await;
+        if self.relays_in_use != relays {
+            self.net.set_relays(relays.clone()).await;
+            self.relays_in_use = relays;
+        }
     }
 }
 

@@ -294,6 +294,7 @@ impl Replica {
                 writer: *writer,
                 len: state.record.tip.len(),
                 root: state.record.tip.root(),
+                frozen: state.record.frozen.is_some(),
             };
             space
                 .writers

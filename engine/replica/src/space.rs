@@ -314,4 +314,6 @@ pub struct FrontierItem {
     pub len: u64,
     /// Root over them.
     pub root: Hash,
+    /// Whether a fork froze the log at this length.
+    pub frozen: bool,
 }

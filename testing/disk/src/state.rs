@@ -102,7 +102,10 @@ impl Disk {
     }
 
     pub(crate) fn used(&self) -> u64 {
-        self.inodes.values().map(|inode| inode.data.len() as u64).sum()
+        self.inodes
+            .values()
+            .map(|inode| inode.data.len() as u64)
+            .sum()
     }
 
     pub(crate) fn files(&self) -> Vec<String> {
@@ -146,7 +149,11 @@ impl Disk {
     }
 
     /// Opens a file, or a nameless one. None if it is not there and must not be made.
-    pub(crate) fn open(&mut self, path: Option<&str>, create: bool) -> Result<Option<u64>, Failure> {
+    pub(crate) fn open(
+        &mut self,
+        path: Option<&str>,
+        create: bool,
+    ) -> Result<Option<u64>, Failure> {
         self.powered()?;
         let number = match path {
             None => self.anonymous(),
@@ -257,17 +264,17 @@ impl Disk {
         self.powered()?;
         let end = at + bytes.len();
         let len = self.alive(life, number)?.data.len();
-        let change = Pending::Write {
-            at,
-            bytes: bytes.to_vec(),
-        };
-        self.change(life, number, change)?;
         if let Some(capacity) = self.capacity
             && end > len
             && self.used() + (end - len) as u64 > capacity
         {
             return Err(Failure::Full);
         }
+        let change = Pending::Write {
+            at,
+            bytes: bytes.to_vec(),
+        };
+        self.change(life, number, change)?;
         self.activity.bytes_written += bytes.len() as u64;
         let inode = self.alive(life, number)?;
         inode.apply_last();

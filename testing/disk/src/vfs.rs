@@ -35,7 +35,11 @@ impl Slot {
     }
 
     fn set(self, disk: Option<Arc<Mutex<Disk>>>) {
-        *self.0.mounted.lock().unwrap_or_else(PoisonError::into_inner) = disk;
+        *self
+            .0
+            .mounted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = disk;
     }
 }
 
@@ -308,8 +312,7 @@ fn level(number: c_int) -> Lock {
 unsafe extern "C" fn lock_file(file: *mut ffi::sqlite3_file, wanted: c_int) -> c_int {
     // SAFETY: the file is open.
     let handle = unsafe { handle_of(file) };
-    let result =
-        lock(&handle.disk).lock(handle.life, handle.inode, handle.number, level(wanted));
+    let result = lock(&handle.disk).lock(handle.life, handle.inode, handle.number, level(wanted));
     code(result, ffi::SQLITE_IOERR_LOCK)
 }
 
@@ -402,11 +405,7 @@ unsafe extern "C" fn full_pathname(
     ffi::SQLITE_OK
 }
 
-unsafe extern "C" fn randomness(
-    vfs: *mut ffi::sqlite3_vfs,
-    len: c_int,
-    out: *mut c_char,
-) -> c_int {
+unsafe extern "C" fn randomness(vfs: *mut ffi::sqlite3_vfs, len: c_int, out: *mut c_char) -> c_int {
     // SAFETY: `vfs` is ours.
     let Some(disk) = (unsafe { disk_of(vfs) }) else {
         return 0;

@@ -1,1 +1,13 @@
-//! stead-sim
+//! A whole network of nodes from one seed: real replicas over simulated disks, real sync sessions
+//! over a simulated network, and one random number that decides everything else.
+//!
+//! Owns the world (time, network, disks, people who write) and the judgement afterwards. It holds no
+//! second copy of what it tests: replica, store, protocol and cryptography are the product's own.
+
+mod chance;
+mod connection;
+mod ledger;
+mod node;
+mod world;
+
+pub use world::{Failure, Report, run_seed};

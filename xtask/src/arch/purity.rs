@@ -103,7 +103,8 @@ fn check_manifest(file: &TextFile, violations: &mut Vec<Violation>) {
         .text
         .split_once("[lints]")
         .is_some_and(|(_, rest)| rest.trim_start().starts_with("workspace = true"));
-    if !inherits && file.text.contains("[package]") {
+    // A manifest that is a workspace of its own stands outside this one.
+    if !inherits && file.text.contains("[package]") && !file.text.contains("\n[workspace]\n") {
         violations.push(Violation::new(
             &file.path,
             "must inherit the workspace's lints: `[lints]` with `workspace = true`",

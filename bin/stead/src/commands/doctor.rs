@@ -17,19 +17,38 @@ pub(crate) fn doctor(home: &Path, doctor: &Doctor, out: &Output) -> Result<(), F
     if doctor.thorough {
         out.remark("Reading the whole store …");
     }
-    let diagnosis = client.call(&DoctorRun { thorough: doctor.thorough })?;
+    let diagnosis = client.call(&DoctorRun {
+        thorough: doctor.thorough,
+    })?;
     out.json(&diagnosis);
-    let name_width = diagnosis.checks.iter().map(|check| check.name.chars().count()).max().unwrap_or(0);
+    let name_width = diagnosis
+        .checks
+        .iter()
+        .map(|check| check.name.chars().count())
+        .max()
+        .unwrap_or(0);
     for check in &diagnosis.checks {
         show(check, name_width, out);
     }
-    let worst = diagnosis.checks.iter().map(|check| check.state).max().unwrap_or(CheckState::Ok);
-    let failed = diagnosis.checks.iter().filter(|check| check.state == CheckState::Fail).count();
+    let worst = diagnosis
+        .checks
+        .iter()
+        .map(|check| check.state)
+        .max()
+        .unwrap_or(CheckState::Ok);
+    let failed = diagnosis
+        .checks
+        .iter()
+        .filter(|check| check.state == CheckState::Fail)
+        .count();
     match worst {
         CheckState::Ok => out.say("\nAll is well."),
         CheckState::Warn => out.say("\nIt works, and something above deserves a look."),
         CheckState::Fail => {
-            return Err(Failure::new(Code::Trouble, format!("{} found.", look::counted(failed as u64, "fault"))));
+            return Err(Failure::new(
+                Code::Trouble,
+                format!("{} found.", look::counted(failed as u64, "fault")),
+            ));
         }
     }
     Ok(())
@@ -41,8 +60,13 @@ fn show(check: &Check, name_width: usize, out: &Output) {
         CheckState::Warn => look::warning("!"),
         CheckState::Fail => look::bad("✘"),
     };
-    let name = console::pad_str(&check.name, name_width, console::Alignment::Left, None).into_owned();
-    out.say(format!("{mark} {}  {}", look::heading(&name), check.message));
+    let name =
+        console::pad_str(&check.name, name_width, console::Alignment::Left, None).into_owned();
+    out.say(format!(
+        "{mark} {}  {}",
+        look::heading(&name),
+        check.message
+    ));
     if !check.hint.is_empty() {
         out.say(format!("  {}  {}", " ".repeat(name_width), check.hint));
     }

@@ -16,21 +16,34 @@ pub(crate) fn export(home: &Path, args: &Export, out: &Output) -> Result<(), Fai
     let mut writer = match (&args.path, format) {
         (Some(path), _) => Writer::create(format, path)?,
         (None, Format::Markdown) => {
-            return Err(Failure::usage("Notes are written into a folder.")
-                .hint(format!("Name it: stead export markdown FOLDER --from {}", args.from)));
+            return Err(
+                Failure::usage("Notes are written into a folder.").hint(format!(
+                    "Name it: stead export markdown FOLDER --from {}",
+                    args.from
+                )),
+            );
         }
-        (None, _) => Writer::to_stream(format, Path::new("standard output"), Box::new(io::stdout())),
+        (None, _) => {
+            Writer::to_stream(format, Path::new("standard output"), Box::new(io::stdout()))
+        }
     };
     let request = DocQuery {
         space: args.from.space.clone(),
         collection: args.from.collection.clone(),
-        filters: args.conditions.iter().map(|condition| condition.0.clone()).collect(),
+        filters: args
+            .conditions
+            .iter()
+            .map(|condition| condition.0.clone())
+            .collect(),
         ..DocQuery::default()
     };
     let mut failed = None;
     pages(&mut client, request, u64::MAX, |page| {
         for doc in page.docs {
-            let record = Record { id: Some(doc.id), value: doc.value };
+            let record = Record {
+                id: Some(doc.id),
+                value: doc.value,
+            };
             if failed.is_none() {
                 failed = writer.write(&record).err();
             }

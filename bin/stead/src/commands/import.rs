@@ -100,7 +100,9 @@ impl Sender<'_> {
             && !record.take_id_from(key)
         {
             let shown: String = look::value(&record.value).chars().take(60).collect();
-            self.done.complain(format!("A record has no \"{key}\" that can be its id: {shown}"));
+            self.done.complain(format!(
+                "A record has no \"{key}\" that can be its id: {shown}"
+            ));
             return Ok(());
         }
         if record.id.is_none() {
@@ -161,7 +163,9 @@ impl Sender<'_> {
                     self.done.imported += half.len() as u64;
                     self.done.changed += u64::from(commit.entry.is_some());
                 }
-                Err(ClientError::Api(error)) if concerns_a_record(&error) => self.retry(half, error)?,
+                Err(ClientError::Api(error)) if concerns_a_record(&error) => {
+                    self.retry(half, error)?
+                }
                 Err(err) => return Err(err.into()),
             }
         }
@@ -188,7 +192,10 @@ fn request(args: &Import, batch: &[Record]) -> DocPut {
     let edits = batch.iter().map(|record| Edit {
         collection: args.into.collection.clone(),
         id: record.id.clone(),
-        op: Op::Put { value: record.value.clone(), replace: false },
+        op: Op::Put {
+            value: record.value.clone(),
+            replace: false,
+        },
     });
     DocPut {
         space: args.into.space.clone(),
@@ -203,7 +210,10 @@ fn progress(bytes_total: Option<u64>, out: &Output) -> ProgressBar {
     }
     // Draws on standard error, and only if that is a terminal.
     let (bar, template) = match bytes_total {
-        Some(total) => (ProgressBar::new(total), "{bar:30.green} {percent:>3}%  {msg}  {elapsed}"),
+        Some(total) => (
+            ProgressBar::new(total),
+            "{bar:30.green} {percent:>3}%  {msg}  {elapsed}",
+        ),
         None => (ProgressBar::new_spinner(), "{spinner} {msg}  {elapsed}"),
     };
     bar.enable_steady_tick(Duration::from_millis(100));
@@ -223,8 +233,15 @@ fn report(args: &Import, done: &Tally, took: Duration, out: &Output) -> Result<(
     }));
     let imported = look::counted(done.imported, "record");
     match done.changed {
-        0 if done.imported > 0 => out.say(format!("{imported} read; {} says all of it already.", args.into)),
-        _ => out.say(format!("Imported {imported} into {} in {}.", args.into, look::span(took))),
+        0 if done.imported > 0 => out.say(format!(
+            "{imported} read; {} says all of it already.",
+            args.into
+        )),
+        _ => out.say(format!(
+            "Imported {imported} into {} in {}.",
+            args.into,
+            look::span(took)
+        )),
     }
     if done.without_id > 0 {
         out.remark(look::faint(
@@ -239,11 +256,24 @@ fn report(args: &Import, done: &Tally, took: Duration, out: &Output) -> Result<(
     }
     let shown = done.complaints.len() as u64;
     if done.left_out > shown {
-        out.remark(format!("  and {} more like these", look::count(done.left_out - shown)));
+        out.remark(format!(
+            "  and {} more like these",
+            look::count(done.left_out - shown)
+        ));
     }
-    let code = if done.imported > 0 { Code::Partly } else { Code::Failed };
-    Err(Failure::new(code, format!("{} left out.", match done.left_out {
-        1 => "One record was".to_owned(),
-        count => format!("{} records were", look::count(count)),
-    })))
+    let code = if done.imported > 0 {
+        Code::Partly
+    } else {
+        Code::Failed
+    };
+    Err(Failure::new(
+        code,
+        format!(
+            "{} left out.",
+            match done.left_out {
+                1 => "One record was".to_owned(),
+                count => format!("{} records were", look::count(count)),
+            }
+        ),
+    ))
 }

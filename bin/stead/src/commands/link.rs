@@ -5,7 +5,8 @@ use std::{io, path::Path, time::Duration};
 use qrcode::{EcLevel, QrCode, render::unicode::Dense1x2};
 use serde_json::json;
 use stead_api::{
-    Client, Link as LinkText, LinkAccept, LinkCancel, LinkCreate, LinkCreated, LinkOutcome, LinkWait,
+    Client, Link as LinkText, LinkAccept, LinkCancel, LinkCreate, LinkCreated, LinkOutcome,
+    LinkWait,
 };
 
 use crate::{
@@ -29,7 +30,9 @@ pub(crate) fn link(home: &Path, link: &Link, out: &Output) -> Result<(), Failure
 /// The device that has the data.
 fn offer(home: &Path, args: &Link, out: &Output) -> Result<(), Failure> {
     let mut client = connect(home)?;
-    let created = client.call(&LinkCreate { valid_ms: Some(args.minutes * 60_000) })?;
+    let created = client.call(&LinkCreate {
+        valid_ms: Some(args.minutes * 60_000),
+    })?;
     if out.json {
         out.json_line(&created);
     } else {
@@ -39,7 +42,10 @@ fn offer(home: &Path, args: &Link, out: &Output) -> Result<(), Failure> {
         return Ok(());
     }
     cancel_on_interrupt(home.to_owned(), created.link_id.clone());
-    let spinner = spinner(out, "Waiting for the other device … Ctrl-C makes the link worthless.");
+    let spinner = spinner(
+        out,
+        "Waiting for the other device … Ctrl-C makes the link worthless.",
+    );
     let outcome = wait(&mut client, &created);
     spinner.finish_and_clear();
     let outcome = outcome?;
@@ -53,13 +59,18 @@ fn offer(home: &Path, args: &Link, out: &Output) -> Result<(), Failure> {
                 look::good("✔"),
                 look::heading(&device.name)
             ));
-            out.say(format!("  See both devices with: {}", look::code("stead status")));
+            out.say(format!(
+                "  See both devices with: {}",
+                look::code("stead status")
+            ));
             Ok(())
         }
         LinkOutcome::Refused { message } => Err(Failure::new(Code::Refused, message)
             .hint("The link is worthless now. If that was you, make a new one: stead link")),
-        LinkOutcome::Expired => Err(Failure::new(Code::NoAnswer, "Nobody used the link in time.")
-            .hint("Make a new one: stead link")),
+        LinkOutcome::Expired => Err(
+            Failure::new(Code::NoAnswer, "Nobody used the link in time.")
+                .hint("Make a new one: stead link"),
+        ),
         LinkOutcome::Cancelled => Err(Failure::new(Code::Interrupted, "The link was cancelled.")),
         LinkOutcome::Open => Err(Failure::new(Code::NoAnswer, "The link is still open.")),
     }
@@ -67,7 +78,10 @@ fn offer(home: &Path, args: &Link, out: &Output) -> Result<(), Failure> {
 
 fn wait(client: &mut Client, created: &LinkCreated) -> Result<LinkOutcome, Failure> {
     loop {
-        let outcome = client.call(&LinkWait { link_id: created.link_id.clone(), wait_ms: WAIT_MS })?;
+        let outcome = client.call(&LinkWait {
+            link_id: created.link_id.clone(),
+            wait_ms: WAIT_MS,
+        })?;
         if outcome != LinkOutcome::Open {
             return Ok(outcome);
         }
@@ -77,8 +91,15 @@ fn wait(client: &mut Client, created: &LinkCreated) -> Result<LinkOutcome, Failu
 fn show(created: &LinkCreated, args: &Link, out: &Output) {
     out.say("On the other device, start Stead and use this link:\n");
     // Kept in one piece, so that it can be copied.
-    out.say(format!("{}\n", look::code(&format!("stead link {}", created.link))));
-    let code = created.link.parse::<LinkText>().ok().and_then(|link| qr(&link));
+    out.say(format!(
+        "{}\n",
+        look::code(&format!("stead link {}", created.link))
+    ));
+    let code = created
+        .link
+        .parse::<LinkText>()
+        .ok()
+        .and_then(|link| qr(&link));
     if let (Some(code), true) = (code, out.is_terminal() && !args.no_qr) {
         out.say(code);
     }
@@ -95,11 +116,17 @@ fn qr(link: &LinkText) -> Option<String> {
     let lines = match console::colors_enabled() {
         true => {
             let image = renderer.build();
-            image.lines().map(|line| format!("  \x1b[38;5;16;48;5;231m{line}\x1b[0m")).collect::<Vec<_>>()
+            image
+                .lines()
+                .map(|line| format!("  \x1b[38;5;16;48;5;231m{line}\x1b[0m"))
+                .collect::<Vec<_>>()
         }
         // Most terminals are dark.
         false => {
-            let image = renderer.dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build();
+            let image = renderer
+                .dark_color(Dense1x2::Light)
+                .light_color(Dense1x2::Dark)
+                .build();
             image.lines().map(|line| format!("  {line}")).collect()
         }
     };
@@ -109,10 +136,14 @@ fn qr(link: &LinkText) -> Option<String> {
 /// Ctrl-C while waiting cancels the link, as whoever presses it expects.
 fn cancel_on_interrupt(home: std::path::PathBuf, link_id: String) {
     std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let interrupted = runtime.is_ok_and(|runtime| runtime.block_on(tokio::signal::ctrl_c()).is_ok());
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        let interrupted =
+            runtime.is_ok_and(|runtime| runtime.block_on(tokio::signal::ctrl_c()).is_ok());
         if interrupted {
-            let cancelled = connect(&home).and_then(|mut client| Ok(client.call(&LinkCancel { link_id })?));
+            let cancelled =
+                connect(&home).and_then(|mut client| Ok(client.call(&LinkCancel { link_id })?));
             let word = match cancelled {
                 Ok(_) => "The link was cancelled.",
                 Err(_) => "Stead did not answer; the link may be open until its time is over.",
@@ -126,8 +157,11 @@ fn cancel_on_interrupt(home: std::path::PathBuf, link_id: String) {
 /// The new device.
 fn accept(home: &Path, text: &str, out: &Output) -> Result<(), Failure> {
     let link: LinkText = text.parse().map_err(|err| {
-        Failure::new(Code::Refused, format!("This is no link that can be used: {err}."))
-            .hint("Copy the whole text after \"stead link\" from the other device.")
+        Failure::new(
+            Code::Refused,
+            format!("This is no link that can be used: {err}."),
+        )
+        .hint("Copy the whole text after \"stead link\" from the other device.")
     })?;
     if link.has_expired(look::now_ms()) {
         return Err(Failure::new(Code::Refused, "The link has expired.")
@@ -135,18 +169,31 @@ fn accept(home: &Path, text: &str, out: &Output) -> Result<(), Failure> {
     }
     let mut client = connect(home)?;
     let spinner = spinner(out, "Reaching the other device …");
-    let accepted = client.call(&LinkAccept { link: text.to_owned() });
+    let accepted = client.call(&LinkAccept {
+        link: text.to_owned(),
+    });
     spinner.finish_and_clear();
     let accepted = accepted?;
     out.json(&json!({"device": accepted.device, "spaces": accepted.spaces}));
-    let names: Vec<_> = accepted.spaces.iter().map(|space| look::heading(&space.name)).collect();
+    let names: Vec<_> = accepted
+        .spaces
+        .iter()
+        .map(|space| look::heading(&space.name))
+        .collect();
     let shared = match names.split_last() {
         None => String::new(),
         Some((last, [])) => format!(" You share {last}."),
         Some((last, rest)) => format!(" You share {} and {last}.", rest.join(", ")),
     };
-    out.say(format!("{} Linked with {}.{shared}", look::good("✔"), look::heading(&accepted.device.name)));
-    out.say(format!("  Watch the data arrive with: {}", look::code("stead status --watch")));
+    out.say(format!(
+        "{} Linked with {}.{shared}",
+        look::good("✔"),
+        look::heading(&accepted.device.name)
+    ));
+    out.say(format!(
+        "  Watch the data arrive with: {}",
+        look::code("stead status --watch")
+    ));
     Ok(())
 }
 
@@ -176,6 +223,10 @@ mod tests {
         };
         let code = qr(&link).unwrap();
         let width = code.lines().map(console::measure_text_width).max().unwrap();
-        assert!(width <= 80 && code.lines().count() <= 40, "{width} x {}", code.lines().count());
+        assert!(
+            width <= 80 && code.lines().count() <= 40,
+            "{width} x {}",
+            code.lines().count()
+        );
     }
 }

@@ -39,12 +39,17 @@ pub(crate) fn log(home: &Path, log: &Log, out: &Output) -> Result<(), Failure> {
             }
         }
     }
-    let unproven = entries.iter().filter(|entry| entry.proof.as_ref().is_some_and(|proof| !proof.verified));
+    let unproven = entries
+        .iter()
+        .filter(|entry| entry.proof.as_ref().is_some_and(|proof| !proof.verified));
     match unproven.count() {
         0 => Ok(()),
         count => Err(Failure::new(
             Code::Trouble,
-            format!("{} could not be proven.", look::counted(count as u64, "entry")),
+            format!(
+                "{} could not be proven.",
+                look::counted(count as u64, "entry")
+            ),
         )
         .hint("The store may be damaged: stead doctor --thorough")),
     }
@@ -56,12 +61,20 @@ fn show(log: &Log, entries: &[LogEntry], more: bool, out: &Output) {
         out.remark("Nothing was written there yet.");
     }
     for entry in entries {
-        let held = if entry.kind == LogKind::HeldBack { look::warning("  held back") } else { String::new() };
+        let held = if entry.kind == LogKind::HeldBack {
+            look::warning("  held back")
+        } else {
+            String::new()
+        };
         out.say(format!(
             "{}  {}  {}{held}",
             look::moment(entry.time.ms),
             look::heading(&entry.device.name),
-            look::faint(&format!("#{} of log {}", entry.index, look::short(&entry.writer)))
+            look::faint(&format!(
+                "#{} of log {}",
+                entry.index,
+                look::short(&entry.writer)
+            ))
         ));
         for op in entry.ops.iter().take(OPS_SHOWN) {
             let line = format!("    {}", describe(op));
@@ -72,7 +85,10 @@ fn show(log: &Log, entries: &[LogEntry], more: bool, out: &Output) {
         }
         let shown = entry.ops.len().min(OPS_SHOWN) as u64;
         if entry.ops_total > shown {
-            out.say(look::faint(&format!("    and {} more", look::count(entry.ops_total - shown))));
+            out.say(look::faint(&format!(
+                "    and {} more",
+                look::count(entry.ops_total - shown)
+            )));
         }
         if let Some(proof) = &entry.proof {
             let verdict = match proof.verified {
@@ -89,7 +105,11 @@ fn show(log: &Log, entries: &[LogEntry], more: bool, out: &Output) {
         }
     }
     if more {
-        out.remark(look::faint(&format!("\nThere is more: stead log {} --limit {}", log.subject.space, log.limit * 5)));
+        out.remark(look::faint(&format!(
+            "\nThere is more: stead log {} --limit {}",
+            log.subject.space,
+            log.limit * 5
+        )));
     }
 }
 
@@ -99,7 +119,11 @@ fn describe(op: &LogOp) -> String {
     }
     let document = format!("{}/{}", op.collection, op.id);
     let field = crate::query::path_text(&op.path);
-    let value = op.value.as_ref().map(look::value).unwrap_or_else(|| "…".into());
+    let value = op
+        .value
+        .as_ref()
+        .map(look::value)
+        .unwrap_or_else(|| "…".into());
     match op.op.as_str() {
         "set" => format!("{document}  {field} = {value}"),
         "add" => format!("{document}  {field} + {value}"),

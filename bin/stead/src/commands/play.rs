@@ -9,8 +9,8 @@ use std::{
 
 use serde_json::{Value, json};
 use stead_api::{
-    Client, DocPut, DocQuery, Document, Edit, Filter, LinkAccept, LinkCreate, NodeStatus, NodeStop, Op, PathKind,
-    Predicate, SpaceCreate,
+    Client, DocPut, DocQuery, Document, Edit, Filter, LinkAccept, LinkCreate, NodeStatus, NodeStop,
+    Op, PathKind, Predicate, SpaceCreate,
 };
 use stead_interchange::{Format, Records};
 
@@ -40,19 +40,38 @@ pub(crate) fn play(args: &Try, out: &Output) -> Result<(), Failure> {
     let folder = tempfile::Builder::new()
         .prefix("stead-try-")
         .tempdir()
-        .map_err(|err| Failure::new(Code::Storage, format!("There is no room for throwaway data: {err}.")))?;
+        .map_err(|err| {
+            Failure::new(
+                Code::Storage,
+                format!("There is no room for throwaway data: {err}."),
+            )
+        })?;
     let mut stage = Stage {
         out: *out,
-        pause: if args.fast || out.json { Duration::ZERO } else { Duration::from_millis(900) },
+        pause: if args.fast || out.json {
+            Duration::ZERO
+        } else {
+            Duration::from_millis(900)
+        },
         started: Instant::now(),
         steps: Vec::new(),
-        laptop: Device { name: "laptop", home: folder.path().join("laptop"), node: None },
-        phone: Device { name: "phone", home: folder.path().join("phone"), node: None },
+        laptop: Device {
+            name: "laptop",
+            home: folder.path().join("laptop"),
+            node: None,
+        },
+        phone: Device {
+            name: "phone",
+            home: folder.path().join("phone"),
+            node: None,
+        },
     };
     out.say(format!(
         "{}\n{}\n",
         look::heading("Two devices, one space, no server"),
-        look::faint("Both run on this machine for now, on throwaway data, each as a process of its own.")
+        look::faint(
+            "Both run on this machine for now, on throwaway data, each as a process of its own."
+        )
     ));
     let played = stage.story();
     stage.laptop.stop();
@@ -107,14 +126,33 @@ impl Stage {
         let begun = self.title("Link them with a one-time link");
         let created = self.laptop.client()?.call(&LinkCreate::default())?;
         let shown: String = created.link.chars().take(34).collect();
-        self.detail(&format!("laptop  $ stead link            {}", look::faint(&format!("{shown}…"))));
-        self.detail(&format!("phone   $ stead link {}", look::faint(&format!("{shown}…"))));
-        self.phone.client()?.call(&LinkAccept { link: created.link.clone() })?;
+        self.detail(&format!(
+            "laptop  $ stead link            {}",
+            look::faint(&format!("{shown}…"))
+        ));
+        self.detail(&format!(
+            "phone   $ stead link {}",
+            look::faint(&format!("{shown}…"))
+        ));
+        self.phone.client()?.call(&LinkAccept {
+            link: created.link.clone(),
+        })?;
         let way = self.await_contact()?;
-        self.done(&format!("The phone belongs to the same person now; they talk {way}"), begun);
-        let again = self.phone.client()?.call(&LinkAccept { link: created.link }).err().map(Failure::from);
+        self.done(
+            &format!("The phone belongs to the same person now; they talk {way}"),
+            begun,
+        );
+        let again = self
+            .phone
+            .client()?
+            .call(&LinkAccept { link: created.link })
+            .err()
+            .map(Failure::from);
         if let Some(refusal) = again {
-            self.detail(&format!("The same link a second time: {}", look::warning(&refusal.message)));
+            self.detail(&format!(
+                "The same link a second time: {}",
+                look::warning(&refusal.message)
+            ));
         }
         Ok(())
     }
@@ -123,17 +161,27 @@ impl Stage {
         let begun = self.title("Make a space on the laptop and import 250 countries");
         let mut laptop = self.laptop.client()?;
         laptop.call(&SpaceCreate { name: SPACE.into() })?;
-        let records = Records::from_stream(Format::Json, Path::new("countries.json"), Box::new(Cursor::new(COUNTRIES)))?;
+        let records = Records::from_stream(
+            Format::Json,
+            Path::new("countries.json"),
+            Box::new(Cursor::new(COUNTRIES)),
+        )?;
         let mut edits = Vec::new();
         for record in records {
             let mut record = record?;
             record.take_id_from("code");
-            let op = Op::Put { value: record.value, replace: false };
+            let op = Op::Put {
+                value: record.value,
+                replace: false,
+            };
             edits.push(edit(record.id.as_deref().unwrap_or_default(), op));
         }
         let count = edits.len();
         put(&mut laptop, edits)?;
-        self.done(&format!("{count} documents in one atomic transaction, encrypted and signed"), begun);
+        self.done(
+            &format!("{count} documents in one atomic transaction, encrypted and signed"),
+            begun,
+        );
         let begun = Instant::now();
         self.await_equal(count)?;
         self.done("The phone has all of them", begun);
@@ -148,12 +196,26 @@ impl Stage {
             &mut laptop,
             vec![
                 edit("CHE", set("note", json!("Bring the good boots"))),
-                edit("CHE", Op::Add { path: vec!["visits".into()], delta: 2 }),
-                edit("ISL", Op::Include { path: vec!["wishes".into()], elem: json!("northern lights") }),
+                edit(
+                    "CHE",
+                    Op::Add {
+                        path: vec!["visits".into()],
+                        delta: 2,
+                    },
+                ),
+                edit(
+                    "ISL",
+                    Op::Include {
+                        path: vec!["wishes".into()],
+                        elem: json!("northern lights"),
+                    },
+                ),
                 edit("ATA", Op::Delete),
             ],
         )?;
-        self.detail("laptop  a note on Switzerland, 2 visits added, a wish for Iceland, Antarctica deleted");
+        self.detail(
+            "laptop  a note on Switzerland, 2 visits added, a wish for Iceland, Antarctica deleted",
+        );
         // The phone works alone: the laptop is off meanwhile.
         self.laptop.stop();
         self.phone.start()?;
@@ -162,13 +224,28 @@ impl Stage {
             &mut phone,
             vec![
                 edit("CHE", set("rating", json!(5))),
-                edit("CHE", Op::Add { path: vec!["visits".into()], delta: 3 }),
-                edit("ISL", Op::Include { path: vec!["wishes".into()], elem: json!("hot springs") }),
+                edit(
+                    "CHE",
+                    Op::Add {
+                        path: vec!["visits".into()],
+                        delta: 3,
+                    },
+                ),
+                edit(
+                    "ISL",
+                    Op::Include {
+                        path: vec!["wishes".into()],
+                        elem: json!("hot springs"),
+                    },
+                ),
                 edit("JPN", set("note", json!("In spring"))),
             ],
         )?;
         self.detail("phone   a rating for Switzerland, 3 visits added, another wish for Iceland, a note on Japan");
-        self.done("Both went on working while they could not see each other", begun);
+        self.done(
+            "Both went on working while they could not see each other",
+            begun,
+        );
         Ok(())
     }
 
@@ -179,26 +256,50 @@ impl Stage {
         self.detail(&format!("They found each other by themselves, {way}"));
         let docs = self.await_equal(249)?;
         self.done("Both are equal, and no change was lost", begun);
-        let find = |id: &str| docs.iter().find(|doc| doc.id == id).map(|doc| doc.value.clone()).unwrap_or_default();
+        let find = |id: &str| {
+            docs.iter()
+                .find(|doc| doc.id == id)
+                .map(|doc| doc.value.clone())
+                .unwrap_or_default()
+        };
         let (swiss, iceland, japan) = (find("CHE"), find("ISL"), find("JPN"));
         let expected = swiss["visits"] == 5
             && swiss["rating"] == 5
             && swiss["note"] == "Bring the good boots"
-            && iceland["wishes"].as_array().is_some_and(|wishes| wishes.len() == 2)
+            && iceland["wishes"]
+                .as_array()
+                .is_some_and(|wishes| wishes.len() == 2)
             && japan["note"] == "In spring";
         for (name, shown) in [
-            ("Switzerland", format!("note \"{}\", rating {}, visits {} (2 + 3)", look::value(&swiss["note"]), swiss["rating"], swiss["visits"])),
-            ("Iceland", format!("wishes {}", look::value(&iceland["wishes"]))),
+            (
+                "Switzerland",
+                format!(
+                    "note \"{}\", rating {}, visits {} (2 + 3)",
+                    look::value(&swiss["note"]),
+                    swiss["rating"],
+                    swiss["visits"]
+                ),
+            ),
+            (
+                "Iceland",
+                format!("wishes {}", look::value(&iceland["wishes"])),
+            ),
             ("Japan", format!("note \"{}\"", look::value(&japan["note"]))),
-            ("Antarctica", "deleted on both; stead restore would bring it back".to_owned()),
+            (
+                "Antarctica",
+                "deleted on both; stead restore would bring it back".to_owned(),
+            ),
         ] {
             let name = console::pad_str(name, 12, console::Alignment::Left, None).into_owned();
             self.detail(&format!("{}{shown}", look::heading(&name)));
         }
         match expected {
             true => Ok(()),
-            false => Err(Failure::new(Code::Failed, "The devices agree, and not on what was written.")
-                .hint("This is a fault of Stead: please report it.")),
+            false => Err(Failure::new(
+                Code::Failed,
+                "The devices agree, and not on what was written.",
+            )
+            .hint("This is a fault of Stead: please report it.")),
         }
     }
 
@@ -209,13 +310,23 @@ impl Stage {
         loop {
             let peers = laptop.call(&NodeStatus {})?.peers;
             if let Some(peer) = peers.iter().find(|peer| peer.path != PathKind::Offline) {
-                let way = if peer.path == PathKind::Direct { "directly" } else { "through a relay" };
-                let rtt = peer.rtt_ms.map(|rtt| format!(", {rtt:.1} ms apart")).unwrap_or_default();
+                let way = if peer.path == PathKind::Direct {
+                    "directly"
+                } else {
+                    "through a relay"
+                };
+                let rtt = peer
+                    .rtt_ms
+                    .map(|rtt| format!(", {rtt:.1} ms apart"))
+                    .unwrap_or_default();
                 return Ok(format!("{way}{rtt}"));
             }
             if Instant::now() > deadline {
-                return Err(Failure::new(Code::NoAnswer, "The two devices did not find each other.")
-                    .hint("A firewall on this machine may forbid it: stead doctor"));
+                return Err(Failure::new(
+                    Code::NoAnswer,
+                    "The two devices did not find each other.",
+                )
+                .hint("A firewall on this machine may forbid it: stead doctor"));
             }
             thread::sleep(POLL);
         }
@@ -235,7 +346,10 @@ impl Stage {
                 }
             }
             if Instant::now() > deadline {
-                return Err(Failure::new(Code::NoAnswer, "The two devices did not become equal in time."));
+                return Err(Failure::new(
+                    Code::NoAnswer,
+                    "The two devices did not become equal in time.",
+                ));
             }
             thread::sleep(POLL);
         }
@@ -243,7 +357,11 @@ impl Stage {
 
     fn title(&mut self, text: &str) -> Instant {
         thread::sleep(self.pause);
-        let number = 1 + self.steps.iter().filter(|step| step.get("title").is_some()).count();
+        let number = 1 + self
+            .steps
+            .iter()
+            .filter(|step| step.get("title").is_some())
+            .count();
         self.steps.push(json!({"title": text}));
         self.out.say(look::heading(&format!("{number}  {text}")));
         Instant::now()
@@ -255,15 +373,21 @@ impl Stage {
 
     fn done(&mut self, text: &str, begun: Instant) {
         let took = begun.elapsed();
-        self.steps.push(json!({"done": text, "ms": took.as_millis() as u64}));
-        self.out.say(format!("   {} {text}  {}", look::good("✔"), look::faint(&look::span(took))));
+        self.steps
+            .push(json!({"done": text, "ms": took.as_millis() as u64}));
+        self.out.say(format!(
+            "   {} {text}  {}",
+            look::good("✔"),
+            look::faint(&look::span(took))
+        ));
     }
 }
 
 impl Device {
     fn start(&mut self) -> Result<(), Failure> {
-        std::fs::create_dir_all(&self.home)
-            .map_err(|err| Failure::new(Code::Storage, format!("{}: {err}.", self.home.display())))?;
+        std::fs::create_dir_all(&self.home).map_err(|err| {
+            Failure::new(Code::Storage, format!("{}: {err}.", self.home.display()))
+        })?;
         let up = Up {
             name: Some(self.name.into()),
             relay: None,
@@ -291,7 +415,9 @@ impl Device {
         let Some(mut node) = self.node.take() else {
             return;
         };
-        let asked = self.client().and_then(|mut client| Ok(client.call(&NodeStop {})?));
+        let asked = self
+            .client()
+            .and_then(|mut client| Ok(client.call(&NodeStop {})?));
         if asked.is_ok() {
             node.wait_until_stopped();
         }
@@ -306,15 +432,26 @@ impl Drop for Device {
 }
 
 fn edit(id: &str, op: Op) -> Edit {
-    Edit { collection: COLLECTION.into(), id: Some(id.into()), op }
+    Edit {
+        collection: COLLECTION.into(),
+        id: Some(id.into()),
+        op,
+    }
 }
 
 fn set(field: &str, value: Value) -> Op {
-    Op::Set { path: vec![field.into()], value }
+    Op::Set {
+        path: vec![field.into()],
+        value,
+    }
 }
 
 fn put(client: &mut Client, edits: Vec<Edit>) -> Result<(), Failure> {
-    client.call(&DocPut { space: SPACE.into(), edits, idempotency_key: None })?;
+    client.call(&DocPut {
+        space: SPACE.into(),
+        edits,
+        idempotency_key: None,
+    })?;
     Ok(())
 }
 
@@ -322,7 +459,11 @@ fn all(client: &mut Client) -> Result<Vec<Document>, Failure> {
     let page = client.call(&DocQuery {
         space: SPACE.into(),
         collection: COLLECTION.into(),
-        filters: vec![Filter { path: vec!["code".into()], is: Predicate::Exists, value: Value::Null }],
+        filters: vec![Filter {
+            path: vec!["code".into()],
+            is: Predicate::Exists,
+            value: Value::Null,
+        }],
         limit: Some(1000),
         ..DocQuery::default()
     })?;

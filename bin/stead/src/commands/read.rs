@@ -29,7 +29,11 @@ pub(crate) fn get(home: &Path, get: &Get, out: &Output) -> Result<(), Failure> {
         deleted: get.deleted,
     })?;
     out.json(&got.doc);
-    let state = if got.doc.deleted { look::warning("  (deleted)") } else { String::new() };
+    let state = if got.doc.deleted {
+        look::warning("  (deleted)")
+    } else {
+        String::new()
+    };
     out.say(format!("{}{state}", look::heading(&address.to_string())));
     let mut table = Table::new(["", ""]);
     for (name, value) in look::fields(&got.doc.value) {
@@ -58,7 +62,11 @@ pub(crate) fn query(home: &Path, query: &Query, out: &Output) -> Result<(), Fail
     let mut request = DocQuery {
         space: query.collection.space.clone(),
         collection: query.collection.collection.clone(),
-        filters: query.conditions.iter().map(|condition| condition.0.clone()).collect(),
+        filters: query
+            .conditions
+            .iter()
+            .map(|condition| condition.0.clone())
+            .collect(),
         sort: query.sort.iter().map(|sort| sort.0.clone()).collect(),
         deleted: query.deleted,
         ..DocQuery::default()
@@ -72,11 +80,16 @@ pub(crate) fn query(home: &Path, query: &Query, out: &Output) -> Result<(), Fail
         return Ok(());
     }
     if query.jsonl {
-        return pages(&mut client, request, query.limit.unwrap_or(u64::MAX), |page| {
-            for doc in page.docs {
-                out.json_line(&doc);
-            }
-        });
+        return pages(
+            &mut client,
+            request,
+            query.limit.unwrap_or(u64::MAX),
+            |page| {
+                for doc in page.docs {
+                    out.json_line(&doc);
+                }
+            },
+        );
     }
     let mut docs: Vec<Document> = Vec::new();
     let mut total = None;
@@ -123,7 +136,11 @@ pub(crate) fn pages(
 
 fn show(query: &Query, docs: &[Document], total: Option<u64>, out: &Output) {
     if docs.is_empty() {
-        let which = if query.conditions.is_empty() { "no document yet" } else { "no document that fits" };
+        let which = if query.conditions.is_empty() {
+            "no document yet"
+        } else {
+            "no document that fits"
+        };
         out.remark(format!("There is {which} in {}.", query.collection));
         return;
     }
@@ -131,17 +148,28 @@ fn show(query: &Query, docs: &[Document], total: Option<u64>, out: &Output) {
         true => columns_of(query, docs),
         false => query.fields.clone(),
     };
-    let paths: Vec<_> = columns.iter().map(|column| path_of(column).unwrap_or_default()).collect();
+    let paths: Vec<_> = columns
+        .iter()
+        .map(|column| path_of(column).unwrap_or_default())
+        .collect();
     let numeric = |path: &Vec<String>| {
-        docs.iter().all(|doc| look::field(&doc.value, path).is_none_or(|value| value.is_number()))
+        docs.iter()
+            .all(|doc| look::field(&doc.value, path).is_none_or(|value| value.is_number()))
     };
-    let headings = columns.iter().zip(&paths).map(|(column, path)| match numeric(path) {
-        true => format!(">{column}"),
-        false => column.clone(),
-    });
+    let headings = columns
+        .iter()
+        .zip(&paths)
+        .map(|(column, path)| match numeric(path) {
+            true => format!(">{column}"),
+            false => column.clone(),
+        });
     let mut table = Table::new(std::iter::once("id".to_owned()).chain(headings));
     for doc in docs {
-        let cells = paths.iter().map(|path| look::field(&doc.value, path).map(look::value).unwrap_or_default());
+        let cells = paths.iter().map(|path| {
+            look::field(&doc.value, path)
+                .map(look::value)
+                .unwrap_or_default()
+        });
         table.row(std::iter::once(doc.id.clone()).chain(cells).collect());
     }
     for line in table.lines(0, out.width()) {
@@ -178,7 +206,12 @@ fn columns_of(query: &Query, docs: &[Document]) -> Vec<String> {
             }
         }
     }
-    let common = columns.iter().map(|(_, count)| *count).filter(|count| *count != usize::MAX).max().unwrap_or(0);
+    let common = columns
+        .iter()
+        .map(|(_, count)| *count)
+        .filter(|count| *count != usize::MAX)
+        .max()
+        .unwrap_or(0);
     columns.retain(|(_, count)| count.saturating_mul(4) >= common || *count == usize::MAX);
     columns.truncate(COLUMNS_MAX);
     columns.into_iter().map(|(name, _)| name).collect()

@@ -26,7 +26,10 @@ pub(crate) fn man(dir: Option<&Path>) -> Result<(), Failure> {
         let mut text = Vec::new();
         let page = clap_mangen::Man::new(Args::command());
         if let Err(err) = page.render(&mut text) {
-            return Err(Failure::new(Code::Failed, format!("The page could not be made: {err}.")));
+            return Err(Failure::new(
+                Code::Failed,
+                format!("The page could not be made: {err}."),
+            ));
         }
         let _ = io::stdout().write_all(&text);
         return Ok(());

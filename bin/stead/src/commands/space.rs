@@ -18,14 +18,24 @@ pub(crate) fn space(home: &Path, space: Space, out: &Output) -> Result<(), Failu
     match space {
         Space::Create { name } => create(home, name, out),
         Space::List => list(home, out),
-        Space::Leave { space, yes, lose_unsynced } => leave(home, space, yes, lose_unsynced, out),
+        Space::Leave {
+            space,
+            yes,
+            lose_unsynced,
+        } => leave(home, space, yes, lose_unsynced, out),
     }
 }
 
 fn create(home: &Path, name: String, out: &Output) -> Result<(), Failure> {
     let space = connect(home)?.call(&SpaceCreate { name })?;
-    out.say(format!("Made the space {}. Your other devices get it by themselves.", look::heading(&space.name)));
-    out.say(format!("  Put something in:  {}", look::code(&format!("stead put {}/notes title=Hello", space.name))));
+    out.say(format!(
+        "Made the space {}. Your other devices get it by themselves.",
+        look::heading(&space.name)
+    ));
+    out.say(format!(
+        "  Put something in:  {}",
+        look::code(&format!("stead put {}/notes title=Hello", space.name))
+    ));
     out.json(&space);
     Ok(())
 }
@@ -54,21 +64,38 @@ fn list(home: &Path, out: &Output) -> Result<(), Failure> {
         out.say(line);
     }
     if spaces.spaces.iter().all(|space| space.home) {
-        out.say(format!("\nMake a space with: {}", look::code("stead space create family")));
+        out.say(format!(
+            "\nMake a space with: {}",
+            look::code("stead space create family")
+        ));
     }
     Ok(())
 }
 
-fn leave(home: &Path, name: String, yes: bool, lose_unsynced: bool, out: &Output) -> Result<(), Failure> {
+fn leave(
+    home: &Path,
+    name: String,
+    yes: bool,
+    lose_unsynced: bool,
+    out: &Output,
+) -> Result<(), Failure> {
     let mut client = connect(home)?;
     if !yes {
         let spaces = client.call(&SpaceList::default())?.spaces;
-        let known = spaces.iter().find(|space| space.name == name || space.id == name);
+        let known = spaces
+            .iter()
+            .find(|space| space.name == name || space.id == name);
         ask(known, &name, out)?;
     }
-    let done = client.call(&SpaceLeave { space: name.clone(), lose_unsynced })?;
+    let done = client.call(&SpaceLeave {
+        space: name.clone(),
+        lose_unsynced,
+    })?;
     out.json(&json!({"left": name, "message": done.message}));
-    out.say(format!("Left {}. Its data is erased on this device.", look::heading(&name)));
+    out.say(format!(
+        "Left {}. Its data is erased on this device.",
+        look::heading(&name)
+    ));
     Ok(())
 }
 
@@ -76,14 +103,19 @@ fn leave(home: &Path, name: String, yes: bool, lose_unsynced: bool, out: &Output
 fn ask(space: Option<&SpaceInfo>, name: &str, out: &Output) -> Result<(), Failure> {
     let term = console::Term::stderr();
     if out.json || !term.is_term() {
-        return Err(Failure::usage(format!("Leaving {name} erases its data on this device."))
-            .hint("Say that you mean it with --yes."));
+        return Err(
+            Failure::usage(format!("Leaving {name} erases its data on this device."))
+                .hint("Say that you mean it with --yes."),
+        );
     }
     let documents = space.map_or(0, |space| space.documents);
     let others = space.map_or(0, |space| space.devices.saturating_sub(1));
     let warning = match others {
         0 => look::bad("No other device has it: the data will be gone for good.").to_string(),
-        _ => format!("It stays on {}.", look::counted(u64::from(others), "other device")),
+        _ => format!(
+            "It stays on {}.",
+            look::counted(u64::from(others), "other device")
+        ),
     };
     let question = format!(
         "Leave {} and erase its {} on this device? {warning} [y/N] ",

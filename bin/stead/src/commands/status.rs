@@ -44,13 +44,21 @@ pub(crate) fn devices(home: &Path, out: &Output) -> Result<(), Failure> {
             (false, None) => "never".into(),
         };
         let linked = device.linked_ms.map(look::moment).unwrap_or_default();
-        table.row(vec![look::heading(&device.name), look::short(&device.id).into(), linked, seen]);
+        table.row(vec![
+            look::heading(&device.name),
+            look::short(&device.id).into(),
+            linked,
+            seen,
+        ]);
     }
     for line in table.lines(0, out.width()) {
         out.say(line);
     }
     if devices.devices.len() < 2 {
-        out.say(format!("\nLink another one with: {}", look::code("stead link")));
+        out.say(format!(
+            "\nLink another one with: {}",
+            look::code("stead link")
+        ));
     }
     Ok(())
 }
@@ -62,13 +70,25 @@ fn view(status: &Status, width: Option<usize>) -> Vec<String> {
         "{} Stead is running on {} {}",
         look::good("●"),
         look::heading(&status.device.name),
-        look::faint(&format!("for {}", look::span(Duration::from_millis(status.uptime_ms))))
+        look::faint(&format!(
+            "for {}",
+            look::span(Duration::from_millis(status.uptime_ms))
+        ))
     )];
     let mut facts = Table::new(["", ""]);
     let mut fact = |name: &str, text: String| facts.row(vec![look::faint(name), text]);
     fact("keys", status.keys.explanation.clone());
-    let free = status.store.free_bytes.map_or(String::new(), |free| format!(", {} free", look::bytes(free)));
-    fact("data", format!("{} in {}{free}", look::bytes(status.store.bytes), status.home));
+    let free = status.store.free_bytes.map_or(String::new(), |free| {
+        format!(", {} free", look::bytes(free))
+    });
+    fact(
+        "data",
+        format!(
+            "{} in {}{free}",
+            look::bytes(status.store.bytes),
+            status.home
+        ),
+    );
     if let Some(relay) = &status.relay {
         let state = match relay.connected {
             true => look::good("connected"),
@@ -79,8 +99,14 @@ fn view(status: &Status, width: Option<usize>) -> Vec<String> {
     fact(
         "network",
         match (status.addresses.is_empty(), status.lan_discovery) {
-            (false, true) => format!("{}; finds devices on the local network", status.addresses.join(", ")),
-            (false, false) => format!("{}; does not look on the local network", status.addresses.join(", ")),
+            (false, true) => format!(
+                "{}; finds devices on the local network",
+                status.addresses.join(", ")
+            ),
+            (false, false) => format!(
+                "{}; does not look on the local network",
+                status.addresses.join(", ")
+            ),
             (true, _) => look::warning("no network address"),
         },
     );
@@ -94,17 +120,28 @@ fn view(status: &Status, width: Option<usize>) -> Vec<String> {
             SyncPhase::Syncing => look::warning(&space.sync.detail),
             SyncPhase::Alone | SyncPhase::Waiting => look::faint(&space.sync.detail),
         };
-        spaces.row(vec![space.name.clone(), look::counted(space.documents, "document"), detail]);
+        spaces.row(vec![
+            space.name.clone(),
+            look::counted(space.documents, "document"),
+            detail,
+        ]);
     }
     lines.extend(spaces.lines(2, width));
 
     lines.push(format!("\n{}", look::heading("Other devices")));
     if status.peers.is_empty() {
-        lines.push(format!("  None yet. Link one with: {}", look::code("stead link")));
+        lines.push(format!(
+            "  None yet. Link one with: {}",
+            look::code("stead link")
+        ));
     }
     let mut peers = Table::new(["", "", ""]);
     for peer in &status.peers {
-        peers.row(vec![peer.name.clone(), path(peer), look::faint(&circumstances(peer, now))]);
+        peers.row(vec![
+            peer.name.clone(),
+            path(peer),
+            look::faint(&circumstances(peer, now)),
+        ]);
     }
     lines.extend(peers.lines(2, width));
 
@@ -136,8 +173,20 @@ fn circumstances(peer: &PeerInfo, now: u64) -> String {
         (PathKind::Offline, Some(seen)) => Some(format!("last seen {}", look::ago(seen, now))),
         _ => None,
     };
-    let facts = [peer.address.clone().filter(|_| peer.path != PathKind::Offline), rtt, seen, Some(peer.why.clone())];
-    facts.into_iter().flatten().filter(|fact| !fact.is_empty()).collect::<Vec<_>>().join(", ")
+    let facts = [
+        peer.address
+            .clone()
+            .filter(|_| peer.path != PathKind::Offline),
+        rtt,
+        seen,
+        Some(peer.why.clone()),
+    ];
+    facts
+        .into_iter()
+        .flatten()
+        .filter(|fact| !fact.is_empty())
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn clock_warning(peer: &PeerInfo) -> Option<Warning> {

@@ -34,8 +34,10 @@ const LOG_TAIL_BYTES: u64 = 16 << 10;
 pub(crate) fn up(home: &Path, up: &Up, out: &Output) -> Result<(), Failure> {
     let socket = home.join(SOCKET_FILE);
     if socket.as_os_str().len() > SOCKET_PATH_BYTES_MAX {
-        return Err(Failure::usage("The path of Stead's home is too long for a socket in it.")
-            .hint("Give a shorter one with --home DIR."));
+        return Err(
+            Failure::usage("The path of Stead's home is too long for a socket in it.")
+                .hint("Give a shorter one with --home DIR."),
+        );
     }
     if up.detached {
         leave_terminal();
@@ -45,8 +47,14 @@ pub(crate) fn up(home: &Path, up: &Up, out: &Output) -> Result<(), Failure> {
         Ok(status) => {
             client::check_version(status.api)?;
             out.json(&json!({"started": false, "first_start": false, "status": status}));
-            out.say(format!("Stead is running on {} already.", look::heading(&status.device.name)));
-            out.say(format!("  See how it is with: {}", look::code("stead status")));
+            out.say(format!(
+                "Stead is running on {} already.",
+                look::heading(&status.device.name)
+            ));
+            out.say(format!(
+                "  See how it is with: {}",
+                look::code("stead status")
+            ));
             return Ok(());
         }
         Err(ClientError::NotRunning { .. }) => {}
@@ -54,7 +62,13 @@ pub(crate) fn up(home: &Path, up: &Up, out: &Output) -> Result<(), Failure> {
     }
     let first = is_first_start(home);
     create_home(home)?;
-    let up = Up { name: up.name.clone().or_else(|| first.then(machine_name).flatten()), ..up.clone() };
+    let up = Up {
+        name: up
+            .name
+            .clone()
+            .or_else(|| first.then(machine_name).flatten()),
+        ..up.clone()
+    };
     if up.foreground {
         announce_when_ready(home.to_owned(), first, *out);
         return serve::node(home.to_owned(), &up);
@@ -81,7 +95,10 @@ pub(crate) fn down(home: &Path, out: &Output) -> Result<(), Failure> {
         thread::sleep(POLL);
     }
     out.json(&json!({"stopped": true}));
-    out.say(format!("Stead has stopped. Start it again with: {}", look::code("stead up")));
+    out.say(format!(
+        "Stead has stopped. Start it again with: {}",
+        look::code("stead up")
+    ));
     Ok(())
 }
 
@@ -96,10 +113,12 @@ impl Background {
     /// Starts it; it outlives this process unless it is stopped.
     pub(crate) fn start(home: &Path, up: &Up) -> Result<Self, Failure> {
         let log = home.join(LOG_FILE);
-        let failed = |what: &str, err: std::io::Error| Failure::new(Code::Failed, format!("{what}: {err}."));
+        let failed =
+            |what: &str, err: std::io::Error| Failure::new(Code::Failed, format!("{what}: {err}."));
         let file = open_log(&log).map_err(|err| failed(&log.display().to_string(), err))?;
         let log_start = file.metadata().map_or(0, |data| data.len());
-        let program = std::env::current_exe().map_err(|err| failed("This program cannot find itself", err))?;
+        let program = std::env::current_exe()
+            .map_err(|err| failed("This program cannot find itself", err))?;
         let child = Command::new(program)
             .args(arguments(home, up))
             .stdin(Stdio::null())
@@ -108,7 +127,11 @@ impl Background {
             .current_dir(home)
             .spawn()
             .map_err(|err| failed("Stead could not be started in the background", err))?;
-        Ok(Self { child, log, log_start })
+        Ok(Self {
+            child,
+            log,
+            log_start,
+        })
     }
 
     /// Waits until the node answers, or says why it did not start.
@@ -122,8 +145,11 @@ impl Background {
                 return Err(self.reason(exit.code()));
             }
             if Instant::now() > deadline {
-                return Err(Failure::new(Code::NoAnswer, "Stead was started and does not answer yet.")
-                    .hint(format!("Look at {}", self.log.display())));
+                return Err(Failure::new(
+                    Code::NoAnswer,
+                    "Stead was started and does not answer yet.",
+                )
+                .hint(format!("Look at {}", self.log.display())));
             }
             thread::sleep(POLL);
         }
@@ -148,11 +174,16 @@ impl Background {
         let mut text = String::new();
         let read = File::open(&self.log).and_then(|mut file| {
             let end = file.metadata()?.len();
-            file.seek(SeekFrom::Start(self.log_start.max(end.saturating_sub(LOG_TAIL_BYTES))))?;
+            file.seek(SeekFrom::Start(
+                self.log_start.max(end.saturating_sub(LOG_TAIL_BYTES)),
+            ))?;
             file.read_to_string(&mut text)
         });
         let text = console::strip_ansi_codes(&text);
-        let said = text.rsplit_once("Error: ").map(|(_, said)| said).filter(|_| read.is_ok());
+        let said = text
+            .rsplit_once("Error: ")
+            .map(|(_, said)| said)
+            .filter(|_| read.is_ok());
         let code = match exit {
             Some(2) => Code::Usage,
             Some(5) => Code::Refused,
@@ -163,7 +194,8 @@ impl Background {
         let mut lines = said.unwrap_or_default().lines().map(str::trim);
         match lines.next().filter(|line| !line.is_empty()) {
             Some(message) => Failure::new(code, message).hint(lines.collect::<Vec<_>>().join(" ")),
-            None => Failure::new(code, "Stead could not be started.").hint(format!("Look at {}", self.log.display())),
+            None => Failure::new(code, "Stead could not be started.")
+                .hint(format!("Look at {}", self.log.display())),
         }
     }
 }
@@ -174,36 +206,63 @@ fn status_of(home: &Path) -> Result<Status, ClientError> {
 
 /// Nothing is in the home that a node would have left there.
 fn is_first_start(home: &Path) -> bool {
-    let mut names = fs::read_dir(home).into_iter().flatten().flatten().map(|entry| entry.file_name());
+    let mut names = fs::read_dir(home)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.file_name());
     !names.any(|name| name != LOG_FILE)
 }
 
 fn create_home(home: &Path) -> Result<(), Failure> {
     use std::os::unix::fs::DirBuilderExt as _;
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(home).map_err(|err| {
-        Failure::new(Code::Storage, format!("Stead's home {} cannot be made: {err}.", home.display()))
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(home)
+        .map_err(|err| {
+            Failure::new(
+                Code::Storage,
+                format!("Stead's home {} cannot be made: {err}.", home.display()),
+            )
             .hint("Give another one with --home DIR.")
-    })
+        })
 }
 
 fn open_log(path: &Path) -> std::io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt as _;
-    OpenOptions::new().create(true).append(true).mode(0o600).open(path)
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path)
 }
 
 /// The arguments of the background process: what was asked for here, with absolute paths.
 fn arguments(home: &Path, up: &Up) -> Vec<OsString> {
-    let mut args: Vec<OsString> = vec!["--home".into(), home.into(), "up".into(), "--detached".into()];
+    let mut args: Vec<OsString> = vec![
+        "--home".into(),
+        home.into(),
+        "up".into(),
+        "--detached".into(),
+    ];
     let mut option = |name: &str, value: Option<OsString>| {
         if let Some(value) = value {
             args.extend([name.into(), value]);
         }
     };
-    let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone()).into_os_string();
+    let absolute = |path: &PathBuf| {
+        std::path::absolute(path)
+            .unwrap_or_else(|_| path.clone())
+            .into_os_string()
+    };
     option("--name", up.name.clone().map(Into::into));
     option("--relay", up.relay.clone().map(Into::into));
     option("--bind", up.bind.map(|bind| bind.to_string().into()));
-    option("--passphrase-file", up.passphrase_file.as_ref().map(absolute));
+    option(
+        "--passphrase-file",
+        up.passphrase_file.as_ref().map(absolute),
+    );
     for (flag, set) in [("--no-mdns", up.no_mdns), ("--key-file", up.key_file)] {
         if set {
             args.push(flag.into());
@@ -214,7 +273,10 @@ fn arguments(home: &Path, up: &Up) -> Vec<OsString> {
 
 /// What the system calls this machine.
 fn machine_name() -> Option<String> {
-    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let name = rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned();
     let name = name.split('.').next().unwrap_or_default().trim().to_owned();
     (!name.is_empty() && name != "localhost").then_some(name)
 }
@@ -226,7 +288,9 @@ fn leave_terminal() {
 }
 
 fn is_running(pid: u32) -> bool {
-    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    let pid = i32::try_from(pid)
+        .ok()
+        .and_then(rustix::process::Pid::from_raw);
     pid.is_some_and(|pid| rustix::process::test_kill_process(pid).is_ok())
 }
 
@@ -245,7 +309,11 @@ fn announce_when_ready(home: PathBuf, first: bool, out: Output) {
 
 fn welcome(status: &Status, first: bool, background: bool, out: &Output) {
     out.json(&json!({"started": true, "first_start": first, "status": status}));
-    out.say(format!("{} Stead is running on {}.", look::good("●"), look::heading(&status.device.name)));
+    out.say(format!(
+        "{} Stead is running on {}.",
+        look::good("●"),
+        look::heading(&status.device.name)
+    ));
     if first {
         out.say("  This is its first start here, so it made a new identity for you.");
     }
@@ -255,16 +323,30 @@ fn welcome(status: &Status, first: bool, background: bool, out: &Output) {
         _ => format!("  {keys}"),
     });
     for warning in &status.warnings {
-        out.say(format!("{} {} {}", look::warning("!"), warning.message, warning.hint));
+        out.say(format!(
+            "{} {} {}",
+            look::warning("!"),
+            warning.message,
+            warning.hint
+        ));
     }
     let next = match status.identity.devices {
         0 | 1 => &[
-            ("stead link", "link another device: run it where your data is"),
+            (
+                "stead link",
+                "link another device: run it where your data is",
+            ),
             ("stead space create family", "make a space"),
-            ("stead import csv FILE --into family/people", "bring data in"),
+            (
+                "stead import csv FILE --into family/people",
+                "bring data in",
+            ),
             ("stead status", "see how it is"),
         ][..],
-        _ => &[("stead status", "see your spaces and devices"), ("stead down", "stop it")][..],
+        _ => &[
+            ("stead status", "see your spaces and devices"),
+            ("stead down", "stop it"),
+        ][..],
     };
     out.say("\nWhat next:");
     for (command, what) in next {

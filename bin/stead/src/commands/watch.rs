@@ -14,7 +14,11 @@ pub(crate) fn watch(home: &Path, watch: &Watch, out: &Output) -> Result<(), Fail
         space: address.space.clone(),
         collection: address.collection.clone(),
         id: address.id.clone(),
-        filters: watch.conditions.iter().map(|condition| condition.0.clone()).collect(),
+        filters: watch
+            .conditions
+            .iter()
+            .map(|condition| condition.0.clone())
+            .collect(),
         changes_only: false,
     })?;
     let mut known: BTreeMap<String, Value> = BTreeMap::new();
@@ -40,7 +44,9 @@ pub(crate) fn watch(home: &Path, watch: &Watch, out: &Output) -> Result<(), Fail
         if event.ready {
             started = true;
             let documents = look::counted(known.len() as u64, "document");
-            out.remark(look::faint(&format!("Watching {address}, {documents}. Ctrl-C ends it.")));
+            out.remark(look::faint(&format!(
+                "Watching {address}, {documents}. Ctrl-C ends it."
+            )));
         }
     }
 }
@@ -56,10 +62,18 @@ fn show(change: &Change, before: Option<&Value>, out: &Output) {
             format!("{} {id}  {}", look::good("+"), fields.join("  "))
         }
         ChangeKind::Changed => {
-            let old: BTreeMap<_, _> = before.map(look::fields).unwrap_or_default().into_iter().collect();
+            let old: BTreeMap<_, _> = before
+                .map(look::fields)
+                .unwrap_or_default()
+                .into_iter()
+                .collect();
             let changed = now.iter().filter_map(|(name, value)| match old.get(name) {
                 Some(old) if old == value => None,
-                Some(old) => Some(format!("{name} {} → {}", look::faint(&look::value(old)), look::value(value))),
+                Some(old) => Some(format!(
+                    "{name} {} → {}",
+                    look::faint(&look::value(old)),
+                    look::value(value)
+                )),
                 None => Some(pair(name, value)),
             });
             let gone = old

@@ -18,7 +18,11 @@ pub(crate) fn put(home: &Path, put: Put, out: &Output) -> Result<(), Failure> {
     let mut client = connect(home)?;
     let edits = edits_of(&put, io::stdin().lock())?;
     let space = put.document.space.clone();
-    let commit = client.call(&DocPut { space: space.clone(), edits, idempotency_key: None })?;
+    let commit = client.call(&DocPut {
+        space: space.clone(),
+        edits,
+        idempotency_key: None,
+    })?;
     out.json(&commit);
     let mut ids = commit.ids.clone();
     ids.dedup();
@@ -27,10 +31,16 @@ pub(crate) fn put(home: &Path, put: Put, out: &Output) -> Result<(), Failure> {
         None => ("Nothing to change in", ": it says so already"),
     };
     for id in ids.iter().take(10) {
-        out.say(format!("{verb} {space}/{}/{id}{remark}.", put.document.collection));
+        out.say(format!(
+            "{verb} {space}/{}/{id}{remark}.",
+            put.document.collection
+        ));
     }
     if ids.len() > 10 {
-        out.say(format!("{} in all.", look::counted(ids.len() as u64, "document")));
+        out.say(format!(
+            "{} in all.",
+            look::counted(ids.len() as u64, "document")
+        ));
     }
     Ok(())
 }
@@ -42,7 +52,9 @@ pub(crate) fn delete(home: &Path, delete: &Delete, out: &Output) -> Result<(), F
         out.say(format!("Deleted {document}."));
     }
     if let Some(first) = delete.documents.first() {
-        out.say(look::faint(&format!("  Bring it back with: stead restore {first}")));
+        out.say(look::faint(&format!(
+            "  Bring it back with: stead restore {first}"
+        )));
     }
     Ok(())
 }
@@ -57,15 +69,26 @@ pub(crate) fn restore(home: &Path, restore: &Restore, out: &Output) -> Result<()
 }
 
 /// Does one thing to documents: one transaction a space.
-fn each_space(client: &mut Client, documents: &[DocAddress], op: Op, out: &Output) -> Result<(), Failure> {
-    let mut spaces: Vec<&str> = documents.iter().map(|document| document.space.as_str()).collect();
+fn each_space(
+    client: &mut Client,
+    documents: &[DocAddress],
+    op: Op,
+    out: &Output,
+) -> Result<(), Failure> {
+    let mut spaces: Vec<&str> = documents
+        .iter()
+        .map(|document| document.space.as_str())
+        .collect();
     spaces.dedup();
     for space in spaces {
-        let edits = documents.iter().filter(|document| document.space == space).map(|document| Edit {
-            collection: document.collection.clone(),
-            id: Some(document.id.clone()),
-            op: op.clone(),
-        });
+        let edits = documents
+            .iter()
+            .filter(|document| document.space == space)
+            .map(|document| Edit {
+                collection: document.collection.clone(),
+                id: Some(document.id.clone()),
+                op: op.clone(),
+            });
         let commit = client.call(&DocPut {
             space: space.to_owned(),
             edits: edits.collect(),

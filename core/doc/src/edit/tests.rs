@@ -1,10 +1,10 @@
 //! What edits mean, and what they refuse.
 
-use serde_json::json;
-use stead_base::WriterId;
+use serde_json::{Map, json};
+use stead_base::{Stamp, WriterId, limits};
 
 use super::*;
-use crate::Numbers;
+use crate::{Numbers, VALUE_BYTES_MAX};
 
 /// A document edited by one transaction after another.
 #[derive(Default)]

@@ -1,7 +1,7 @@
 //! Decoding parcels. Owns every check on foreign operations: after [`Changes::push`] nothing about
 //! them can fail, and a refused parcel has left no trace.
 
-use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 use stead_base::{DecodeError, DecodeFault, Decoder, DocId, Hlc, Stamp, WriterId, limits};
 
@@ -36,6 +36,34 @@ struct ChangedDoc {
     /// Index of the parcel.
     parcel: u32,
     ops: Span,
+}
+
+/// What decides nearly every comparison of two documents without looking at them.
+struct OrderKey {
+    /// The collection's rank, then generated before named.
+    place: u64,
+    /// The id, or the first 16 bytes of its name.
+    id: u128,
+    index: u32,
+}
+
+impl OrderKey {
+    fn new(collection: u32, id: &DocId, index: u32) -> Self {
+        let (named, id) = match id {
+            DocId::Generated(bytes) => (0, *bytes),
+            DocId::Named(name) => {
+                let mut start = [0; 16];
+                let len = name.as_str().len().min(start.len());
+                start[..len].copy_from_slice(&name.as_str().as_bytes()[..len]);
+                (1, start)
+            }
+        };
+        Self {
+            place: u64::from(collection) << 1 | named,
+            id: u128::from_be_bytes(id),
+            index,
+        }
+    }
 }
 
 /// Most bytes of operations that one [`Changes`] gathers.
@@ -114,18 +142,33 @@ impl Changes {
     /// Positions for [`Changes::doc`], sorted by collection and document and, for one document, in
     /// the order of pushing: so that each document is read and written once.
     pub fn by_document(&self) -> Vec<u32> {
-        let mut order: Vec<u32> = (0..self.docs.len() as u32).collect();
-        order.sort_unstable_by(|&a, &b| {
-            let [x, y] = [a, b].map(|i| &self.docs[i as usize]);
-            let name = |doc: &ChangedDoc| &self.collections[doc.collection.range()];
-            let of_collection = if x.collection == y.collection {
-                Ordering::Equal
-            } else {
-                name(x).cmp(name(y))
-            };
-            of_collection.then_with(|| x.id.cmp(&y.id)).then(a.cmp(&b))
+        let name = |doc: &ChangedDoc| &self.collections[doc.collection.range()];
+        let mut ranks: BTreeMap<&str, u32> = BTreeMap::new();
+        let mut last = None;
+        for doc in &self.docs {
+            if last.replace(doc.collection) != Some(doc.collection) {
+                ranks.insert(name(doc), 0);
+            }
+        }
+        for (rank, (_, slot)) in ranks.iter_mut().enumerate() {
+            *slot = rank as u32;
+        }
+        let mut last = (Span::default(), 0);
+        let mut keys = Vec::with_capacity(self.docs.len());
+        for (index, doc) in self.docs.iter().enumerate() {
+            if last.0 != doc.collection {
+                last = (doc.collection, ranks.get(name(doc)).copied().unwrap_or(0));
+            }
+            keys.push(OrderKey::new(last.1, &doc.id, index as u32));
+        }
+        keys.sort_unstable_by(|a, b| {
+            let order = (a.place, a.id).cmp(&(b.place, b.id));
+            order.then_with(|| {
+                let [x, y] = [a, b].map(|key| &self.docs[key.index as usize].id);
+                x.cmp(y).then(a.index.cmp(&b.index))
+            })
         });
-        order
+        keys.into_iter().map(|key| key.index).collect()
     }
 
     fn push_body(&mut self, plaintext: &[u8], stamp: Stamp) -> Result<(), ParcelError> {

@@ -150,6 +150,37 @@ fn a_batch_is_ordered_by_document_and_each_document_by_arrival() {
     assert_eq!(times, [3, 1, 2]);
 }
 
+proptest! {
+    #[test]
+    fn the_order_by_document_is_that_of_collection_id_and_arrival(
+        touched in prop::collection::vec(("[ab]", "[xy]{1,2}|long-common-start-[xy]"), 1..12)
+    ) {
+        let mut changes = Changes::default();
+        let (mut document, mut numbers) = (Document::default(), Numbers::default());
+        for (turn, (collection, id)) in touched.iter().enumerate() {
+            let mut transaction = Transaction::new(stamp(turn as u64 + 1));
+            for id in [DocId::parse(id).unwrap(), DocId::Generated([id.len() as u8; 16])] {
+                document.clear();
+                transaction
+                    .edit(collection, &id, &mut document, &mut numbers)
+                    .unwrap()
+                    .put(&json!({}), Put::Merge)
+                    .unwrap();
+            }
+            let mut out = Vec::new();
+            transaction.encode(&mut out).unwrap();
+            changes.push(&out, transaction.stamp()).unwrap();
+        }
+        let order = changes.by_document();
+        prop_assert_eq!(order.len(), changes.len());
+        let key = |&index: &u32| {
+            let doc = changes.doc(index as usize).unwrap();
+            (doc.collection(), doc.id(), index)
+        };
+        prop_assert!(order.is_sorted_by(|a, b| key(a) < key(b)));
+    }
+}
+
 #[test]
 fn a_long_parcel_is_compressed_and_reads_back() {
     let steps: Vec<_> = (0..50)

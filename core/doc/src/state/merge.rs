@@ -25,8 +25,8 @@ enum Origin {
 }
 
 impl Document {
-    /// Merges the operations of one transaction. Each transaction of a writer must be applied
-    /// once, in that writer's order; transactions of different writers in any order.
+    /// Merges the operations of one transaction. Each transaction must be applied exactly once;
+    /// the order of transactions, even of one writer, does not matter.
     pub fn apply<D: Dictionary>(&mut self, ops: DocOps<'_>, dictionary: &mut D) {
         self.merge_all(ops, Origin::Finished, dictionary);
     }
@@ -63,6 +63,9 @@ impl Document {
     ) -> Option<Stamp> {
         let mut cells = &self.cells[..];
         let mut chain = None;
+        if cells.is_empty() {
+            return None;
+        }
         for name in path.names() {
             let Some(cell) = child(cells, name, dictionary) else {
                 break;

@@ -1,8 +1,8 @@
 //! Parcels of operations, rows and projections.
 
+use std::collections::BTreeMap;
 use stead_base::{DocId, Hlc, Stamp, WriterId};
 use stead_doc::{Changes, Document, Numbers};
-use std::collections::BTreeMap;
 
 /// Names and writers that rows in the corpus refer to by number.
 pub fn numbers() -> Numbers {

@@ -1,11 +1,11 @@
 //! Frames, and a live session that is fed them.
 
 use bytes::Bytes;
+use std::collections::BTreeMap;
 use stead_base::{DeviceId, Hash, WriterId};
 use stead_crypt::Zeroizing;
 use stead_sync::frame::FrameReader;
 use stead_sync::{Input, Message, Opening, Output, Role, Session, SpaceMembership, Tip};
-use std::collections::BTreeMap;
 
 /// One frame without its length: what is accepted has no second encoding.
 pub fn frame(data: &[u8]) -> bool {

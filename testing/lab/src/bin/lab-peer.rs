@@ -24,6 +24,10 @@ struct Wishes {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_ansi(false)
+        .init();
     let wishes = wishes();
     let mut config = NetConfig::new([wishes.seed; 32]);
     config.alpns = vec![ALPN.to_vec()];

@@ -1,0 +1,55 @@
+//! The message protocol's server: a Unix socket, a local WebSocket, and what they ask the node.
+//!
+//! Owns clients, their limits and the conversion between wire types and the engine's; decides
+//! nothing about documents or devices itself.
+
+pub(crate) mod calls;
+pub(crate) mod client;
+pub(crate) mod convert;
+pub(crate) mod documents;
+mod filter;
+pub(crate) mod idempotency;
+mod log;
+pub(crate) mod socket;
+mod spaces;
+mod watch;
+pub(crate) mod watches;
+pub(crate) mod websocket;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use stead_keys::Kind;
+use stead_net::Net;
+use stead_replica::DeviceInfo;
+use tokio::sync::{Semaphore, watch};
+
+use crate::desk::Board;
+use crate::link::accept::Acceptor;
+use crate::link::offer::Links;
+use crate::readers::Readers;
+use crate::store_thread::StoreHandle;
+use crate::sync::facts::Facts;
+
+/// Most clients at the same time.
+pub(crate) const CLIENTS_MAX: usize = 64;
+
+/// What calls are answered with.
+pub(crate) struct Node {
+    pub(crate) home: PathBuf,
+    pub(crate) device: DeviceInfo,
+    pub(crate) keys: Kind,
+    pub(crate) key_path: PathBuf,
+    pub(crate) started_ms: u64,
+    pub(crate) store: StoreHandle,
+    pub(crate) readers: Readers,
+    pub(crate) net: Net,
+    pub(crate) links: Links,
+    pub(crate) acceptor: Acceptor,
+    pub(crate) facts: Facts,
+    pub(crate) board: Board,
+    /// Set to stop the node.
+    pub(crate) stop: watch::Sender<bool>,
+    /// One permit for each client.
+    pub(crate) clients: Arc<Semaphore>,
+}

@@ -1,0 +1,146 @@
+//! Who watches what. The store thread notes here which documents changed; each watch takes its
+//! notes when it gets to them, so a slow one never holds anybody up and never misses anything.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use stead_base::{DocId, SpaceId};
+use stead_replica::DocChange;
+use tokio::sync::Notify;
+
+/// More changed documents than this are noted as "any".
+const NOTED_MAX: usize = 4096;
+
+/// All watches of a node.
+#[derive(Debug, Default)]
+pub(crate) struct Watches {
+    list: Mutex<Vec<Weak<WatchInbox>>>,
+}
+
+/// What one watch is to look at again.
+#[derive(Debug)]
+pub(crate) struct WatchInbox {
+    space: SpaceId,
+    collection: String,
+    /// Only this document.
+    id: Option<DocId>,
+    noted: Mutex<Noted>,
+    bell: Notify,
+}
+
+/// Changes since the last look.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Noted {
+    /// These documents.
+    pub(crate) docs: BTreeSet<DocId>,
+    /// Any document.
+    pub(crate) many: bool,
+    /// The space is no longer on this device.
+    pub(crate) left: bool,
+}
+
+impl Watches {
+    /// Starts noting.
+    pub(crate) fn add(&self, space: SpaceId, collection: String, id: Option<DocId>) -> Arc<WatchInbox> {
+        let inbox = Arc::new(WatchInbox {
+            space,
+            collection,
+            id,
+            noted: Mutex::default(),
+            bell: Notify::new(),
+        });
+        let mut list = self.lock();
+        list.retain(|watch| watch.strong_count() > 0);
+        list.push(Arc::downgrade(&inbox));
+        inbox
+    }
+
+    /// Documents of a space changed.
+    pub(crate) fn docs_changed(&self, space: &SpaceId, docs: &[DocChange], many: bool) {
+        self.each(space, |watch| {
+            let touched = docs.iter().filter(|doc| doc.collection == watch.collection);
+            let touched = touched.filter(|doc| watch.id.as_ref().is_none_or(|id| *id == doc.id));
+            let mut noted = watch.lock();
+            let before = (noted.docs.len(), noted.many);
+            noted.many |= many;
+            if !noted.many {
+                noted.docs.extend(touched.map(|doc| doc.id.clone()));
+                noted.many = noted.docs.len() > NOTED_MAX;
+            }
+            if noted.many {
+                noted.docs.clear();
+            }
+            before != (noted.docs.len(), noted.many)
+        });
+    }
+
+    /// A space is no longer on this device.
+    pub(crate) fn space_left(&self, space: &SpaceId) {
+        self.each(space, |watch| {
+            watch.lock().left = true;
+            true
+        });
+    }
+
+    fn each(&self, space: &SpaceId, note: impl Fn(&WatchInbox) -> bool) {
+        let watches: Vec<Arc<WatchInbox>> = self.lock().iter().filter_map(Weak::upgrade).collect();
+        for watch in watches.iter().filter(|watch| watch.space == *space) {
+            if note(watch) {
+                watch.bell.notify_one();
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Weak<WatchInbox>>> {
+        self.list.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl WatchInbox {
+    /// Waits until something changed.
+    pub(crate) async fn rung(&self) {
+        self.bell.notified().await;
+    }
+
+    /// What changed since the last call.
+    pub(crate) fn take(&self) -> Noted {
+        std::mem::take(&mut *self.lock())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Noted> {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(collection: &str, id: &str) -> DocChange {
+        DocChange { collection: collection.to_owned(), id: DocId::parse(id).unwrap() }
+    }
+
+    #[test]
+    fn a_watch_hears_of_its_own_collection_and_document_only() {
+        let watches = Watches::default();
+        let space = SpaceId::from_bytes([1; 32]);
+        let all = watches.add(space, "a".into(), None);
+        let one = watches.add(space, "a".into(), Some(DocId::parse("x").unwrap()));
+        watches.docs_changed(&space, &[change("a", "y"), change("b", "x")], false);
+        watches.docs_changed(&SpaceId::from_bytes([2; 32]), &[change("a", "z")], false);
+        assert_eq!(all.take().docs.len(), 1);
+        assert_eq!(one.take(), Noted::default());
+    }
+
+    #[test]
+    fn what_a_slow_watch_has_to_look_at_stays_bounded() {
+        let watches = Watches::default();
+        let space = SpaceId::from_bytes([1; 32]);
+        let watch = watches.add(space, "a".into(), None);
+        for n in 0..=NOTED_MAX {
+            watches.docs_changed(&space, &[change("a", &n.to_string())], false);
+        }
+        let noted = watch.take();
+        assert!(noted.many && noted.docs.is_empty());
+    }
+}

@@ -1,0 +1,129 @@
+//! Threads that answer reads, each with a connection of its own: a long query waits for nobody
+//! and nobody waits for it.
+
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use stead_api::{ApiError, ErrorKind};
+use stead_replica::{ReplicaError, ReplicaReader};
+use stead_store::Interrupt;
+use tokio::sync::oneshot;
+
+use crate::NodeError;
+use crate::faults;
+use crate::store_thread::stopping;
+
+/// Threads.
+pub(crate) const READERS: usize = 2;
+/// Most reads that wait for a thread.
+const QUEUE_MAX: usize = 128;
+/// A read that takes longer is stopped.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
+
+type Job = Box<dyn FnOnce(&mut ReplicaReader, &Arc<Slot>) + Send>;
+
+/// What a thread is busy with, so that exactly that can be stopped.
+struct Slot {
+    busy: Mutex<Option<u64>>,
+    interrupt: Interrupt,
+}
+
+impl Slot {
+    fn set(&self, number: Option<u64>) {
+        *self.busy.lock().unwrap_or_else(PoisonError::into_inner) = number;
+    }
+
+    /// Stops the job of that number if it still runs.
+    fn stop(&self, number: u64) {
+        let busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        if *busy == Some(number) {
+            self.interrupt.interrupt();
+        }
+    }
+}
+
+/// Where a job runs, once it does. Dropped by whoever waits for it, which stops it.
+struct Waiting {
+    number: u64,
+    slot: Arc<OnceLock<Arc<Slot>>>,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(slot) = self.slot.get() {
+            slot.stop(self.number);
+        }
+    }
+}
+
+/// The threads. Clones ask the same ones; they end when the last clone is gone.
+#[derive(Clone)]
+pub(crate) struct Readers {
+    queue: SyncSender<Job>,
+    numbers: Arc<AtomicU64>,
+}
+
+impl Readers {
+    /// Starts the threads.
+    pub(crate) fn start(readers: Vec<ReplicaReader>) -> Result<Self, NodeError> {
+        let (queue, inbox) = sync_channel::<Job>(QUEUE_MAX);
+        let inbox = Arc::new(Mutex::new(inbox));
+        for reader in readers {
+            let inbox = Arc::clone(&inbox);
+            std::thread::Builder::new()
+                .name("stead-read".to_owned())
+                .spawn(move || run(reader, &inbox))
+                .map_err(|source| NodeError::Thread { source })?;
+        }
+        Ok(Self { queue, numbers: Arc::default() })
+    }
+
+    /// Reads. Stopped when it takes too long, or when nobody waits for the answer any more.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        f: impl FnOnce(&mut ReplicaReader) -> Result<T, ReplicaError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+        let (out, answer) = oneshot::channel();
+        let waiting = Waiting { number, slot: Arc::default() };
+        let place = Arc::clone(&waiting.slot);
+        let job: Job = Box::new(move |reader, slot| {
+            if out.is_closed() {
+                return;
+            }
+            slot.set(Some(number));
+            let _ = place.set(Arc::clone(slot));
+            let found = f(reader);
+            slot.set(None);
+            let _ = out.send(found);
+        });
+        match self.queue.try_send(job) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => {
+                return Err(ApiError::new(ErrorKind::Busy, "Too many queries wait already.")
+                    .hint("Try again in a moment."));
+            }
+            Err(TrySendError::Disconnected(_)) => return Err(stopping()),
+        }
+        let outcome = tokio::time::timeout(READ_TIMEOUT, answer).await;
+        drop(waiting);
+        match outcome {
+            Ok(Ok(found)) => found.map_err(|error| faults::replica(&error)),
+            Ok(Err(_)) => Err(stopping()),
+            Err(_) => Err(faults::store(&stead_store::StoreError::Interrupted)),
+        }
+    }
+}
+
+fn run(mut reader: ReplicaReader, inbox: &Mutex<Receiver<Job>>) {
+    let slot = Arc::new(Slot { busy: Mutex::new(None), interrupt: reader.interrupt() });
+    loop {
+        let job = inbox.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        match job {
+            Ok(job) => job(&mut reader, &slot),
+            Err(_) => return,
+        }
+    }
+}

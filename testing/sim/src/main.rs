@@ -1,0 +1,39 @@
+//! Runs the simulator by hand: `stead-sim --seed N`, or `stead-sim --seeds N [--from M]`.
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let number = |flag: &str| {
+        let at = words.iter().position(|word| word == flag)?;
+        words.get(at + 1)?.parse::<u64>().ok()
+    };
+    let seeds: Vec<u64> = match (number("--seed"), number("--seeds")) {
+        (Some(seed), _) => vec![seed],
+        (None, count) => {
+            let from = number("--from").unwrap_or(0);
+            (from..from + count.unwrap_or(200)).collect()
+        }
+    };
+    let start = Instant::now();
+    let mut failed = 0;
+    for seed in &seeds {
+        match stead_sim::run_seed(*seed) {
+            Ok(report) if seeds.len() == 1 => println!("seed {seed}: equal at the end; {report:?}"),
+            Ok(_) => {}
+            Err(failure) => {
+                failed += 1;
+                println!("{failure}");
+            }
+        }
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    println!("{} worlds in {seconds:.1} s", seeds.len());
+    println!("sim: {} passed, {failed} failed", seeds.len() - failed);
+    if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}

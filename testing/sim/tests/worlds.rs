@@ -1,0 +1,49 @@
+//! Whole networks from seeds: afterwards all equal, nothing acknowledged missing.
+
+/// Seeds that failed once; each stays for good.
+const ONCE_FAILED: &[u64] = &[];
+
+fn run(seeds: impl IntoIterator<Item = u64>) {
+    let failures: Vec<String> = seeds
+        .into_iter()
+        .filter_map(|seed| stead_sim::run_seed(seed).err())
+        .map(|f| f.to_string())
+        .collect();
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn two_hundred_worlds_end_equal_with_nothing_acknowledged_lost() {
+    let (one, two) = ((0..100), (100..200));
+    let half = std::thread::spawn(|| run(one));
+    run(two);
+    half.join().expect("the first hundred worlds end equal");
+}
+
+#[test]
+fn worlds_that_once_failed_end_equal() {
+    run(ONCE_FAILED.iter().copied());
+}
+
+#[test]
+fn a_seed_replays_to_the_same_world() {
+    let (one, two) = (stead_sim::run_seed(7), stead_sim::run_seed(7));
+    assert_eq!(format!("{one:?}"), format!("{two:?}"));
+}
+
+#[test]
+fn worlds_are_as_hard_as_they_claim() {
+    let reports: Vec<_> = (0..10)
+        .filter_map(|seed| stead_sim::run_seed(seed).ok())
+        .collect();
+    assert!(reports.iter().map(|report| report.crashes).sum::<u64>() > 50);
+    assert!(reports.iter().map(|report| report.damaged).sum::<u64>() > 5);
+    assert!(
+        reports
+            .iter()
+            .map(|report| report.acknowledged)
+            .sum::<usize>()
+            > 200
+    );
+    assert!(reports.iter().map(|report| report.skews).sum::<u64>() > 20);
+}

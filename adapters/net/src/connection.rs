@@ -3,9 +3,10 @@
 //! The other side's identity is its device key, proven in the handshake. Paths come and go under
 //! a connection without the streams noticing.
 
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
-use iroh::endpoint::{PathList, VarInt, WeakConnectionHandle};
+use iroh::endpoint::{PathEventStream, PathList, VarInt, WeakConnectionHandle};
 use iroh::{Endpoint, TransportAddr};
 use n0_future::StreamExt;
 use stead_base::DeviceId;
@@ -13,6 +14,7 @@ use tokio::sync::watch;
 
 use crate::book::AddressBook;
 use crate::error::Closed;
+use crate::heartbeat;
 use crate::locality::LocalNetworks;
 use crate::path::{self, PathFacts, PathKind, PathReport};
 use crate::stream::{RecvStream, SendStream};
@@ -20,7 +22,11 @@ use crate::stream::{RecvStream, SendStream};
 /// The label under which both sides derive the channel binding (RFC 5705).
 const BINDING_LABEL: &[u8] = b"EXPORTER-stead-channel-binding";
 /// How often the report of a connection without a direct path is refreshed.
-const REFRESH: Duration = Duration::from_secs(3);
+const REFRESH: Duration = Duration::from_secs(2);
+/// A connection that has had no path at all for this long is over.
+const PATHLESS: Duration = Duration::from_secs(6);
+/// The code a connection is closed with when it carries nothing any more.
+pub const CLOSE_STALLED: u32 = 0x5354_0001;
 
 /// What the endpoint lends to its connections so that they can explain their paths.
 #[derive(Debug, Clone)]
@@ -38,6 +44,7 @@ pub struct Connection {
     dialed: bool,
     binding: [u8; 32],
     path: watch::Receiver<PathReport>,
+    stalled: Arc<OnceLock<()>>,
 }
 
 impl Connection {
@@ -63,20 +70,22 @@ impl Connection {
             was_direct: false,
         });
         let (reports, path) = watch::channel(first);
-        let events = inner.path_events();
-        tokio::spawn(follow_paths(
-            inner.weak_handle(),
+        let stalled = Arc::new(OnceLock::new());
+        let follower = Follower {
+            connection: inner.weak_handle(),
             remote,
-            events,
             context,
             reports,
-        ));
+            stalled: stalled.clone(),
+        };
+        tokio::spawn(follower.run(inner.path_events()));
         Ok(Self {
             inner,
             remote,
             dialed,
             binding,
             path,
+            stalled,
         })
     }
 
@@ -120,12 +129,22 @@ impl Connection {
 
     /// Waits for the end.
     pub async fn closed(&self) -> Closed {
-        self.inner.closed().await.into()
+        self.ended(self.inner.closed().await.into())
     }
 
     /// How it ended, if it has.
     pub fn close_reason(&self) -> Option<Closed> {
-        self.inner.close_reason().map(Closed::from)
+        let reason = self.inner.close_reason()?;
+        Some(self.ended(reason.into()))
+    }
+
+    /// A connection that was given up because it carried nothing was not closed by the caller.
+    fn ended(&self, reason: Closed) -> Closed {
+        match reason {
+            Closed::Here if self.stalled.get().is_some() => Closed::Silent,
+            Closed::ByPeer { code, .. } if code == u64::from(CLOSE_STALLED) => Closed::Silent,
+            reason => reason,
+        }
     }
 
     /// The path in use and why.
@@ -149,33 +168,71 @@ impl Connection {
     }
 }
 
-/// Keeps the report true until the connection, or interest in it, ends.
-async fn follow_paths(
+/// Keeps the report of one connection true, and ends the connection when it carries nothing.
+struct Follower {
     connection: WeakConnectionHandle,
     remote: DeviceId,
-    mut events: iroh::endpoint::PathEventStream,
     context: PathContext,
     reports: watch::Sender<PathReport>,
-) {
-    let mut was_direct = false;
-    loop {
-        let Some(strong) = connection.upgrade() else {
+    stalled: Arc<OnceLock<()>>,
+}
+
+impl Follower {
+    /// Runs until the connection, or interest in it, ends.
+    async fn run(self, events: PathEventStream) {
+        let closed = self.connection.closed();
+        tokio::select! {
+            _ = closed => {}
+            () = self.follow_paths(events) => {}
+            () = heartbeat::send(self.connection.clone()) => {}
+            () = heartbeat::missed(self.connection.clone()) => self.give_up("no sign of life"),
+        }
+    }
+
+    /// Returns when the last handle of the connection is gone, or its last path for too long.
+    async fn follow_paths(&self, mut events: PathEventStream) {
+        let mut was_direct = false;
+        let mut pathless_since = None;
+        loop {
+            let Some(strong) = self.connection.upgrade() else {
+                return;
+            };
+            let report = describe(&strong, self.remote, &self.context, was_direct).await;
+            drop(strong);
+            let direct = report.is_direct();
+            was_direct |= direct;
+            if report.kind == PathKind::Connecting {
+                let since = *pathless_since.get_or_insert_with(Instant::now);
+                if since.elapsed() >= PATHLESS {
+                    return self.give_up("no path");
+                }
+            } else {
+                pathless_since = None;
+            }
+            self.reports.send_if_modified(|last| {
+                let changed = last.kind != report.kind || last.why != report.why;
+                *last = report;
+                changed
+            });
+            tokio::select! {
+                event = events.next() => if event.is_none() { return },
+                () = tokio::time::sleep(REFRESH), if !direct => {}
+                () = self.reports.closed() => return,
+            }
+        }
+    }
+
+    fn give_up(&self, why: &str) {
+        let Some(strong) = self.connection.upgrade() else {
             return;
         };
-        let report = describe(&strong, remote, &context, was_direct).await;
-        drop(strong);
-        was_direct |= report.is_direct();
-        let direct = report.is_direct();
-        reports.send_if_modified(|last| {
-            let changed = last.kind != report.kind || last.why != report.why;
-            *last = report;
-            changed
-        });
-        tokio::select! {
-            event = events.next() => if event.is_none() { return },
-            () = tokio::time::sleep(REFRESH), if !direct => {}
-            () = reports.closed() => return,
-        }
+        tracing::info!(device = %self.remote.short(), why, "giving up a connection that carries nothing");
+        // Set once at most; the first reason is the reason.
+        let _ = self.stalled.set(());
+        strong.close(
+            VarInt::from_u32(CLOSE_STALLED),
+            b"the connection carried nothing",
+        );
     }
 }
 

@@ -28,7 +28,8 @@ pub(crate) fn quic() -> QuicTransportConfig {
         .receive_window(VarInt::from_u32(CONNECTION_WINDOW_BYTES))
         .send_window(SEND_WINDOW_BYTES)
         .max_concurrent_bidi_streams(VarInt::from_u32(STREAMS_MAX))
-        .max_concurrent_uni_streams(VarInt::from_u32(0))
+        // One, for the heartbeat.
+        .max_concurrent_uni_streams(VarInt::from_u32(1))
         .datagram_receive_buffer_size(None)
         .max_idle_timeout(Some(VarInt::from_u32(CONNECTION_IDLE_MS).into()))
         .default_path_max_idle_timeout(Duration::from_millis(PATH_IDLE_MS))

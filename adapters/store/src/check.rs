@@ -1,6 +1,6 @@
 //! Looks for damage: SQLite's own check, then what must hold between rows. It repairs nothing.
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
 use crate::StoreError;
 use crate::read::{read_tip, wrong_type};
@@ -210,14 +210,12 @@ pub(crate) fn size_of(conn: &Connection) -> Result<SizeOf, StoreError> {
     let number = |name| conn.pragma_query_value(None, name, |row| row.get::<_, u64>(0));
     let page = number("page_size")?;
     let mut tables = conn.prepare(
-        "SELECT tbl_name, sum(pgsize) FROM dbstat JOIN sqlite_schema USING (name) \
-         WHERE aggregate GROUP BY tbl_name ORDER BY 2 DESC, 1",
+        "SELECT tbl_name, sum(pgsize) FROM dbstat('main', 1) JOIN sqlite_schema USING (name) \
+         GROUP BY tbl_name ORDER BY 2 DESC, 1",
     )?;
     let tables = tables
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect::<rusqlite::Result<_>>()
-        .optional()?
-        .unwrap_or_default();
+        .collect::<rusqlite::Result<_>>()?;
     Ok(SizeOf {
         file: number("page_count")? * page,
         free: number("freelist_count")? * page,

@@ -101,12 +101,13 @@ pub(crate) enum Command {
     after_help = "Examples:\n  stead up\n  stead up --name kitchen --relay http://192.0.2.7:3340\n  stead up --foreground --key-file     (a machine that must start alone)"
 )]
 pub(crate) struct Up {
-    /// What this device is called [default: the machine's name]
+    /// What this device is called; it is remembered [default: the machine's name]
     #[arg(long)]
     pub(crate) name: Option<String>,
-    /// Reach devices through this relay when there is no direct path; `stead relay` runs one
-    #[arg(long, value_name = "URL")]
-    pub(crate) relay: Option<String>,
+    /// Reach devices through this relay when there is no direct path; `stead relay` runs one. It is remembered; `none` forgets
+    /// all
+    #[arg(long, value_name = "URL", action = ArgAction::Append)]
+    pub(crate) relay: Vec<String>,
     /// Listen on this address [default: any address, any free port]
     #[arg(long, value_name = "ADDR")]
     pub(crate) bind: Option<SocketAddr>,
@@ -403,6 +404,9 @@ pub(crate) struct Relay {
     /// Listen on this address
     #[arg(long, value_name = "ADDR", default_value = "0.0.0.0:3340")]
     pub(crate) bind: SocketAddr,
+    /// Let in only devices that know the token on this file's first line: stead up --relay 'URL?token=...'
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
 }
 
 /// See it all in a minute, on throwaway data

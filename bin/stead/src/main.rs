@@ -11,6 +11,7 @@ mod look;
 mod output;
 mod query;
 mod serve;
+mod settings;
 mod table;
 
 #[cfg(test)]

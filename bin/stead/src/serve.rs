@@ -1,19 +1,143 @@
 //! The server side of this program: the only file that links the node. Everything else speaks to it through its socket.
 
-use std::path::PathBuf;
+use std::{
+    fs,
+    net::{IpAddr, Ipv4Addr},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use stead_keys::{OsKeyring, Policy};
+use stead_net::{Bind, Lan, RelayAccess, RelayServer, RelayServerConfig, RelayUrl};
+use stead_node::{NodeConfig, NodeError};
 
 use crate::{
     args::{Relay, Up},
     exit::{Code, Failure},
+    look,
     output::Output,
+    settings::Settings,
 };
 
+/// How long the system's keyring may take; it may be asking its person for a password.
+const KEYRING_PATIENCE: Duration = Duration::from_secs(20);
+
 /// Runs the node in this process until it is stopped.
-pub(crate) fn node(_home: PathBuf, _up: &Up) -> Result<(), Failure> {
-    Err(Failure::new(Code::Failed, "not wired"))
+pub(crate) fn node(home: PathBuf, up: &Up) -> Result<(), Failure> {
+    start_tracing();
+    let settings = Settings::of_start(&home, up)?;
+    let name = settings.name.unwrap_or_else(|| "this device".into());
+    let relays: Result<Vec<RelayUrl>, Failure> = settings.relays.iter().map(|relay| relay_url(relay)).collect();
+    let mut config = NodeConfig::new(home, name);
+    config.relays = relays?;
+    config.bind = up.bind.map_or(Bind::Any, Bind::Addr);
+    if up.no_mdns {
+        config.lan = Lan::Off;
+    }
+    config.keys = policy(up)?;
+    runtime()?.block_on(stead_node::run(config)).map_err(failure)
 }
 
 /// Runs a relay in this process until it is interrupted.
-pub(crate) fn relay(_args: &Relay, _out: &Output) -> Result<(), Failure> {
-    Err(Failure::new(Code::Failed, "not wired"))
+pub(crate) fn relay(args: &Relay, out: &Output) -> Result<(), Failure> {
+    start_tracing();
+    let token = args.token_file.as_deref().map(first_line).transpose()?;
+    let access = match &token {
+        Some(token) => RelayAccess::Token(token.clone().into()),
+        None => RelayAccess::Anyone,
+    };
+    runtime()?.block_on(async {
+        let config = RelayServerConfig { bind: args.bind, access };
+        let server = RelayServer::start(config).await.map_err(|err| said(Code::Failed, &err.to_string()))?;
+        let host = match args.bind.ip() {
+            ip if ip.is_unspecified() => outward_address().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            ip => ip,
+        };
+        let url = server.url_for(host).to_string();
+        announce_relay(&url, token.is_some(), out);
+        let _ = tokio::signal::ctrl_c().await;
+        server.shutdown().await;
+        Ok(())
+    })
+}
+
+fn announce_relay(url: &str, token: bool, out: &Output) {
+    out.json(&serde_json::json!({ "url": url, "token": token }));
+    let suffix = if token { "?token=TOKEN" } else { "" };
+    out.say(format!("{} The relay runs at {}", look::good("●"), look::heading(url)));
+    out.say(format!("  Use it on your devices with: {}", look::code(&format!("stead up --relay '{url}{suffix}'"))));
+    out.say(look::faint("  It passes on encrypted bytes and can read none of them. Ctrl-C stops it."));
+}
+
+/// The address by which others on the network most likely reach this machine. Nothing is sent.
+fn outward_address() -> Option<IpAddr> {
+    let socket = std::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+    socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
+    socket.local_addr().ok().map(|address| address.ip())
+}
+
+fn relay_url(text: &str) -> Result<RelayUrl, Failure> {
+    text.parse().map_err(|_| {
+        Failure::usage(format!("\"{text}\" is no address of a relay."))
+            .hint("It looks like http://192.0.2.7:3340; --relay none forgets it.")
+    })
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|err| Failure::new(Code::Failed, format!("The system gave no thread to run in: {err}.")))
+}
+
+fn start_tracing() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("STEAD_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error,stead=info,stead_node=info"));
+    // A second start in one process changes nothing.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(console::colors_enabled_stderr())
+        .try_init();
+}
+
+fn policy(up: &Up) -> Result<Policy, Failure> {
+    let file = Policy::owner_only_file();
+    Ok(match (&up.passphrase_file, up.key_file) {
+        (Some(passphrase), _) => file.with_passphrase(first_line(passphrase)?),
+        (None, true) => file,
+        (None, false) => OsKeyring::connect(KEYRING_PATIENCE).map_or(file, Policy::keyring_if_it_works),
+    })
+}
+
+fn first_line(file: &Path) -> Result<String, Failure> {
+    let text = fs::read_to_string(file)
+        .map_err(|err| Failure::new(Code::NotFound, format!("{} cannot be read: {err}.", file.display())))?;
+    match text.lines().next() {
+        Some(line) if !line.is_empty() => Ok(line.to_owned()),
+        _ => Err(Failure::usage(format!("{} has nothing on its first line.", file.display()))),
+    }
+}
+
+fn failure(error: NodeError) -> Failure {
+    let code = match &error {
+        NodeError::InUse { .. } | NodeError::Keys(_) => Code::Refused,
+        NodeError::Home { .. } | NodeError::Store(_) | NodeError::Replica(_) => Code::Storage,
+        NodeError::Net(_) | NodeError::Thread { .. } | NodeError::StoreThread => Code::Failed,
+        #[allow(unreachable_patterns, reason = "the node may learn to say more")]
+        _ => Code::Failed,
+    };
+    said(code, &error.to_string())
+}
+
+/// A failure from "what is the matter; what to do".
+fn said(code: Code, text: &str) -> Failure {
+    let (message, hint) = text.split_once("; ").unwrap_or((text, ""));
+    let sentence = |text: &str| {
+        let mut chars = text.chars();
+        let first = chars.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
+        let end = if text.is_empty() || text.ends_with(['.', '?', '!', '\'']) { "" } else { "." };
+        format!("{first}{}{end}", chars.as_str())
+    };
+    Failure::new(code, sentence(message)).hint(sentence(hint))
 }

@@ -45,8 +45,8 @@ mod value;
 pub use dictionary::{Dictionary, Numbers};
 pub use edit::{Edit, EditError, Put};
 pub use ops::{
-    Changes, DocOps, OpRef, PARCEL_BODY_BYTES_MAX, PARCEL_OPS_MAX, ParcelError, Transaction,
-    TransactionError,
+    Changes, DocOps, OpRef, PARCEL_BODY_BYTES_MAX, PARCEL_OPS_MAX, PARCEL_STAMPS_MAX, ParcelError,
+    Transaction, TransactionError,
 };
 pub use path::{NameError, Path, PathError, PathRef, check_collection, check_name};
 pub use state::{Document, RowError};

@@ -4,6 +4,7 @@
 //! borrowed [`DocOps`]. The bytes are described in `docs/formats/document.md`.
 
 mod changes;
+mod reader;
 mod transaction;
 
 pub use changes::Changes;
@@ -19,6 +20,8 @@ use crate::value::ValueRef;
 pub const PARCEL_BODY_BYTES_MAX: usize = 16 << 20;
 /// Most operations in one parcel.
 pub const PARCEL_OPS_MAX: usize = 1 << 17;
+/// Most additions that the removals of one parcel name as observed.
+pub const PARCEL_STAMPS_MAX: usize = 1 << 20;
 
 /// First byte of a parcel: the body follows as it is.
 const PLAIN: u8 = 0;
@@ -212,6 +215,13 @@ impl OpTable {
         self.bytes.truncate(mark.bytes);
         self.stamps.truncate(mark.stamps);
         self.ops.truncate(mark.ops);
+    }
+
+    fn bytes(&self) -> usize {
+        self.text.len()
+            + self.bytes.len()
+            + self.stamps.len() * size_of::<Stamp>()
+            + self.ops.len() * size_of::<RawOp>()
     }
 
     fn path(&self, raw: &RawOp) -> &str {

@@ -181,7 +181,10 @@ impl Session {
                 }
                 None
             }
-            Input::Tick => None,
+            Input::Tick => {
+                context.forget_wake();
+                None
+            }
             input => {
                 let state = match state {
                     State::Hello(hello) => {

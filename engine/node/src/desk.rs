@@ -7,17 +7,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use stead_api::ApiError;
+use stead_api::{ApiError, Commit, ErrorKind};
 use stead_base::{SpaceId, WriterId};
 use stead_crypt::Zeroizing;
 use stead_replica::{DocChange, Event, ReceiveError, Replica, ReplicaError};
 use stead_sync::{Input, SpaceMembership, Tip};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
-use crate::api::idempotency::Idempotency;
+use crate::api::convert;
+use crate::api::idempotency::{Idempotency, Known};
 use crate::api::watches::Watches;
 use crate::clock::{steady_ms, wall_ms};
-use crate::store_thread::Arrival;
+use crate::store_thread::{Ack, Arrival, Waiting};
 use crate::sync::fetches::Fetches;
 use crate::sync::mailbox::{Mailbox, Note};
 use crate::{directory, faults, home};
@@ -38,6 +39,8 @@ pub(crate) struct Board {
     pub(crate) members: watch::Sender<u64>,
     /// Counts changes of where devices say they are.
     pub(crate) places: watch::Sender<u64>,
+    /// Names of the spaces on this device.
+    pub(crate) names: watch::Sender<Vec<(SpaceId, String)>>,
     /// Live queries.
     pub(crate) watches: Arc<Watches>,
     /// Who fetches what from whom.
@@ -89,9 +92,15 @@ impl Desk {
         for space in desk.replica.space_ids() {
             desk.publish_space(&space);
         }
+        desk.publish_names();
         // What is stored is published: events of opening it say nothing more.
         desk.tick(wall_ms());
         desk
+    }
+
+    /// Where things are posted.
+    pub(crate) const fn board(&self) -> &Board {
+        &self.board
     }
 
     /// A change was made, or tried.
@@ -121,6 +130,68 @@ impl Desk {
             *trouble = Some(error);
             changed
         });
+    }
+
+    /// Applies clients' transactions, in one database transaction as far as their idempotency keys
+    /// allow; the answers are to be given after a flush.
+    pub(crate) fn transact(&mut self, waiting: Vec<Waiting>) -> Vec<Ack> {
+        self.dirty = true;
+        let mut acks = Vec::with_capacity(waiting.len());
+        let mut group: Vec<Waiting> = Vec::new();
+        for (transaction, out) in waiting {
+            let Some((key, what)) = &transaction.key else {
+                group.push((transaction, out));
+                continue;
+            };
+            let same_key = |(other, _): &Waiting| {
+                other.key.as_ref().is_some_and(|(other_key, _)| other_key == key)
+            };
+            if group.iter().any(same_key) {
+                self.apply(std::mem::take(&mut group), &mut acks);
+            }
+            match self.idempotency.find(transaction.space, key, *what) {
+                Known::New => group.push((transaction, out)),
+                Known::Answered(commit) => acks.push(answer(out, Ok(commit))),
+                Known::Reused => {
+                    let error = ApiError::new(
+                        ErrorKind::KeyReused,
+                        "This idempotency key was used for another transaction.",
+                    );
+                    acks.push(answer(out, Err(error.hint("Use a fresh key for each transaction."))));
+                }
+            }
+        }
+        self.apply(group, &mut acks);
+        acks
+    }
+
+    fn apply(&mut self, group: Vec<Waiting>, acks: &mut Vec<Ack>) {
+        let mut waiting = Vec::with_capacity(group.len());
+        let mut transactions = Vec::with_capacity(group.len());
+        for (transaction, out) in group {
+            waiting.push((transaction.space, transaction.key, out));
+            transactions.push((transaction.space, transaction.edits));
+        }
+        if transactions.is_empty() {
+            return;
+        }
+        match self.replica.transact_many(&transactions, wall_ms()) {
+            Ok(receipts) => {
+                self.recovered();
+                for ((space, key, out), receipt) in waiting.into_iter().zip(receipts) {
+                    let commit = receipt.map(convert::commit).map_err(|error| faults::replica(&error));
+                    if let (Ok(commit), Some((key, what))) = (&commit, key) {
+                        self.idempotency.remember(space, &key, what, commit.clone());
+                    }
+                    acks.push(answer(out, commit));
+                }
+            }
+            Err(error) => {
+                let fault = faults::replica(&error);
+                self.note_outcome::<()>(&Err(error));
+                acks.extend(waiting.into_iter().map(|(_, _, out)| answer(out, Err(fault.clone()))));
+            }
+        }
     }
 
     /// Stores verified batches in one database transaction and tells their senders.
@@ -238,6 +309,7 @@ impl Desk {
             }
             Event::SpaceAdded { space } => {
                 self.publish_space(&space);
+                self.publish_names();
                 if let Some(membership) = self.membership(&space) {
                     for session in &self.sessions {
                         session.input(Input::AddSpace(membership.clone()));
@@ -248,6 +320,7 @@ impl Desk {
             }
             Event::SpaceLeft { space } => {
                 self.published.remove(&space);
+                self.publish_names();
                 for session in &self.sessions {
                     session.input(Input::RemoveSpace { space });
                 }
@@ -336,6 +409,11 @@ impl Desk {
         self.published.insert(*space, Published { secret, tips });
     }
 
+    fn publish_names(&self) {
+        let outlines = self.replica.space_ids().into_iter().filter_map(|id| self.replica.outline(&id).ok());
+        self.board.names.send_replace(outlines.map(|space| (space.id, space.name)).collect());
+    }
+
     fn membership(&self, space: &SpaceId) -> Option<SpaceMembership> {
         self.published.get(space).map(|published| SpaceMembership {
             space: *space,
@@ -359,4 +437,15 @@ impl Desk {
     pub(crate) fn unsubscribe(&mut self, no: u64) {
         self.sessions.retain(|session| session.no() != no);
     }
+}
+
+/// Answers a client after the flush: with the outcome, or with why it is not safe.
+fn answer(
+    out: oneshot::Sender<Result<Commit, ApiError>>,
+    outcome: Result<Commit, ApiError>,
+) -> Ack {
+    Box::new(move |flushed| {
+        // The client may have gone away.
+        let _ = out.send(outcome.and_then(|commit| flushed.map(|()| commit)));
+    })
 }

@@ -1,1 +1,30 @@
-//! stead-node
+//! A running device: composes replica, network, keys and the message protocol, and owns the event
+//! loops, threads and files around them.
+//!
+//! It decides when things happen, never what they mean: merging is the replica's, paths are the
+//! network's, the sync protocol is `stead_sync`'s. It prints nothing and reads no environment.
+
+mod api;
+mod clock;
+mod config;
+mod desk;
+mod directory;
+mod doctor;
+mod error;
+mod faults;
+mod home;
+pub mod link;
+mod node;
+mod platform;
+mod readers;
+pub mod relay;
+mod status;
+mod store_thread;
+mod sync;
+
+pub use config::NodeConfig;
+pub use error::NodeError;
+pub use home::{LOCK_FILE, STORE_FILE};
+pub use node::{Node, run};
+pub use stead_keys::{OsKeyring, Policy as KeyPolicy};
+pub use stead_net::{Bind, Lan, PeerHints, RelayAccess, RelayUrl};

@@ -7,9 +7,9 @@
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use stead_api::{ApiError, ErrorKind};
-use stead_base::WriterId;
-use stead_replica::{Prepared, Replica};
+use stead_api::{ApiError, Commit, ErrorKind};
+use stead_base::{Hash, SpaceId, WriterId};
+use stead_replica::{Edit, Prepared, Replica};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock::wall_ms;
@@ -37,7 +37,19 @@ pub(crate) struct Arrival {
     pub(crate) from: Arc<Mailbox>,
 }
 
+/// A transaction of a client.
+pub(crate) struct Transaction {
+    pub(crate) space: SpaceId,
+    pub(crate) edits: Vec<Edit>,
+    /// An idempotency key, and a hash of the call that came with it.
+    pub(crate) key: Option<(String, Hash)>,
+}
+
+/// A transaction and who waits for its outcome.
+pub(crate) type Waiting = (Transaction, oneshot::Sender<Result<Commit, ApiError>>);
+
 enum Command {
+    Transact(Waiting),
     Work(Work),
     Received(Box<Arrival>),
     Tick,
@@ -130,6 +142,16 @@ impl StoreHandle {
         answer.await.map_err(|_| stopping())?
     }
 
+    /// Hands in a transaction, in the order of these calls; what is returned waits for its outcome.
+    pub(crate) async fn transact(
+        &self,
+        transaction: Transaction,
+    ) -> Result<oneshot::Receiver<Result<Commit, ApiError>>, ApiError> {
+        let (out, outcome) = oneshot::channel();
+        self.send(Command::Transact((transaction, out))).await?;
+        Ok(outcome)
+    }
+
     /// Has something done, in the order of all other commands, without an answer.
     pub(crate) async fn tell(&self, f: impl FnOnce(&mut Desk) + Send + 'static) {
         let work: Work = Box::new(move |desk| {
@@ -137,12 +159,6 @@ impl StoreHandle {
             None
         });
         let _ = self.send(Command::Work(work)).await;
-    }
-
-    /// The same, from a place that cannot wait; nothing happens if the node is stopping.
-    pub(crate) fn tell_soon(&self, f: impl FnOnce(&mut Desk) + Send + 'static) {
-        let handle = self.clone();
-        tokio::spawn(async move { handle.tell(f).await });
     }
 
     /// Stores a batch; from a thread of its own.
@@ -168,7 +184,9 @@ pub(crate) fn stopping() -> ApiError {
 }
 
 fn run(mut desk: Desk, mut inbox: mpsc::Receiver<Command>, due: &watch::Sender<Option<u64>>) {
-    desk.settle(&[]);
+    if let Err(error) = desk.settle() {
+        tracing::warn!(%error, "starting with a store that does not take writes");
+    }
     loop {
         let Some(first) = inbox.blocking_recv() else {
             return;
@@ -202,6 +220,7 @@ struct Round {
     commands: usize,
     bytes: usize,
     arrivals: Vec<Arrival>,
+    transactions: Vec<Waiting>,
     acks: Vec<Ack>,
     stop: Option<oneshot::Sender<()>>,
 }
@@ -210,7 +229,12 @@ impl Round {
     fn take(&mut self, desk: &mut Desk, command: Command) {
         self.commands += 1;
         match command {
-            Command::Work(work) => self.acks.extend(work(desk)),
+            Command::Transact(waiting) => self.transactions.push(waiting),
+            Command::Work(work) => {
+                // Whoever asks sees what was handed in before.
+                self.transact(desk);
+                self.acks.extend(work(desk));
+            }
             Command::Received(arrival) => {
                 self.bytes += arrival.prepared.len();
                 self.arrivals.push(*arrival);
@@ -220,10 +244,17 @@ impl Round {
         }
     }
 
-    /// Stores what was received, flushes, answers, and tells the world.
-    fn finish(self, desk: &mut Desk) {
-        let received = desk.store(self.arrivals);
-        let flushed = desk.settle(&received);
+    fn transact(&mut self, desk: &mut Desk) {
+        if !self.transactions.is_empty() {
+            self.acks.extend(desk.transact(std::mem::take(&mut self.transactions)));
+        }
+    }
+
+    /// Stores what was written and received, flushes, answers, and tells the world.
+    fn finish(mut self, desk: &mut Desk) {
+        self.transact(desk);
+        desk.store(self.arrivals);
+        let flushed = desk.settle();
         for ack in self.acks {
             ack(flushed.clone().map_err(faults::unconfirmed));
         }

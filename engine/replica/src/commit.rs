@@ -328,11 +328,11 @@ impl Writing<'_> {
         let now_ms = self.now_ms;
         let state = writer_mut(self.spaces, id, writer)?;
         let accepted = state.accepted();
-        state.due_ms = None;
         for entry in &opened.entries {
             if entry.seq != state.applied || state.applied >= accepted {
                 continue;
             }
+            state.due_ms = None;
             match entry.outcome {
                 Outcome::Locked => break,
                 Outcome::Open if entry.hlc.is_held_back_at(now_ms) => {

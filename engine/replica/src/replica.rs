@@ -130,7 +130,8 @@ impl Replica {
                     no: writer.no,
                     record,
                     applied: writer.applied,
-                    due_ms: None,
+                    // Whatever waits is looked at again at the next tick.
+                    due_ms: (writer.applied < writer.len).then_some(0),
                 };
                 space.writers.insert(writer.id, state);
             }

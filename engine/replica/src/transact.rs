@@ -1,6 +1,6 @@
 //! This device's own transactions: from a person's intent to a sealed, signed, merged entry.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use stead_access::{RosterOp, encode_ops, sign_claim};
@@ -170,6 +170,9 @@ impl Writing<'_> {
                 hlc,
             });
         }
+        // An edit that changes nothing leaves no operation, and must leave no row either.
+        let touched: BTreeSet<(&str, &DocId)> = transaction.documents().collect();
+        documents.retain(|(_, id), (name, _)| touched.contains(&(name.as_str(), id)));
         let mut parcel = Vec::new();
         transaction
             .encode(&mut parcel)

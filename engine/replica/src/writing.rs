@@ -105,6 +105,9 @@ impl Replica {
             Err(error) => {
                 self.stale |= began;
                 self.numbers.truncate(saved_numbers.0, saved_numbers.1);
+                if let Err(again) = self.refresh() {
+                    tracing::warn!(%again, "the store cannot be read after a failed write");
+                }
                 Err(error)
             }
         }

@@ -33,7 +33,7 @@ impl Network {
         let lane = (parcel.connection, parcel.to);
         let mut at =
             (now + 1 + chance.below(slow)).max(self.last_arrival.get(&lane).copied().unwrap_or(0));
-        if self.hostile && chance.one_in(300) {
+        if self.hostile && chance.one_in(80) {
             self.damaged += 1;
             match chance.below(4) {
                 0 => return,

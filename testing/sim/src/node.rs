@@ -139,6 +139,8 @@ impl Node {
                 wake_at: None,
             },
         );
+        // What the session says first waits in it until it is handed something.
+        self.inputs.push_back((connection, Input::Tick));
         self.pump(now);
     }
 
@@ -191,6 +193,8 @@ impl Node {
         }
         let wall = self.wall(now);
         self.act(|replica| replica.tick(wall).map(drop));
+        // What could not be done when it was due, because the disk failed, is tried again.
+        self.act(|replica| replica.reconcile(wall).map(drop));
         self.pump(now);
     }
 

@@ -15,7 +15,7 @@ use crate::ledger::Ledger;
 use crate::node::Node;
 
 const START_MS: u64 = 1_700_000_000_000;
-const STEPS: u64 = 120;
+const STEPS: u64 = 400;
 const DAY_MS: i64 = 24 * 3600 * 1000;
 /// The furthest that a clock is set wrong.
 const SKEW_MAX_MS: i64 = 3 * 365 * DAY_MS;
@@ -107,6 +107,12 @@ impl World {
         self.nodes[0]
             .act(|replica| replica.create_space("notes", now))
             .ok_or("no space")?;
+        for new in 1..self.nodes.len() {
+            // Most devices belong together from the start; the others are let in on the way.
+            if !self.chance.one_in(4) {
+                self.link(0, new);
+            }
+        }
         for _ in 0..STEPS {
             self.step()?;
             let pause = if self.chance.one_in(20) { 20_000 } else { 300 };
@@ -141,7 +147,10 @@ impl World {
                 self.report.faults += 1;
             }
             84..88 => self.skew(node),
-            88..92 => self.link(node),
+            88..92 => {
+                let new = self.chance.below(self.nodes.len() as u64) as usize;
+                self.link(node, new);
+            }
             92..94 => self.new_space(node),
             _ => self.look(node)?,
         }
@@ -296,18 +305,13 @@ impl World {
     }
 
     /// A device that belongs to the identity lets another one in.
-    fn link(&mut self, old: usize) {
-        let new = self.chance.below(self.nodes.len() as u64) as usize;
-        let linked = |node: &Node| {
-            node.replica
-                .as_ref()
-                .is_some_and(|replica| replica.home().is_some())
-        };
-        if old == new
-            || !linked(&self.nodes[old])
-            || linked(&self.nodes[new])
-            || self.nodes[new].replica.is_none()
-        {
+    fn link(&mut self, old: usize, new: usize) {
+        let home = self.nodes[old].replica.as_ref().and_then(Replica::home);
+        let linked = self.nodes[new]
+            .replica
+            .as_ref()
+            .is_none_or(|replica| replica.home().is_some());
+        if old == new || linked || !home.is_some_and(|home| self.owns(old, &home)) {
             return;
         }
         let wall = self.nodes[old].wall(self.now);
@@ -317,14 +321,18 @@ impl World {
         let tickets = self.nodes[old].act(|replica| {
             replica.grant_device(&record, wall)?;
             let home = replica.home();
+            let ticket = |id: &SpaceId| Some((replica.ticket(id)?, Some(*id) == home));
             Ok(replica
                 .space_ids()
-                .into_iter()
-                .filter_map(|id| Some((replica.ticket(&id)?, Some(id) == home)))
+                .iter()
+                .filter_map(ticket)
                 .collect::<Vec<_>>())
         });
         let wall = self.nodes[new].wall(self.now);
-        for (ticket, is_home) in tickets.into_iter().flatten() {
+        // The home space comes last: a device that loses power half-way is not linked yet.
+        let mut tickets = tickets.unwrap_or_default();
+        tickets.sort_by_key(|(_, is_home)| *is_home);
+        for (ticket, is_home) in tickets {
             self.nodes[new].act(|replica| replica.join_space(&ticket, is_home, wall));
         }
         for node in [old, new] {
@@ -454,7 +462,7 @@ impl World {
                         .as_ref()
                         .is_some_and(|replica| replica.home().is_none())
                 {
-                    self.link_to(old, new);
+                    self.link(old, new);
                 }
             }
         }
@@ -478,32 +486,21 @@ impl World {
         Ok(())
     }
 
-    fn link_to(&mut self, old: usize, new: usize) {
-        let wall = self.nodes[old].wall(self.now);
-        let owner = self.nodes[old]
-            .replica
-            .as_ref()
-            .and_then(Replica::home)
-            .is_some_and(|home| self.owns(old, &home));
-        if !owner {
-            return;
-        }
-        let Some(record) = self.nodes[new].act(|replica| Ok(replica.device_record())) else {
-            return;
-        };
-        let tickets = self.nodes[old].act(|replica| {
-            replica.grant_device(&record, wall)?;
-            let home = replica.home();
-            let ticket = |id: &SpaceId| Some((replica.ticket(id)?, Some(*id) == home));
-            Ok(replica
-                .space_ids()
+    /// What every device knows of a space.
+    fn describe(&self, space: &SpaceId) -> String {
+        let tell = |node: &Node| {
+            let replica = node.replica.as_ref();
+            let info = replica.and_then(|replica| replica.space_info(space).ok());
+            let logs = replica
+                .and_then(|replica| replica.frontier(space).ok())
+                .unwrap_or_default();
+            let logs: Vec<_> = logs
                 .iter()
-                .filter_map(ticket)
-                .collect::<Vec<_>>())
-        });
-        for (ticket, is_home) in tickets.into_iter().flatten() {
-            self.nodes[new].act(|replica| replica.join_space(&ticket, is_home, wall));
-        }
+                .map(|log| (log.writer, log.len, log.frozen))
+                .collect();
+            format!("  node {}: {info:?} {logs:?}\n", node.index)
+        };
+        self.nodes.iter().map(tell).collect()
     }
 
     /// Every device equal, nothing promised missing, every log as its writer signed it.
@@ -526,11 +523,18 @@ impl World {
             }
             for space in &spaces {
                 let at = |what: String| format!("node {index}, space {}: {what}", space.short());
-                self.ledger.check_kept(replica, space).map_err(at)?;
+                self.ledger
+                    .check_kept(replica, space)
+                    .map_err(|what| at(format!("{what}\n{}", self.describe(space))))?;
                 let (here, there) = (dump(replica, space)?, dump(first, space)?);
                 if here != there {
                     let other = here.iter().zip(&there).find(|(a, b)| a != b);
-                    return Err(at(format!("documents differ: {other:?}")));
+                    let (a, b) = (replica.space_info(space), first.space_info(space));
+                    return Err(at(format!(
+                        "documents differ: {other:?}\n  here {a:?} {:?}\n  there {b:?} {:?}",
+                        replica.frontier(space),
+                        first.frontier(space)
+                    )));
                 }
                 let frontiers = (replica.frontier(space), first.frontier(space));
                 match frontiers {

@@ -390,7 +390,7 @@ impl Device {
         })?;
         let up = Up {
             name: Some(self.name.into()),
-            relay: None,
+            relay: Vec::new(),
             bind: Some(([127, 0, 0, 1], 0).into()),
             no_mdns: true,
             passphrase_file: None,

@@ -178,9 +178,10 @@ fn show(query: &Query, docs: &[Document], total: Option<u64>, out: &Output) {
     let shown = docs.len() as u64;
     let remark = match total {
         Some(total) if total > shown => format!(
-            "\n{} of {}. More with --limit {total}.",
+            "\n{} of {}. More with --limit {}.",
             look::count(shown),
-            look::counted(total, "document")
+            look::counted(total, "document"),
+            total.min(shown * 10)
         ),
         _ => format!("\n{}.", look::counted(shown, "document")),
     };

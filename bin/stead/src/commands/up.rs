@@ -20,7 +20,7 @@ use crate::{
     home::LOG_FILE,
     look,
     output::Output,
-    serve,
+    serve, settings,
 };
 
 const START_TIMEOUT: Duration = Duration::from_secs(60);
@@ -62,18 +62,11 @@ pub(crate) fn up(home: &Path, up: &Up, out: &Output) -> Result<(), Failure> {
     }
     let first = is_first_start(home);
     create_home(home)?;
-    let up = Up {
-        name: up
-            .name
-            .clone()
-            .or_else(|| first.then(machine_name).flatten()),
-        ..up.clone()
-    };
     if up.foreground {
         announce_when_ready(home.to_owned(), first, *out);
-        return serve::node(home.to_owned(), &up);
+        return serve::node(home.to_owned(), up);
     }
-    let mut child = Background::start(home, &up)?;
+    let mut child = Background::start(home, up)?;
     let spinner = spinner(out);
     let started = child.wait_until_ready(home);
     spinner.finish_and_clear();
@@ -211,7 +204,7 @@ fn is_first_start(home: &Path) -> bool {
         .flatten()
         .flatten()
         .map(|entry| entry.file_name());
-    !names.any(|name| name != LOG_FILE)
+    !names.any(|name| name != LOG_FILE && name != settings::FILE)
 }
 
 fn create_home(home: &Path) -> Result<(), Failure> {
@@ -257,7 +250,9 @@ fn arguments(home: &Path, up: &Up) -> Vec<OsString> {
             .into_os_string()
     };
     option("--name", up.name.clone().map(Into::into));
-    option("--relay", up.relay.clone().map(Into::into));
+    for relay in &up.relay {
+        option("--relay", Some(relay.into()));
+    }
     option("--bind", up.bind.map(|bind| bind.to_string().into()));
     option(
         "--passphrase-file",
@@ -269,16 +264,6 @@ fn arguments(home: &Path, up: &Up) -> Vec<OsString> {
         }
     }
     args
-}
-
-/// What the system calls this machine.
-fn machine_name() -> Option<String> {
-    let name = rustix::system::uname()
-        .nodename()
-        .to_string_lossy()
-        .into_owned();
-    let name = name.split('.').next().unwrap_or_default().trim().to_owned();
-    (!name.is_empty() && name != "localhost").then_some(name)
 }
 
 /// A session of its own: closing the terminal does not end it.

@@ -1,40 +1,41 @@
-//! Decoding parcels. Owns every check on foreign operations: after [`Changes::push`] nothing about
-//! them can fail, and a refused parcel has left no trace.
+//! Gathering the operations of many parcels. Owns the promise that after [`Changes::push`] nothing
+//! about them can fail, and that a refused parcel has left no trace.
 
 use std::collections::BTreeMap;
 
-use stead_base::{DecodeError, DecodeFault, Decoder, DocId, Hlc, Stamp, WriterId, limits};
+use stead_base::{DecodeFault, Decoder, DocId, Stamp, WriterId};
 
+use super::reader::{Reader, decompress, read_id, too_long};
 use super::{
-    ADD, ASSIGN, DELETE, DocOps, KIND_BITS, KIND_MASK, LZ4, OpTable, PARCEL_BODY_BYTES_MAX,
-    PARCEL_OPS_MAX, PLAIN, ParcelError, RESTORE, RawOp, SET_ADD, SET_REMOVE, STAMP_AUTHOR,
-    STAMP_KNOWN_WRITER, STAMP_NEW_WRITER, STAMP_NONE, Span, What,
+    DocOps, LZ4, OpTable, PARCEL_BODY_BYTES_MAX, PARCEL_OPS_MAX, PARCEL_STAMPS_MAX, PLAIN,
+    ParcelError, Span,
 };
-use crate::path::{SEPARATOR, check_collection, check_name};
-use crate::value::{self, Place};
+use crate::path::check_collection;
 
 /// The checked operations of many parcels, owned and without lifetimes: one thread can decode while
 /// another merges. Cleared and used again, it allocates nothing.
 #[derive(Debug, Clone, Default)]
 pub struct Changes {
-    table: OpTable,
+    /// The last one is being filled; a full one stays as it is.
+    tables: Vec<OpTable>,
     docs: Vec<ChangedDoc>,
     /// Stamp of each parcel.
     parcels: Vec<Stamp>,
     /// Texts and writers of the parcel being read.
     names: Vec<Span>,
     writers: Vec<WriterId>,
-    /// The collection names of `docs`.
-    collections: String,
     body: Vec<u8>,
 }
 
 #[derive(Debug, Clone)]
 struct ChangedDoc {
+    /// Where the collection's name is in the text of the table.
     collection: Span,
     id: DocId,
     /// Index of the parcel.
     parcel: u32,
+    /// Index of the table.
+    table: u32,
     ops: Span,
 }
 
@@ -66,16 +67,19 @@ impl OrderKey {
     }
 }
 
-/// Most bytes of operations that one [`Changes`] gathers.
-const CHANGES_BYTES_MAX: usize = 1 << 30;
+/// A table that holds more than this gets no further parcel, so that 32 bits always count it. Tests
+/// fill tables soon.
+const TABLE_BYTES_MAX: usize = if cfg!(test) { 64 } else { 1 << 30 };
 
 impl Changes {
     /// Forgets all parcels and keeps the allocations.
     pub fn clear(&mut self) {
-        self.table.return_to(OpTable::default().mark());
+        self.tables.truncate(1);
+        if let Some(table) = self.tables.first_mut() {
+            table.return_to(OpTable::default().mark());
+        }
         self.docs.clear();
         self.parcels.clear();
-        self.collections.clear();
     }
 
     /// How many parcels were pushed.
@@ -93,31 +97,38 @@ impl Changes {
         self.docs.is_empty()
     }
 
+    /// About as many bytes as the parcels take in memory: what to bound a batch by.
+    pub fn bytes(&self) -> usize {
+        let tables = self.tables.iter().map(OpTable::bytes).sum::<usize>();
+        tables + self.docs.len() * size_of::<ChangedDoc>()
+    }
+
     /// Decodes and checks the plaintext of one parcel of the transaction `stamp`.
     pub fn push(&mut self, plaintext: &[u8], stamp: Stamp) -> Result<(), ParcelError> {
-        let table = self.table.mark();
-        let (docs, collections) = (self.docs.len(), self.collections.len());
+        if self
+            .tables
+            .last()
+            .is_none_or(|table| table.bytes() > TABLE_BYTES_MAX)
+        {
+            self.tables.push(OpTable::default());
+        }
+        let docs = self.docs.len();
+        let mark = self.tables.last().map(OpTable::mark);
         let result = self.push_body(plaintext, stamp);
-        if result.is_err() {
-            self.table.return_to(table);
-            self.docs.truncate(docs);
-            self.collections.truncate(collections);
-        } else {
+        if result.is_ok() {
             self.parcels.push(stamp);
+        } else {
+            self.docs.truncate(docs);
+            if let (Some(table), Some(mark)) = (self.tables.last_mut(), mark) {
+                table.return_to(mark);
+            }
         }
         result
     }
 
     /// The operations of one document in one parcel, by position: 0 to [`Changes::len`].
     pub fn doc(&self, index: usize) -> Option<DocOps<'_>> {
-        let doc = self.docs.get(index)?;
-        Some(DocOps {
-            table: &self.table,
-            ops: &self.table.ops[doc.ops.range()],
-            collection: &self.collections[doc.collection.range()],
-            id: &doc.id,
-            stamp: self.parcels[doc.parcel as usize],
-        })
+        Some(self.ops_of(self.docs.get(index)?))
     }
 
     /// The position among the pushed parcels that a document's operations came from.
@@ -127,39 +138,46 @@ impl Changes {
 
     /// All operations in the order of pushing; within a parcel by collection and document.
     pub fn docs(&self) -> impl ExactSizeIterator<Item = DocOps<'_>> {
-        (0..self.docs.len()).map(|index| {
-            let doc = &self.docs[index];
-            DocOps {
-                table: &self.table,
-                ops: &self.table.ops[doc.ops.range()],
-                collection: &self.collections[doc.collection.range()],
-                id: &doc.id,
-                stamp: self.parcels[doc.parcel as usize],
-            }
-        })
+        self.docs.iter().map(|doc| self.ops_of(doc))
+    }
+
+    fn ops_of<'c>(&'c self, doc: &'c ChangedDoc) -> DocOps<'c> {
+        let table = &self.tables[doc.table as usize];
+        DocOps {
+            table,
+            ops: &table.ops[doc.ops.range()],
+            collection: &table.text[doc.collection.range()],
+            id: &doc.id,
+            stamp: self.parcels[doc.parcel as usize],
+        }
     }
 
     /// Positions for [`Changes::doc`], sorted by collection and document and, for one document, in
     /// the order of pushing: so that each document is read and written once.
     pub fn by_document(&self) -> Vec<u32> {
-        let name = |doc: &ChangedDoc| &self.collections[doc.collection.range()];
+        let name = |doc: &ChangedDoc| {
+            let table = &self.tables[doc.table as usize];
+            &table.text[doc.collection.range()]
+        };
         let mut ranks: BTreeMap<&str, u32> = BTreeMap::new();
         let mut last = None;
         for doc in &self.docs {
-            if last.replace(doc.collection) != Some(doc.collection) {
+            let place = (doc.table, doc.collection);
+            if last.replace(place) != Some(place) {
                 ranks.insert(name(doc), 0);
             }
         }
         for (rank, (_, slot)) in ranks.iter_mut().enumerate() {
             *slot = rank as u32;
         }
-        let mut last = (Span::default(), 0);
+        let (mut last, mut rank) = (None, 0);
         let mut keys = Vec::with_capacity(self.docs.len());
         for (index, doc) in self.docs.iter().enumerate() {
-            if last.0 != doc.collection {
-                last = (doc.collection, ranks.get(name(doc)).copied().unwrap_or(0));
+            let place = (doc.table, doc.collection);
+            if last.replace(place) != Some(place) {
+                rank = ranks.get(name(doc)).copied().unwrap_or(0);
             }
-            keys.push(OrderKey::new(last.1, &doc.id, index as u32));
+            keys.push(OrderKey::new(rank, &doc.id, index as u32));
         }
         keys.sort_unstable_by(|a, b| {
             let order = (a.place, a.id).cmp(&(b.place, b.id));
@@ -195,14 +213,15 @@ impl Changes {
         if size > PARCEL_BODY_BYTES_MAX {
             return Err(too_long(&input, "body", size, PARCEL_BODY_BYTES_MAX).into());
         }
-        let gathered = self.table.bytes.len() + self.table.text.len() + self.collections.len();
-        if gathered > CHANGES_BYTES_MAX {
-            return Err(too_long(&input, "batch", gathered, CHANGES_BYTES_MAX).into());
-        }
+        let number = self.tables.len().saturating_sub(1) as u32;
+        let Some(table) = self.tables.last_mut() else {
+            return Ok(());
+        };
         let mut reader = Reader {
-            text_max: self.table.text.len() + PARCEL_BODY_BYTES_MAX,
-            ops_max: self.table.ops.len() + PARCEL_OPS_MAX,
-            table: &mut self.table,
+            text_max: table.text.len() + PARCEL_BODY_BYTES_MAX,
+            ops_max: table.ops.len() + PARCEL_OPS_MAX,
+            stamps_max: table.stamps.len() + PARCEL_STAMPS_MAX,
+            table,
             names: &mut self.names,
             writers: &mut self.writers,
             stamp,
@@ -221,7 +240,8 @@ impl Changes {
                 return Err(input.error("collection", DecodeFault::NotCanonical).into());
             }
             last = Some(name);
-            let collection = intern(&mut self.collections, self.docs.last(), name);
+            let before = self.docs.last().filter(|doc| doc.table == number);
+            let collection = intern(&mut reader.table.text, before, name);
             let first = self.docs.len();
             let count = input.count(PARCEL_OPS_MAX, 4, "documents")?;
             if count == 0 {
@@ -238,6 +258,7 @@ impl Changes {
                     collection,
                     id,
                     parcel,
+                    table: number,
                     ops,
                 });
             }
@@ -247,231 +268,16 @@ impl Changes {
 }
 
 /// Appends a collection's name, unless the last one written is the same.
-fn intern(collections: &mut String, last: Option<&ChangedDoc>, name: &str) -> Span {
+fn intern(text: &mut String, last: Option<&ChangedDoc>, name: &str) -> Span {
     if let Some(last) = last
-        && &collections[last.collection.range()] == name
+        && &text[last.collection.range()] == name
     {
         return last.collection;
     }
-    let start = collections.len() as u32;
-    collections.push_str(name);
+    let start = text.len() as u32;
+    text.push_str(name);
     Span {
         start,
-        end: collections.len() as u32,
-    }
-}
-
-fn too_long(input: &Decoder<'_>, what: &'static str, found: usize, max: usize) -> DecodeError {
-    let (found, max) = (found as u64, max as u64);
-    input.error(what, DecodeFault::TooLong { found, max })
-}
-
-fn decompress(input: &mut Decoder<'_>, body: &mut Vec<u8>) -> Result<(), DecodeError> {
-    let len = input.uint_max(PARCEL_BODY_BYTES_MAX as u64, "body length")? as usize;
-    // No LZ4 block unfolds to more than 255 times its size.
-    if len > input.remaining().saturating_mul(255) {
-        return Err(input.error("body length", DecodeFault::Truncated));
-    }
-    body.clear();
-    body.resize(len, 0);
-    match lz4_flex::block::decompress_into(input.rest(), body) {
-        Ok(found) if found == len => Ok(()),
-        _ => Err(input.error("compressed body", DecodeFault::Undefined)),
-    }
-}
-
-fn read_id(input: &mut Decoder<'_>, named: bool) -> Result<DocId, DecodeError> {
-    if !named {
-        return Ok(DocId::Generated(input.array("document id")?));
-    }
-    let name = input.text(limits::DOC_NAME_BYTES_MAX, "document id")?;
-    match DocId::parse(name) {
-        Ok(id @ DocId::Named(_)) => Ok(id),
-        _ => Err(input.error("document id", DecodeFault::Undefined)),
-    }
-}
-
-struct Reader<'t> {
-    table: &'t mut OpTable,
-    names: &'t mut Vec<Span>,
-    writers: &'t mut Vec<WriterId>,
-    stamp: Stamp,
-    text_max: usize,
-    ops_max: usize,
-}
-
-impl Reader<'_> {
-    /// Reads a name: `2 * len` and the bytes the first time, then `2 * index + 1`.
-    fn name<'a>(
-        &mut self,
-        input: &mut Decoder<'a>,
-        source: &'a [u8],
-    ) -> Result<&'a str, ParcelError> {
-        let header = input.uint("name")?;
-        let bytes = if header & 1 == 0 {
-            let len = usize::try_from(header >> 1).unwrap_or(usize::MAX);
-            let start = input.offset();
-            let bytes = input.raw(len, "name")?;
-            self.names.push(Span {
-                start: start as u32,
-                end: (start + len) as u32,
-            });
-            bytes
-        } else {
-            let index = usize::try_from(header >> 1).unwrap_or(usize::MAX);
-            let span = self.names.get(index);
-            &source[span
-                .ok_or(input.error("name", DecodeFault::Undefined))?
-                .range()]
-        };
-        let name =
-            std::str::from_utf8(bytes).map_err(|_| input.error("name", DecodeFault::NotUtf8))?;
-        if check_name(name).is_err() {
-            return Err(input.error("name", DecodeFault::Undefined).into());
-        }
-        Ok(name)
-    }
-
-    fn ops<'a>(
-        &mut self,
-        input: &mut Decoder<'a>,
-        source: &'a [u8],
-        count: u64,
-    ) -> Result<Span, ParcelError> {
-        let start = self.table.ops.len();
-        if count == 0 || count > input.remaining() as u64 {
-            return Err(input.error("operations", DecodeFault::Truncated).into());
-        }
-        let left = self.ops_max.saturating_sub(start);
-        if count > left as u64 {
-            return Err(too_long(input, "operations", count as usize, left).into());
-        }
-        for index in 0..count {
-            let raw = self.op(input, source)?;
-            if index > 0
-                && let Some(last) = self.table.ops.last()
-                && self.table.key(last) >= self.table.key(&raw)
-            {
-                return Err(input.error("operation", DecodeFault::NotCanonical).into());
-            }
-            self.table.ops.push(raw);
-        }
-        Ok(Span {
-            start: start as u32,
-            end: self.table.ops.len() as u32,
-        })
-    }
-
-    fn op<'a>(&mut self, input: &mut Decoder<'a>, source: &'a [u8]) -> Result<RawOp, ParcelError> {
-        let header = input.uint("operation")?;
-        let (kind, depth) = (header & KIND_MASK, header >> KIND_BITS);
-        if kind > DELETE {
-            return Err(ParcelError::NotUnderstood {
-                what: "operation",
-                found: kind,
-            });
-        }
-        let at_root = kind >= RESTORE;
-        if (depth == 0) != at_root || depth > limits::PATH_DEPTH_MAX as u64 {
-            return Err(input.error("path", DecodeFault::Undefined).into());
-        }
-        let path = self.path(input, source, depth)?;
-        let what = match kind {
-            ASSIGN => What::Assign(self.value(input, Place::Field)?),
-            ADD => What::Add {
-                delta: input.int("delta")?,
-                base: self.base(input)?,
-            },
-            SET_ADD => What::SetAdd(self.value(input, Place::Element)?),
-            SET_REMOVE => What::SetRemove {
-                elem: self.value(input, Place::Element)?,
-                observed: self.observed(input)?,
-            },
-            RESTORE => What::Restore,
-            _ => What::Delete,
-        };
-        Ok(RawOp { path, what })
-    }
-
-    fn path<'a>(
-        &mut self,
-        input: &mut Decoder<'a>,
-        source: &'a [u8],
-        depth: u64,
-    ) -> Result<Span, ParcelError> {
-        let start = self.table.text.len();
-        for level in 0..depth {
-            let name = self.name(input, source)?;
-            if level > 0 {
-                self.table.text.push(SEPARATOR);
-            }
-            self.table.text.push_str(name);
-        }
-        let end = self.table.text.len();
-        if end > self.text_max {
-            return Err(too_long(input, "paths", end, self.text_max).into());
-        }
-        Ok(Span {
-            start: start as u32,
-            end: end as u32,
-        })
-    }
-
-    fn value(&mut self, input: &mut Decoder<'_>, place: Place) -> Result<Span, ParcelError> {
-        let value = value::read(input, place, 0)?;
-        let start = self.table.bytes.len() as u32;
-        self.table.bytes.extend_from_slice(value.bytes());
-        Ok(Span {
-            start,
-            end: self.table.bytes.len() as u32,
-        })
-    }
-
-    fn base(&mut self, input: &mut Decoder<'_>) -> Result<Span, ParcelError> {
-        let start = self.table.stamps.len() as u32;
-        let base = self.stamp(input)?;
-        self.table.stamps.extend(base);
-        Ok(Span {
-            start,
-            end: self.table.stamps.len() as u32,
-        })
-    }
-
-    fn observed(&mut self, input: &mut Decoder<'_>) -> Result<Span, ParcelError> {
-        let start = self.table.stamps.len() as u32;
-        for _ in 0..input.count(limits::WRITERS_MAX, 2, "observed additions")? {
-            let stamp = self.stamp(input)?;
-            let stamp = stamp.ok_or(input.error("addition", DecodeFault::Undefined))?;
-            self.table.stamps.push(stamp);
-        }
-        Ok(Span {
-            start,
-            end: self.table.stamps.len() as u32,
-        })
-    }
-
-    /// Reads a stamp: its writer, then how much earlier than this transaction it is. So no
-    /// operation can refer to the future.
-    fn stamp(&mut self, input: &mut Decoder<'_>) -> Result<Option<Stamp>, ParcelError> {
-        let writer = match input.uint("writer")? {
-            STAMP_NONE => return Ok(None),
-            STAMP_AUTHOR => self.stamp.writer,
-            STAMP_NEW_WRITER => {
-                let writer = WriterId::from_bytes(input.array("writer")?);
-                self.writers.push(writer);
-                writer
-            }
-            known => {
-                let index = usize::try_from(known - STAMP_KNOWN_WRITER).unwrap_or(usize::MAX);
-                let writer = self.writers.get(index).copied();
-                writer.ok_or(input.error("writer", DecodeFault::Undefined))?
-            }
-        };
-        let hlc = self.stamp.hlc.to_u64();
-        let earlier = input.uint_max(hlc, "time before")?;
-        Ok(Some(Stamp {
-            hlc: Hlc::from_u64(hlc - earlier),
-            writer,
-        }))
+        end: text.len() as u32,
     }
 }

@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use stead_base::{DocId, Stamp, WriterId, codec::put_uint};
 
 use super::{
-    DocOps, KIND_BITS, LZ4, Mark, OpTable, PARCEL_BODY_BYTES_MAX, PARCEL_OPS_MAX, PLAIN, RawOp,
-    STAMP_AUTHOR, STAMP_KNOWN_WRITER, STAMP_NEW_WRITER, STAMP_NONE, Span, What,
+    DocOps, KIND_BITS, LZ4, Mark, OpTable, PARCEL_BODY_BYTES_MAX, PARCEL_OPS_MAX,
+    PARCEL_STAMPS_MAX, PLAIN, RawOp, STAMP_AUTHOR, STAMP_KNOWN_WRITER, STAMP_NEW_WRITER,
+    STAMP_NONE, Span, What,
 };
 use crate::path::{PathRef, SEPARATOR};
 
@@ -226,6 +227,8 @@ impl Transaction {
     /// were made do not show, only their outcome.
     pub fn encode(&mut self, out: &mut Vec<u8>) -> Result<(), TransactionError> {
         self.check_max("operations", self.table.ops.len(), PARCEL_OPS_MAX)?;
+        let stamps = self.table.stamps.len();
+        self.check_max("observed additions", stamps, PARCEL_STAMPS_MAX)?;
         self.check_max(
             "bytes of paths",
             self.table.text.len(),

@@ -113,6 +113,11 @@ impl Context {
         Ok(())
     }
 
+    /// The driver came back, perhaps a little early: it is told anew when to.
+    pub(crate) fn forget_wake(&mut self) {
+        self.wake_at = None;
+    }
+
     /// Tells the driver when to come back, when that is sooner than it was told.
     pub(crate) fn set_wake(&mut self, pings: bool) {
         let ping = self.sent_ms + if pings { PING_INTERVAL_MS } else { IDLE_MAX_MS };

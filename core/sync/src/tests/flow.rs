@@ -41,6 +41,29 @@ fn a_slow_store_holds_the_sender_at_the_window_and_loses_nothing() {
 }
 
 #[test]
+fn a_range_taken_back_while_batches_wait_for_credit_ends_in_order() {
+    let mut net = two_members();
+    net.auto_fetch = false;
+    net.devices[1].slow_store = Some(VecDeque::new());
+    net.write(0, space(1), writer(0), &[&ENTRY[..]; 400]);
+    let link = net.connect(0, 1);
+    let mut dice = Dice::new(1);
+    net.settle(&mut dice);
+    // The window is used up, and more was read ahead.
+    let (space, writer) = (space(1), writer(0));
+    net.input(link, 1, Input::CancelFetch { space, writer });
+    net.settle(&mut dice);
+    while let Some(waiting) = &mut net.devices[1].slow_store
+        && let Some((link, credit)) = waiting.pop_front()
+    {
+        net.input(link, 1, Input::Stored { credit });
+        net.settle(&mut dice);
+    }
+    assert!(net.closed(link, 0).is_none() && net.closed(link, 1).is_none());
+    net.assert_equal(&[0, 1]);
+}
+
+#[test]
 fn small_frames_pass_a_store_that_stands_still() {
     let mut net = two_members();
     net.devices[1].slow_store = Some(VecDeque::new());

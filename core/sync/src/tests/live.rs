@@ -151,6 +151,40 @@ fn writing_faster_than_the_link_ends_equal_with_few_frames() {
 }
 
 #[test]
+fn growth_while_a_range_is_answered_is_told_when_the_range_ends() {
+    let mut net = members(2);
+    net.queue_bytes = 300_000;
+    let entry = vec![1; 60_000];
+    net.write(0, space(1), writer(0), &[&entry[..]; 40]);
+    let link = net.connect(0, 1);
+    while net.links[&link].ways[0].batches.is_empty() {
+        net.deliver(link, 0);
+        net.deliver(link, 1);
+    }
+    net.write(0, space(1), writer(0), &[&entry]);
+    let told = net.links[&link].ways[0].messages();
+    assert!(!matches!(told.last(), Some(Message::Tips { .. })));
+    net.settle(&mut Dice::new(1));
+    assert_eq!(entries(&net, 1, 0), 41);
+}
+
+#[test]
+fn a_peer_that_was_told_of_more_is_not_sent_the_tail_as_well() {
+    let mut net = members(2);
+    let link = net.connect(0, 1);
+    net.settle(&mut Dice::new(1));
+    net.write(0, space(1), writer(0), &[&vec![1; 60_000]]);
+    net.write(0, space(1), writer(0), &[b"small"]);
+    let sent = net.links[&link].ways[0].messages();
+    assert!(matches!(
+        sent[..],
+        [Message::Tips { .. }, Message::Tips { .. }]
+    ));
+    net.settle(&mut Dice::new(1));
+    assert_eq!(entries(&net, 1, 0), 2);
+}
+
+#[test]
 fn equal_frontiers_cost_one_digest_each_way() {
     let mut net = members(2);
     for device in 0..2 {
@@ -226,6 +260,8 @@ fn a_range_that_the_peer_cannot_read_is_reported_and_may_be_had_elsewhere() {
         from: 0,
     };
     assert!(net.events(2, link).contains(&&unavailable));
+    let missing = net.links[&link].sessions[0].missing(&space(1)).unwrap();
+    assert_eq!(missing.here, 0, "it is no longer on offer");
     net.connect(1, 2);
     net.settle(&mut Dice::new(1));
     assert_eq!(entries(&net, 2, 0), 2);

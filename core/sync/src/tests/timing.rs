@@ -149,6 +149,14 @@ fn a_driver_that_follows_the_wake_times_is_woken_seldom_and_in_time() {
 }
 
 #[test]
+fn a_tick_that_comes_early_is_told_when_to_come_again() {
+    let mut session = session();
+    outputs(&mut session);
+    session.handle(Input::Tick, 501).unwrap();
+    assert_eq!(outputs(&mut session), [Output::WakeAt(500 + IDLE_MAX_MS)]);
+}
+
+#[test]
 fn a_close_reaches_the_peer_with_its_words() {
     let mut net = Net::new(2);
     let link = net.connect(0, 1);

@@ -16,12 +16,13 @@ mod watch;
 pub(crate) mod watches;
 pub(crate) mod websocket;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use stead_base::{DeviceId, SpaceId};
 use stead_keys::Kind;
 use stead_net::Net;
-use stead_replica::DeviceInfo;
 use tokio::sync::{Semaphore, watch};
 
 use crate::desk::Board;
@@ -34,10 +35,17 @@ use crate::sync::facts::Facts;
 /// Most clients at the same time.
 pub(crate) const CLIENTS_MAX: usize = 64;
 
+/// This device.
+#[derive(Debug, Clone)]
+pub(crate) struct Own {
+    pub(crate) id: DeviceId,
+    pub(crate) name: String,
+}
+
 /// What calls are answered with.
 pub(crate) struct Node {
     pub(crate) home: PathBuf,
-    pub(crate) device: DeviceInfo,
+    pub(crate) device: Own,
     pub(crate) keys: Kind,
     pub(crate) key_path: PathBuf,
     pub(crate) started_ms: u64,
@@ -52,4 +60,14 @@ pub(crate) struct Node {
     pub(crate) stop: watch::Sender<bool>,
     /// One permit for each client.
     pub(crate) clients: Arc<Semaphore>,
+    /// Documents of each space by collection, and when they were counted.
+    pub(crate) counted: Mutex<Counted>,
+}
+
+pub(crate) type Counted = BTreeMap<SpaceId, (u64, Vec<(String, u64)>)>;
+
+impl Node {
+    fn counted(&self) -> MutexGuard<'_, Counted> {
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }

@@ -1,7 +1,7 @@
 //! Who watches what. The store thread notes here which documents changed; each watch takes its
 //! notes when it gets to them, so a slow one never holds anybody up and never misses anything.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use stead_base::{DocId, SpaceId};
@@ -15,6 +15,8 @@ const NOTED_MAX: usize = 4096;
 #[derive(Debug, Default)]
 pub(crate) struct Watches {
     list: Mutex<Vec<Weak<WatchInbox>>>,
+    /// How often documents of each space changed, so that counts of them can be kept.
+    changes: Mutex<BTreeMap<SpaceId, u64>>,
 }
 
 /// What one watch is to look at again.
@@ -57,6 +59,7 @@ impl Watches {
 
     /// Documents of a space changed.
     pub(crate) fn docs_changed(&self, space: &SpaceId, docs: &[DocChange], many: bool) {
+        *self.counters().entry(*space).or_default() += 1;
         self.each(space, |watch| {
             let touched = docs.iter().filter(|doc| doc.collection == watch.collection);
             let touched = touched.filter(|doc| watch.id.as_ref().is_none_or(|id| *id == doc.id));
@@ -72,6 +75,15 @@ impl Watches {
             }
             before != (noted.docs.len(), noted.many)
         });
+    }
+
+    /// How often documents of a space changed since the node started.
+    pub(crate) fn generation(&self, space: &SpaceId) -> u64 {
+        self.counters().get(space).copied().unwrap_or_default()
+    }
+
+    fn counters(&self) -> MutexGuard<'_, BTreeMap<SpaceId, u64>> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A space is no longer on this device.

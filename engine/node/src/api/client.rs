@@ -1,0 +1,230 @@
+//! One client, over whichever transport: reads requests, answers them, and cuts off whoever does
+//! not read what it asked for.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use stead_api::{
+    ApiError, Call, Done, ErrorKind, Request, RequestId, Response, Watching, parse_request,
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::task::{AbortHandle, JoinSet};
+
+use super::Node;
+use super::watch::Watch;
+
+/// Requests of one client that are worked on at the same time; more wait unread.
+const CALLS_MAX: usize = 32;
+/// Live queries of one client.
+const WATCHES_MAX: usize = 64;
+/// Messages that wait to be written to one client.
+const OUTGOING_MAX: usize = 256;
+/// Bytes that wait to be written to one client, in units of [`UNIT_BYTES`].
+const OUTGOING_UNITS: u32 = 16 << 10;
+const UNIT_BYTES: usize = 1024;
+/// A client that takes nothing of what waits for it for this long is cut off.
+pub(crate) const SLOW_CLIENT: Duration = Duration::from_secs(5);
+
+/// A message on its way out, holding its share of the room until it is written.
+pub(crate) struct Message {
+    pub(crate) text: String,
+    _room: OwnedSemaphorePermit,
+}
+
+/// Where answers and events go. Clones go to the same client.
+#[derive(Clone)]
+pub(crate) struct Outgoing {
+    queue: mpsc::Sender<Message>,
+    room: Arc<Semaphore>,
+    cut: watch::Sender<bool>,
+}
+
+/// The transport's end of [`Outgoing`].
+pub(crate) struct Writing {
+    pub(crate) queue: mpsc::Receiver<Message>,
+    /// Becomes true when the client is to be cut off.
+    pub(crate) cut: watch::Receiver<bool>,
+}
+
+impl Outgoing {
+    pub(crate) fn new() -> (Self, Writing) {
+        let (queue, inbox) = mpsc::channel(OUTGOING_MAX);
+        let (cut, is_cut) = watch::channel(false);
+        let room = Arc::new(Semaphore::new(OUTGOING_UNITS as usize));
+        (Self { queue, room, cut }, Writing { queue: inbox, cut: is_cut })
+    }
+
+    /// Hands a message to the client; false when it is gone, or too slow and cut off now.
+    pub(crate) async fn send(&self, text: String) -> bool {
+        let units = u32::try_from(text.len() / UNIT_BYTES + 1).unwrap_or(u32::MAX);
+        let hand_over = async {
+            let room = self.room.clone().acquire_many_owned(units.min(OUTGOING_UNITS)).await.ok()?;
+            self.queue.send(Message { text, _room: room }).await.ok()
+        };
+        let mut cut = self.cut.subscribe();
+        let sent = tokio::select! {
+            sent = tokio::time::timeout(SLOW_CLIENT, hand_over) => sent,
+            _ = cut.wait_for(|cut| *cut) => return false,
+        };
+        match sent {
+            Ok(sent) => sent.is_some(),
+            Err(_) => {
+                tracing::warn!("a client does not read what it asked for; cutting it off");
+                self.cut.send_replace(true);
+                false
+            }
+        }
+    }
+
+    /// Tells the client something that answers no request.
+    pub(crate) async fn tell(&self, error: ApiError) {
+        self.send(Response { id: None, outcome: Err(error) }.encode()).await;
+    }
+}
+
+/// What a client that was cut off hears last, if it ever reads again.
+pub(crate) fn farewell() -> String {
+    let error = ApiError::new(
+        ErrorKind::Busy,
+        "This client did not read what it asked for, so the node hung up.",
+    )
+    .hint("Connect again and read faster, or watch less.");
+    Response { id: None, outcome: Err(error) }.encode()
+}
+
+/// Serves one client until it goes: `incoming` are its messages, as bytes.
+pub(crate) async fn serve(node: Arc<Node>, mut incoming: mpsc::Receiver<Vec<u8>>, out: Outgoing) {
+    let mut client = Client {
+        node,
+        out: out.clone(),
+        calls: JoinSet::new(),
+        watches: BTreeMap::new(),
+        next_watch: 1,
+    };
+    let mut cut = out.cut.subscribe();
+    loop {
+        let message = tokio::select! {
+            message = incoming.recv() => message,
+            _ = cut.wait_for(|cut| *cut) => None,
+        };
+        let Some(message) = message else {
+            break;
+        };
+        match parse_request(&message) {
+            Ok(request) => client.take(request).await,
+            Err(refusal) => {
+                out.send(refusal.into_response().encode()).await;
+            }
+        }
+        while client.calls.len() >= CALLS_MAX {
+            client.calls.join_next().await;
+        }
+        while client.calls.try_join_next().is_some() {}
+    }
+    for (_, watch) in std::mem::take(&mut client.watches) {
+        watch.abort();
+    }
+    if *cut.borrow() {
+        client.calls.abort_all();
+    }
+    // A client that only stopped sending still gets its answers.
+    while client.calls.join_next().await.is_some() {}
+}
+
+struct Client {
+    node: Arc<Node>,
+    out: Outgoing,
+    calls: JoinSet<()>,
+    watches: BTreeMap<u64, AbortHandle>,
+    next_watch: u64,
+}
+
+impl Client {
+    async fn take(&mut self, request: Request) {
+        let Request { id, call } = request;
+        tracing::debug!(method = call.method(), "call");
+        match call {
+            Call::DocPut(put) => {
+                // Handed in here, not in a task of its own: a client's transactions keep their order.
+                let outcome = self.node.put(put).await;
+                self.answer_later(id, async move {
+                    outcome?.await.map_err(|_| crate::store_thread::stopping())?
+                });
+            }
+            Call::DocDelete(delete) => {
+                let outcome = self.node.delete(delete).await;
+                self.answer_later(id, async move {
+                    outcome?.await.map_err(|_| crate::store_thread::stopping())?
+                });
+            }
+            Call::DocRestore(restore) => {
+                let outcome = self.node.restore(restore).await;
+                self.answer_later(id, async move {
+                    outcome?.await.map_err(|_| crate::store_thread::stopping())?
+                });
+            }
+            Call::DocWatch(ask) => {
+                self.watches.retain(|_, watch| !watch.is_finished());
+                if self.watches.len() >= WATCHES_MAX {
+                    let message = format!("One client watches at most {WATCHES_MAX} queries.");
+                    let error = ApiError::new(ErrorKind::Busy, message);
+                    self.out.send(Response::failure(id, error).encode()).await;
+                    return;
+                }
+                let number = self.next_watch;
+                match Watch::new(Arc::clone(&self.node), ask, number, self.out.clone()) {
+                    Ok(watch) => {
+                        self.next_watch += 1;
+                        let watching = Watching { watch: number };
+                        // The answer goes out before the first event.
+                        self.out.send(Response::success(id, &watching).encode()).await;
+                        let task = tokio::spawn(watch.run());
+                        self.watches.insert(number, task.abort_handle());
+                    }
+                    Err(error) => {
+                        self.out.send(Response::failure(id, error).encode()).await;
+                    }
+                }
+            }
+            Call::DocUnwatch(unwatch) => {
+                let outcome = match self.watches.remove(&unwatch.watch) {
+                    Some(watch) => {
+                        watch.abort();
+                        Ok(Done { message: "The watch is over.".to_owned() })
+                    }
+                    None => Err(ApiError::new(ErrorKind::NotFound, "There is no such watch.")),
+                };
+                self.out.send(response(id, outcome).encode()).await;
+            }
+            call => {
+                let node = Arc::clone(&self.node);
+                let out = self.out.clone();
+                self.calls.spawn(async move {
+                    let response = node.answer(id, call).await;
+                    out.send(response.encode()).await;
+                });
+            }
+        }
+    }
+
+    fn answer_later<R: serde::Serialize>(
+        &mut self,
+        id: RequestId,
+        outcome: impl Future<Output = Result<R, ApiError>> + Send + 'static,
+    ) {
+        let out = self.out.clone();
+        self.calls.spawn(async move {
+            let response = response(id, outcome.await);
+            out.send(response.encode()).await;
+        });
+    }
+}
+
+/// The response that a call's outcome makes.
+pub(super) fn response<R: serde::Serialize>(id: RequestId, outcome: Result<R, ApiError>) -> Response {
+    match outcome {
+        Ok(result) => Response::success(id, &result),
+        Err(error) => Response::failure(id, error),
+    }
+}

@@ -1,0 +1,158 @@
+//! Between wire types and the engine's.
+
+use serde_json::Value;
+use stead_api::{
+    ApiError, Commit, Document, ErrorKind, Filter, Op, Predicate, SortKey, Time,
+};
+use stead_base::{DocId, Hlc, SpaceId};
+use stead_replica::{Change, Edit, Receipt, SpaceInfo};
+use stead_store::{Condition, Direction, Scalar};
+
+use super::filter::ID_FIELD;
+
+/// A hybrid time.
+pub(crate) fn time(hlc: Hlc) -> Time {
+    Time { ms: hlc.ms(), counter: hlc.counter() }
+}
+
+/// What a transaction became.
+pub(crate) fn commit(receipt: Receipt) -> Commit {
+    Commit {
+        ids: receipt.ids.iter().map(DocId::to_string).collect(),
+        time: time(receipt.hlc),
+        entry: receipt.entry.map(|(_, seq)| seq),
+        repeated: false,
+    }
+}
+
+/// A document's id.
+pub(crate) fn doc_id(text: &str) -> Result<DocId, ApiError> {
+    DocId::parse(text).map_err(|error| crate::faults::sentence(ErrorKind::BadName, &error))
+}
+
+/// One edit.
+pub(crate) fn edit(edit: stead_api::Edit) -> Result<Edit, ApiError> {
+    let change = match edit.op {
+        Op::Put { value, replace } => {
+            if !value.is_object() {
+                return Err(ApiError::new(
+                    ErrorKind::InvalidParams,
+                    "A document is a JSON object.",
+                ));
+            }
+            Change::Put { value, replace }
+        }
+        Op::Set { path, value } => Change::Set { path, value },
+        Op::Add { path, delta } => Change::Add { path, delta },
+        Op::Include { path, elem } => Change::Include { path, element: elem },
+        Op::Exclude { path, elem } => Change::Exclude { path, element: elem },
+        Op::Unset { path } => Change::Unset { path },
+        Op::Delete => Change::Delete,
+        Op::Restore => Change::Restore,
+    };
+    Ok(Edit {
+        collection: edit.collection,
+        id: edit.id.as_deref().map(doc_id).transpose()?,
+        change,
+    })
+}
+
+/// A condition, for the store.
+pub(crate) fn condition(filter: &Filter) -> Result<Condition, ApiError> {
+    use stead_store::Op as StoreOp;
+    let op = match filter.is {
+        Predicate::Eq => StoreOp::Eq,
+        Predicate::Ne => StoreOp::Ne,
+        Predicate::Lt => StoreOp::Lt,
+        Predicate::Le => StoreOp::Le,
+        Predicate::Gt => StoreOp::Gt,
+        Predicate::Ge => StoreOp::Ge,
+        Predicate::Contains => StoreOp::Contains,
+        Predicate::Exists | Predicate::Missing => StoreOp::Exists,
+    };
+    let value = match filter.is {
+        Predicate::Exists => Scalar::Bool(true),
+        Predicate::Missing => Scalar::Bool(false),
+        _ => Scalar::try_from(filter.value.clone())
+            .map_err(|error| crate::faults::sentence(ErrorKind::InvalidParams, &error))?,
+    };
+    Ok(Condition { path: filter.path.clone(), op, value })
+}
+
+/// An order, for the store: a field called `id` comes first, then the document's id.
+pub(crate) fn order(sort: &[SortKey]) -> Vec<stead_store::SortKey> {
+    let mut keys = Vec::with_capacity(sort.len() + 1);
+    for key in sort {
+        let direction = if key.descending { Direction::Desc } else { Direction::Asc };
+        keys.push(stead_store::SortKey { path: key.path.clone(), direction });
+        if matches!(&key.path[..], [name] if name == ID_FIELD) {
+            keys.push(stead_store::SortKey { path: Vec::new(), direction });
+        }
+    }
+    keys
+}
+
+/// A document as the store has it.
+pub(crate) fn document(id: &DocId, json: &str, deleted: bool) -> Result<Document, ApiError> {
+    let value: Value = serde_json::from_str(json).map_err(|error| {
+        ApiError::new(
+            ErrorKind::Damaged,
+            format!("The stored document {id} cannot be read: {error}."),
+        )
+        .hint("Run `stead doctor`.")
+    })?;
+    Ok(Document { id: id.to_string(), value, deleted })
+}
+
+/// A space without what takes counting.
+pub(crate) fn space_outline(space: &SpaceInfo) -> stead_api::SpaceInfo {
+    stead_api::SpaceInfo {
+        id: space.id.to_string(),
+        name: space.name.clone(),
+        home: space.is_home,
+        documents: space.documents,
+        entries: space.entries,
+        devices: u32::try_from(space.devices.len()).unwrap_or(u32::MAX),
+        ..stead_api::SpaceInfo::default()
+    }
+}
+
+/// Finds a space by name, or by the start of its id (at least four digits).
+pub(crate) fn find_space(names: &[(SpaceId, String)], wanted: &str) -> Result<SpaceId, ApiError> {
+    let mut found: Vec<SpaceId> = names.iter().filter(|(_, name)| name == wanted).map(|(id, _)| *id).collect();
+    if found.is_empty() && wanted.len() >= 4 {
+        let starts = |id: &SpaceId| id.to_string().starts_with(&wanted.to_ascii_lowercase());
+        found = names.iter().map(|(id, _)| *id).filter(starts).collect();
+    }
+    match found[..] {
+        [id] => Ok(id),
+        [] => Err(ApiError::new(
+            ErrorKind::NotFound,
+            format!("There is no space called {wanted:?} on this device."),
+        )
+        .hint("`stead space list` shows the spaces that are here.")),
+        _ => Err(ApiError::new(
+            ErrorKind::Ambiguous,
+            format!("Several spaces are called {wanted:?}."),
+        )
+        .hint(format!(
+            "Name one by the start of its id: {}.",
+            found.iter().map(SpaceId::short).collect::<Vec<_>>().join(", ")
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_space_is_found_by_its_name_or_the_start_of_its_id() {
+        let (a, b) = (SpaceId::from_bytes([0xab; 32]), SpaceId::from_bytes([0xac; 32]));
+        let names = [(a, "notes".to_owned()), (b, "notes".to_owned()), (b, "abab".to_owned())];
+        assert_eq!(find_space(&names, "notes").unwrap_err().kind, ErrorKind::Ambiguous);
+        assert_eq!(find_space(&names, "abab"), Ok(b));
+        assert_eq!(find_space(&names, "ABABAB"), Ok(a));
+        assert_eq!(find_space(&names, "aba").unwrap_err().kind, ErrorKind::NotFound);
+    }
+}

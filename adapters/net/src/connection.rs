@@ -113,13 +113,24 @@ impl Connection {
     /// Opens a stream. The other side hears of it with the first bytes.
     pub async fn open_bi(&self) -> Result<(SendStream, RecvStream), Closed> {
         let (send, recv) = self.inner.open_bi().await?;
-        Ok((SendStream(send), RecvStream(recv)))
+        Ok(self.streams(send, recv))
     }
 
     /// Waits for a stream that the other side opened.
     pub async fn accept_bi(&self) -> Result<(SendStream, RecvStream), Closed> {
         let (send, recv) = self.inner.accept_bi().await?;
-        Ok((SendStream(send), RecvStream(recv)))
+        Ok(self.streams(send, recv))
+    }
+
+    fn streams(
+        &self,
+        send: iroh::endpoint::SendStream,
+        recv: iroh::endpoint::RecvStream,
+    ) -> (SendStream, RecvStream) {
+        (
+            SendStream::new(send, self.path.clone()),
+            RecvStream::new(recv, self.path.clone()),
+        )
     }
 
     /// Closes at once; the reason reaches the other side if it can be reached.

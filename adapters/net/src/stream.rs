@@ -7,50 +7,62 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use iroh::endpoint::VarInt;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::watch;
 
 use crate::error::StreamError;
+use crate::path::PathReport;
+
+/// Keeps the connection of a stream looked after for as long as the stream lives.
+pub(crate) type Keep = watch::Receiver<PathReport>;
 
 /// The sending half. Dropping it finishes the stream.
 #[derive(Debug)]
-pub struct SendStream(pub(crate) iroh::endpoint::SendStream);
+pub struct SendStream {
+    inner: iroh::endpoint::SendStream,
+    _keep: Keep,
+}
 
 impl SendStream {
+    pub(crate) fn new(inner: iroh::endpoint::SendStream, keep: Keep) -> Self {
+        Self { inner, _keep: keep }
+    }
+
     /// Sends all the bytes; waits while the other side's window is full.
     pub async fn write_all(&mut self, bytes: &[u8]) -> Result<(), StreamError> {
-        Ok(self.0.write_all(bytes).await?)
+        Ok(self.inner.write_all(bytes).await?)
     }
 
     /// Sends a buffer without copying it.
     pub async fn write_chunk(&mut self, chunk: Bytes) -> Result<(), StreamError> {
-        Ok(self.0.write_chunk(chunk).await?)
+        Ok(self.inner.write_chunk(chunk).await?)
     }
 
     /// Sends several buffers without copying them. They are empty afterwards.
     pub async fn write_chunks(&mut self, chunks: &mut [Bytes]) -> Result<(), StreamError> {
-        Ok(self.0.write_all_chunks(chunks).await?)
+        Ok(self.inner.write_all_chunks(chunks).await?)
     }
 
     /// Says that no more bytes follow.
     pub fn finish(&mut self) -> Result<(), StreamError> {
-        self.0.finish().map_err(|_| StreamError::Closed)
+        self.inner.finish().map_err(|_| StreamError::Closed)
     }
 
     /// Gives the stream up; bytes not yet delivered may be lost.
     pub fn reset(&mut self, code: u32) {
         // A stream that is already closed needs no reset.
-        let _ = self.0.reset(VarInt::from_u32(code));
+        let _ = self.inner.reset(VarInt::from_u32(code));
     }
 
     /// Streams of a higher priority go first. The default is 0.
     pub fn set_priority(&self, priority: i32) {
         // A stream that is already closed has no priority.
-        let _ = self.0.set_priority(priority);
+        let _ = self.inner.set_priority(priority);
     }
 
     /// Waits until the other side has received everything, or stopped reading.
     pub async fn delivered(&mut self) -> Result<(), StreamError> {
         use iroh::endpoint::StoppedError;
-        match self.0.stopped().await {
+        match self.inner.stopped().await {
             Ok(None) => Ok(()),
             Ok(Some(code)) => Err(StreamError::Stopped {
                 code: code.into_inner(),
@@ -63,12 +75,19 @@ impl SendStream {
 
 /// The receiving half. Dropping it tells the other side to stop.
 #[derive(Debug)]
-pub struct RecvStream(pub(crate) iroh::endpoint::RecvStream);
+pub struct RecvStream {
+    inner: iroh::endpoint::RecvStream,
+    _keep: Keep,
+}
 
 impl RecvStream {
+    pub(crate) fn new(inner: iroh::endpoint::RecvStream, keep: Keep) -> Self {
+        Self { inner, _keep: keep }
+    }
+
     /// The next bytes, at most `max`, without copying them; `None` at the end.
     pub async fn read_chunk(&mut self, max: usize) -> Result<Option<Bytes>, StreamError> {
-        Ok(self.0.read_chunk(max).await?)
+        Ok(self.inner.read_chunk(max).await?)
     }
 
     /// Fills as many of `chunks` as have arrived and returns how many; `None` at the end.
@@ -76,23 +95,23 @@ impl RecvStream {
         &mut self,
         chunks: &mut [Bytes],
     ) -> Result<Option<usize>, StreamError> {
-        Ok(self.0.read_many_chunks(chunks).await?)
+        Ok(self.inner.read_many_chunks(chunks).await?)
     }
 
     /// Some bytes into `buf`; `None` at the end.
     pub async fn read(&mut self, buf: &mut [u8]) -> Result<Option<usize>, StreamError> {
-        Ok(self.0.read(buf).await?)
+        Ok(self.inner.read(buf).await?)
     }
 
     /// Fills `buf` or fails.
     pub async fn read_exact(&mut self, buf: &mut [u8]) -> Result<(), StreamError> {
-        Ok(self.0.read_exact(buf).await?)
+        Ok(self.inner.read_exact(buf).await?)
     }
 
     /// Tells the other side that nothing more will be read.
     pub fn stop(&mut self, code: u32) {
         // A stream that is already closed needs no stop.
-        let _ = self.0.stop(VarInt::from_u32(code));
+        let _ = self.inner.stop(VarInt::from_u32(code));
     }
 }
 
@@ -102,15 +121,15 @@ impl AsyncWrite for SendStream {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        AsyncWrite::poll_write(Pin::new(&mut self.0), cx, buf)
+        AsyncWrite::poll_write(Pin::new(&mut self.inner), cx, buf)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        AsyncWrite::poll_flush(Pin::new(&mut self.0), cx)
+        AsyncWrite::poll_flush(Pin::new(&mut self.inner), cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        AsyncWrite::poll_shutdown(Pin::new(&mut self.0), cx)
+        AsyncWrite::poll_shutdown(Pin::new(&mut self.inner), cx)
     }
 }
 
@@ -120,6 +139,6 @@ impl AsyncRead for RecvStream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        AsyncRead::poll_read(Pin::new(&mut self.0), cx, buf)
+        AsyncRead::poll_read(Pin::new(&mut self.inner), cx, buf)
     }
 }

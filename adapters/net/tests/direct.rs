@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use stead_base::DeviceId;
-use stead_net::{Bind, Closed, ConnectError, Net, PathKind, PeerHints};
+use stead_net::{BEAT_LIMIT_MS, Bind, Closed, ConnectError, Net, PathKind, PeerHints};
 use support::{ALPN, config, echo, introduce, pair, path_where, start, within};
 
 async fn two() -> (Net, Net) {
@@ -230,4 +230,31 @@ async fn a_device_that_restarts_on_its_port_is_found_again_by_itself() {
     })
     .await;
     echo(&again.0.expect("dialed"), &again.1.expect("accepted")).await;
+}
+
+#[tokio::test]
+async fn an_idle_connection_with_only_a_stream_left_outlives_the_heartbeat_limit() {
+    let (a, b) = two().await;
+    let (ab, ba) = pair(&a, &b).await;
+    let (mut send, recv) = ab.open_bi().await.expect("open");
+    send.write_all(b"!").await.expect("write");
+    let (far_send, mut far_recv) = ba.accept_bi().await.expect("accept");
+    far_recv.read_exact(&mut [0]).await.expect("read");
+    drop((ab, recv, far_send));
+    tokio::time::sleep(Duration::from_millis(BEAT_LIMIT_MS + 2_000)).await;
+    send.write_all(b"?").await.expect("still open");
+    within(5, "the byte", far_recv.read_exact(&mut [0]))
+        .await
+        .expect("still open");
+
+    drop(send);
+    drop(far_recv);
+    let ended = within(5, "the end", ba.closed()).await;
+    assert_eq!(
+        ended,
+        Closed::ByPeer {
+            code: 0,
+            reason: String::new()
+        }
+    );
 }

@@ -2,14 +2,12 @@
 
 use std::{
     fs,
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use stead_keys::{OsKeyring, Policy};
-use stead_net::{Bind, Lan, RelayAccess, RelayServer, RelayServerConfig, RelayUrl};
-use stead_node::{NodeConfig, NodeError};
+use stead_node::{Bind, KeyPolicy, Lan, NodeConfig, NodeError, OsKeyring, RelayAccess, RelayUrl};
 
 use crate::{
     args::{Relay, Up},
@@ -27,7 +25,11 @@ pub(crate) fn node(home: PathBuf, up: &Up) -> Result<(), Failure> {
     start_tracing();
     let settings = Settings::of_start(&home, up)?;
     let name = settings.name.unwrap_or_else(|| "this device".into());
-    let relays: Result<Vec<RelayUrl>, Failure> = settings.relays.iter().map(|relay| relay_url(relay)).collect();
+    let relays: Result<Vec<RelayUrl>, Failure> = settings
+        .relays
+        .iter()
+        .map(|relay| relay_url(relay))
+        .collect();
     let mut config = NodeConfig::new(home, name);
     config.relays = relays?;
     config.bind = up.bind.map_or(Bind::Any, Bind::Addr);
@@ -35,7 +37,9 @@ pub(crate) fn node(home: PathBuf, up: &Up) -> Result<(), Failure> {
         config.lan = Lan::Off;
     }
     config.keys = policy(up)?;
-    runtime()?.block_on(stead_node::run(config)).map_err(failure)
+    runtime()?
+        .block_on(stead_node::run(config, asked_to_stop()))
+        .map_err(failure)
 }
 
 /// Runs a relay in this process until it is interrupted.
@@ -46,27 +50,56 @@ pub(crate) fn relay(args: &Relay, out: &Output) -> Result<(), Failure> {
         Some(token) => RelayAccess::Token(token.clone().into()),
         None => RelayAccess::Anyone,
     };
-    runtime()?.block_on(async {
-        let config = RelayServerConfig { bind: args.bind, access };
-        let server = RelayServer::start(config).await.map_err(|err| said(Code::Failed, &err.to_string()))?;
-        let host = match args.bind.ip() {
-            ip if ip.is_unspecified() => outward_address().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+    let (bind, out, with_token) = (args.bind, *out, token.is_some());
+    let started = move |address: SocketAddr| {
+        let host = match address.ip() {
+            ip if ip.is_unspecified() => {
+                outward_address().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
+            }
             ip => ip,
         };
-        let url = server.url_for(host).to_string();
-        announce_relay(&url, token.is_some(), out);
-        let _ = tokio::signal::ctrl_c().await;
-        server.shutdown().await;
-        Ok(())
-    })
+        announce_relay(SocketAddr::new(host, address.port()), with_token, &out);
+    };
+    runtime()?
+        .block_on(stead_node::relay::run(
+            bind,
+            access,
+            started,
+            asked_to_stop(),
+        ))
+        .map_err(failure)
 }
 
-fn announce_relay(url: &str, token: bool, out: &Output) {
+/// Waits for Ctrl-C, or for the system to end this process politely.
+async fn asked_to_stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        },
+        Err(_) => {
+            let _ = tokio::signal::ctrl_c().await;
+        }
+    }
+}
+
+fn announce_relay(address: SocketAddr, token: bool, out: &Output) {
+    let url = format!("http://{address}/");
     out.json(&serde_json::json!({ "url": url, "token": token }));
     let suffix = if token { "?token=TOKEN" } else { "" };
-    out.say(format!("{} The relay runs at {}", look::good("●"), look::heading(url)));
-    out.say(format!("  Use it on your devices with: {}", look::code(&format!("stead up --relay '{url}{suffix}'"))));
-    out.say(look::faint("  It passes on encrypted bytes and can read none of them. Ctrl-C stops it."));
+    out.say(format!(
+        "{} The relay runs at {}",
+        look::good("●"),
+        look::heading(&url)
+    ));
+    out.say(format!(
+        "  Use it on your devices with: {}",
+        look::code(&format!("stead up --relay '{url}{suffix}'"))
+    ));
+    out.say(look::faint(
+        "  It passes on encrypted bytes and can read none of them. Ctrl-C stops it.",
+    ));
 }
 
 /// The address by which others on the network most likely reach this machine. Nothing is sent.
@@ -87,7 +120,12 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|err| Failure::new(Code::Failed, format!("The system gave no thread to run in: {err}.")))
+        .map_err(|err| {
+            Failure::new(
+                Code::Failed,
+                format!("The system gave no thread to run in: {err}."),
+            )
+        })
 }
 
 fn start_tracing() {
@@ -101,21 +139,30 @@ fn start_tracing() {
         .try_init();
 }
 
-fn policy(up: &Up) -> Result<Policy, Failure> {
-    let file = Policy::owner_only_file();
+fn policy(up: &Up) -> Result<KeyPolicy, Failure> {
+    let file = KeyPolicy::owner_only_file();
     Ok(match (&up.passphrase_file, up.key_file) {
         (Some(passphrase), _) => file.with_passphrase(first_line(passphrase)?),
         (None, true) => file,
-        (None, false) => OsKeyring::connect(KEYRING_PATIENCE).map_or(file, Policy::keyring_if_it_works),
+        (None, false) => {
+            OsKeyring::connect(KEYRING_PATIENCE).map_or(file, KeyPolicy::keyring_if_it_works)
+        }
     })
 }
 
 fn first_line(file: &Path) -> Result<String, Failure> {
-    let text = fs::read_to_string(file)
-        .map_err(|err| Failure::new(Code::NotFound, format!("{} cannot be read: {err}.", file.display())))?;
+    let text = fs::read_to_string(file).map_err(|err| {
+        Failure::new(
+            Code::NotFound,
+            format!("{} cannot be read: {err}.", file.display()),
+        )
+    })?;
     match text.lines().next() {
         Some(line) if !line.is_empty() => Ok(line.to_owned()),
-        _ => Err(Failure::usage(format!("{} has nothing on its first line.", file.display()))),
+        _ => Err(Failure::usage(format!(
+            "{} has nothing on its first line.",
+            file.display()
+        ))),
     }
 }
 
@@ -135,8 +182,15 @@ fn said(code: Code, text: &str) -> Failure {
     let (message, hint) = text.split_once("; ").unwrap_or((text, ""));
     let sentence = |text: &str| {
         let mut chars = text.chars();
-        let first = chars.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
-        let end = if text.is_empty() || text.ends_with(['.', '?', '!', '\'']) { "" } else { "." };
+        let first = chars
+            .next()
+            .map(|c| c.to_uppercase().to_string())
+            .unwrap_or_default();
+        let end = if text.is_empty() || text.ends_with(['.', '?', '!', '\'']) {
+            ""
+        } else {
+            "."
+        };
         format!("{first}{}{end}", chars.as_str())
     };
     Failure::new(code, sentence(message)).hint(sentence(hint))

@@ -50,4 +50,4 @@ pub use ops::{
 };
 pub use path::{NameError, Path, PathError, PathRef, check_collection, check_name};
 pub use state::{Document, RowError};
-pub use value::{VALUE_BYTES_MAX, VALUE_DEPTH_MAX, ValueRef, View};
+pub use value::{Items, VALUE_BYTES_MAX, VALUE_DEPTH_MAX, ValueRef, View};

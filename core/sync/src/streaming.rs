@@ -244,14 +244,15 @@ impl Streaming {
         Ok(false)
     }
 
-    /// Sends what became possible, in the order in which frames matter to the other side.
+    /// Sends what became possible. Replies and batches come before news, because the end of a range
+    /// makes news.
     pub(crate) fn pump(&mut self, context: &mut Context) -> Result<(), CloseReason> {
         self.pump_offers(context)?;
         self.pump_replies(context);
         self.pump_forks(context);
         self.pump_listing(context);
-        self.pump_dirty(context);
         self.pump_ready(context);
+        self.pump_dirty(context);
         self.pump_reads(context);
         self.pump_wants(context);
         if let Some(bytes) = self.receive.due() {

@@ -30,7 +30,7 @@ use crate::sync::SYNC_ALPN;
 use crate::sync::facts::Facts;
 use crate::sync::fetches::Fetches;
 use crate::sync::peers::Peers;
-use crate::sync::prepare::Preparing;
+use crate::sync::prepare::{Preparing, preparing_threads};
 use crate::sync::session::SyncContext;
 use crate::{NodeConfig, NodeError};
 
@@ -89,10 +89,10 @@ impl Node {
             notices: watch::Sender::new(Vec::new()),
             home: home.path().to_owned(),
         };
-        let preparer = replica.preparer();
+        let preparers = (0..preparing_threads()).map(|_| replica.preparer()).collect();
         let facts = Facts::default();
         let store = StoreThread::start(replica, board.clone())?;
-        let preparing = Preparing::start(preparer, &store.handle)?;
+        let preparing = Preparing::start(preparers, &store.handle)?;
         let (stop, stopped) = watch::channel(false);
         let introductions = Introductions::open(home.file(INTRODUCTION_FILE));
         introductions.teach(&net);

@@ -39,7 +39,7 @@ impl Slot {
     fn stop(&self, number: u64) {
         let busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
         if *busy == Some(number) {
-            self.interrupt.interrupt();
+            self.interrupt.stop();
         }
     }
 }

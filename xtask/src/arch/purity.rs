@@ -10,6 +10,21 @@ const FILE_LINES_MAX: usize = 800;
 /// The one room where `unsafe` may be written.
 const UNSAFE_ROOM: &str = "testing/disk/";
 
+/// The program's one file that runs a node; the rest is a client and names the message protocol only.
+const RUNS_THE_NODE: &str = "bin/stead/src/serve.rs";
+
+/// The crates behind the message protocol.
+const BEHIND_THE_API: &[&str] = &[
+    "stead_node",
+    "stead_replica",
+    "stead_store",
+    "stead_net",
+    "stead_keys",
+    "stead_sync",
+    "stead_log",
+    "stead_doc",
+];
+
 /// What core's own code may not name, and what it takes instead.
 const NOT_IN_CORE: &[(&str, &str)] = &[
     ("std::fs", "files belong to adapters"),
@@ -89,6 +104,17 @@ pub(crate) fn check(files: &[TextFile]) -> Vec<Violation> {
         for word in [["TO", "DO"].concat(), ["FIX", "ME"].concat()] {
             if let Some(line) = line_naming(&file.text, &word) {
                 violations.push(at(file, line, format!("a {word} belongs in an issue")));
+            }
+        }
+        if file.path.starts_with("bin/stead/src/") && file.path != RUNS_THE_NODE {
+            for name in BEHIND_THE_API {
+                if let Some(line) = line_naming(&code, name) {
+                    violations.push(at(
+                        file,
+                        line,
+                        format!("{name} may be named in {RUNS_THE_NODE} only"),
+                    ));
+                }
             }
         }
         if file.path.starts_with("core/") && !tests.contains(&file.path) {
@@ -219,6 +245,13 @@ mod tests {
             complaints("bin/stead/src/x.rs", "//! Owns.\n#![allow(unsafe_code)]\n").len(),
             1
         );
+    }
+
+    #[test]
+    fn the_programs_client_side_never_reaches_behind_the_message_protocol() {
+        let text = "//! Owns a thing.\nuse stead_node::Node;\n";
+        assert_eq!(complaints("bin/stead/src/commands/read.rs", text).len(), 1);
+        assert_eq!(complaints(RUNS_THE_NODE, text).len(), 0);
     }
 
     #[test]

@@ -170,6 +170,22 @@ fn nothing_in_a_query_becomes_sql() {
 }
 
 #[test]
+fn names_written_raw_by_an_encoder_are_found_too() {
+    let mut store = Store::in_memory().expect("open");
+    let tx = store.begin().expect("begin");
+    let space = tx
+        .put_space(&SpaceId::from_bytes([1; 32]), b"")
+        .expect("write");
+    let notes = tx.intern_collection(space, "notes").expect("write");
+    // {"a\"b": 1}, the name as JSONB's raw text (10).
+    let body = [0x6c, 0x3a, b'a', b'"', b'b', 0x13, b'1'];
+    tx.put_doc(notes, &id(0), b"", &body, false).expect("write");
+    tx.commit().expect("commit");
+    let filter = vec![condition(&["a\"b"], Op::Eq, json!(1))];
+    assert_eq!(matching(&store, notes, filter), [id(0).to_string()]);
+}
+
+#[test]
 fn questions_that_cannot_be_asked_are_refused() {
     let (store, notes) = store_of(&[]);
     let refused = |change: &dyn Fn(&mut Query)| {

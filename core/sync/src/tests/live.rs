@@ -185,6 +185,34 @@ fn a_peer_that_was_told_of_more_is_not_sent_the_tail_as_well() {
 }
 
 #[test]
+fn a_range_asked_for_while_a_tail_is_being_read_is_answered_after_it() {
+    let mut net = members(2);
+    for device in 0..2 {
+        net.write(device, space(1), writer(0), &[b"a", b"b", b"c"]);
+    }
+    let link = net.connect(0, 1);
+    net.settle(&mut Dice::new(1));
+    net.devices[0].slow_reads = Some(Default::default());
+    net.write(0, space(1), writer(0), &[b"d"]);
+    let again = Input::Fetch {
+        space: space(1),
+        writer: writer(0),
+        from: 1,
+        upto: 3,
+    };
+    net.input(link, 1, again);
+    net.settle(&mut Dice::new(1));
+    let open = |net: &Net| net.devices[0].slow_reads.as_ref().unwrap().len();
+    assert_eq!(open(&net), 1, "one read of a log at a time");
+    while net.answer_read(0) {
+        net.settle(&mut Dice::new(1));
+        assert!(open(&net) <= 1);
+    }
+    assert_eq!(net.links[&link].ways[0].batches[0], (1, 3));
+    assert_eq!(entries(&net, 1, 0), 4);
+}
+
+#[test]
 fn equal_frontiers_cost_one_digest_each_way() {
     let mut net = members(2);
     for device in 0..2 {
@@ -328,6 +356,7 @@ enum Event {
     Cut(usize),
     Join(usize, u8),
     Deliver(usize),
+    Read(usize),
     Pass(u64),
 }
 
@@ -338,8 +367,50 @@ fn event(devices: usize) -> impl Strategy<Value = Event> {
         1 => (0usize..8).prop_map(Event::Cut),
         1 => (0..devices, 1u8..4).prop_map(|(d, s)| Event::Join(d, s)),
         8 => (1usize..30).prop_map(Event::Deliver),
+        4 => (0..devices).prop_map(Event::Read),
         1 => (1u64..400).prop_map(Event::Pass),
     ]
+}
+
+fn happen(net: &mut Net, dice: &mut Dice, event: Event) {
+    match event {
+        Event::Write(device, n, count) => {
+            if net.devices[device].spaces.contains_key(&space(n)) {
+                let entries: Vec<Vec<u8>> = (0..count)
+                    .map(|i| vec![i as u8; 1 + dice.below(9_000)])
+                    .collect();
+                let entries: Vec<&[u8]> = entries.iter().map(|e| &e[..]).collect();
+                net.write(device, space(n), writer(device as u16), &entries);
+            }
+        }
+        // Several connections between the same two devices are allowed.
+        Event::Connect(a, b) if a != b => {
+            net.connect(a, b);
+        }
+        Event::Connect(..) => {}
+        Event::Cut(nth) => {
+            let link = net.links.keys().nth(nth).copied();
+            link.into_iter().for_each(|link| net.cut(link));
+        }
+        Event::Join(device, n) => {
+            if !net.devices[device].spaces.contains_key(&space(n)) {
+                net.join(device, space(n));
+            }
+        }
+        Event::Deliver(frames) => {
+            for _ in 0..frames {
+                let links: Vec<usize> = net.links.keys().copied().collect();
+                if let Some(link) = links.get(dice.below(links.len())) {
+                    let side = dice.below(2);
+                    net.deliver(*link, side);
+                }
+            }
+        }
+        Event::Read(device) => {
+            net.answer_read(device);
+        }
+        Event::Pass(ms) => net.pass(ms),
+    }
 }
 
 proptest! {
@@ -352,40 +423,11 @@ proptest! {
     ) {
         let mut net = Net::new(4);
         net.auto_fetch = auto_fetch;
+        net.devices[0].slow_reads = Some(Default::default());
+        net.devices[1].slow_reads = Some(Default::default());
         let mut dice = Dice::new(seed);
         for event in events {
-            match event {
-                Event::Write(device, n, count) => {
-                    if net.devices[device].spaces.contains_key(&space(n)) {
-                        let entries: Vec<Vec<u8>> =
-                            (0..count).map(|i| vec![i as u8; 1 + dice.below(9_000)]).collect();
-                        let entries: Vec<&[u8]> = entries.iter().map(|e| &e[..]).collect();
-                        net.write(device, space(n), writer(device as u16), &entries);
-                    }
-                }
-                // Several connections between the same two devices are allowed.
-                Event::Connect(a, b) if a != b => { net.connect(a, b); }
-                Event::Connect(..) => {}
-                Event::Cut(nth) => {
-                    let link = net.links.keys().nth(nth).copied();
-                    link.into_iter().for_each(|link| net.cut(link));
-                }
-                Event::Join(device, n) => {
-                    if !net.devices[device].spaces.contains_key(&space(n)) {
-                        net.join(device, space(n));
-                    }
-                }
-                Event::Deliver(frames) => {
-                    for _ in 0..frames {
-                        let links: Vec<usize> = net.links.keys().copied().collect();
-                        if let Some(link) = links.get(dice.below(links.len())) {
-                            let side = dice.below(2);
-                            net.deliver(*link, side);
-                        }
-                    }
-                }
-                Event::Pass(ms) => net.pass(ms),
-            }
+            happen(&mut net, &mut dice, event);
         }
         for device in 0..4 {
             for n in 1..4 {
@@ -396,9 +438,54 @@ proptest! {
         }
         (0..3).for_each(|device| { net.connect(device, device + 1); });
         net.settle(&mut dice);
+        while net.answer_read(0) || net.answer_read(1) {
+            net.settle(&mut dice);
+        }
         net.pass(CONFIRM_DELAY_MS);
         net.settle(&mut dice);
         net.assert_equal(&[0, 1, 2, 3]);
+        for link in net.links.values() {
+            for n in 1..4 {
+                for session in &link.sessions {
+                    prop_assert_eq!(session.missing(&space(n)), Some(Missing::default()));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn devices_that_stay_connected_end_equal_without_another_connection(
+        events in prop::collection::vec(event(4), 1..120),
+        seed: u64,
+        auto_fetch: bool,
+    ) {
+        let mut net = Net::new(4);
+        net.auto_fetch = auto_fetch;
+        net.queue_bytes = 30_000;
+        net.devices[1].slow_reads = Some(Default::default());
+        let mut dice = Dice::new(seed);
+        for device in 0..3 {
+            net.connect(device, device + 1);
+        }
+        for event in events {
+            if !matches!(event, Event::Connect(..) | Event::Cut(_)) {
+                happen(&mut net, &mut dice, event);
+            }
+        }
+        for device in 0..4 {
+            for n in 1..4 {
+                if !net.devices[device].spaces.contains_key(&space(n)) {
+                    net.join(device, space(n));
+                }
+            }
+        }
+        net.settle(&mut dice);
+        while net.answer_read(1) {
+            net.settle(&mut dice);
+        }
+        net.assert_equal(&[0, 1, 2, 3]);
+        net.pass(CONFIRM_DELAY_MS);
+        net.settle(&mut dice);
         for link in net.links.values() {
             for n in 1..4 {
                 for session in &link.sessions {

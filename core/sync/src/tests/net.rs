@@ -131,6 +131,8 @@ pub(super) struct Device {
     pub(super) events: Vec<(usize, Output)>,
     /// So many of the next batches are dropped.
     pub(super) drops: usize,
+    /// Reads wait here while the store is slow.
+    pub(super) slow_reads: Option<VecDeque<(usize, usize, ReadRequest)>>,
     /// Batches wait here while the store is slow.
     pub(super) slow_store: Option<VecDeque<(usize, u64)>>,
 }
@@ -308,9 +310,24 @@ impl Net {
         let Some(l) = self.links.get_mut(&link) else {
             return Ok(());
         };
-        let result = l.sessions[side].handle(input, self.now_ms);
+        l.sessions[side].handle(input, self.now_ms)?;
         self.drain(link, side);
-        result
+        self.assert_nothing_undone(link, side);
+        Ok(())
+    }
+
+    /// After its outputs are drained a session waits for something: a tick alone brings no frame.
+    fn assert_nothing_undone(&mut self, link: usize, side: usize) {
+        let Some(l) = self.links.get_mut(&link) else {
+            return;
+        };
+        l.sessions[side].handle(Input::Tick, self.now_ms).unwrap();
+        while let Some(output) = l.sessions[side].poll_output() {
+            assert!(
+                matches!(output, Output::WakeAt(_)),
+                "left undone: {output:?}"
+            );
+        }
     }
 
     fn drain(&mut self, link: usize, side: usize) {
@@ -323,7 +340,7 @@ impl Net {
                     l.ways[side].send(&frame.to_vec());
                     self.report_queue(link, side);
                 }
-                Output::Read(read) => self.read(link, side, device, &read),
+                Output::Read(read) => self.read(link, side, device, read),
                 Output::Batch {
                     space,
                     writer,
@@ -385,7 +402,26 @@ impl Net {
         }
     }
 
-    fn read(&mut self, link: usize, side: usize, device: usize, read: &ReadRequest) {
+    /// Answers the oldest read that waits. Returns whether there was one.
+    pub(super) fn answer_read(&mut self, device: usize) -> bool {
+        let reads = self.devices[device].slow_reads.as_mut();
+        let Some((link, side, read)) = reads.and_then(VecDeque::pop_front) else {
+            return false;
+        };
+        if self.links.contains_key(&link) {
+            self.answer(link, side, device, &read);
+        }
+        true
+    }
+
+    fn read(&mut self, link: usize, side: usize, device: usize, read: ReadRequest) {
+        match &mut self.devices[device].slow_reads {
+            Some(waiting) => waiting.push_back((link, side, read)),
+            None => self.answer(link, side, device, &read),
+        }
+    }
+
+    fn answer(&mut self, link: usize, side: usize, device: usize, read: &ReadRequest) {
         let (space, writer) = (read.space, read.writer);
         let log = self.devices[device]
             .spaces

@@ -12,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::Node;
-use super::watch::Watch;
+use super::live::Watch;
 
 /// Requests of one client that are worked on at the same time; more wait unread.
 const CALLS_MAX: usize = 32;
@@ -65,7 +65,7 @@ impl Outgoing {
         let mut cut = self.cut.subscribe();
         let sent = tokio::select! {
             sent = tokio::time::timeout(SLOW_CLIENT, hand_over) => sent,
-            _ = cut.wait_for(|cut| *cut) => return false,
+            () = cut_off(&mut cut) => return false,
         };
         match sent {
             Ok(sent) => sent.is_some(),
@@ -80,6 +80,13 @@ impl Outgoing {
     /// Tells the client something that answers no request.
     pub(crate) async fn tell(&self, error: ApiError) {
         self.send(Response { id: None, outcome: Err(error) }.encode()).await;
+    }
+}
+
+/// Waits until a client is cut off; for ever if it never is.
+pub(crate) async fn cut_off(cut: &mut watch::Receiver<bool>) {
+    if cut.wait_for(|cut| *cut).await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 
@@ -106,7 +113,7 @@ pub(crate) async fn serve(node: Arc<Node>, mut incoming: mpsc::Receiver<Vec<u8>>
     loop {
         let message = tokio::select! {
             message = incoming.recv() => message,
-            _ = cut.wait_for(|cut| *cut) => None,
+            () = cut_off(&mut cut) => None,
         };
         let Some(message) = message else {
             break;

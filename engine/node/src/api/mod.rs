@@ -9,10 +9,10 @@ pub(crate) mod convert;
 pub(crate) mod documents;
 mod filter;
 pub(crate) mod idempotency;
+mod live;
 mod log;
 pub(crate) mod socket;
 mod spaces;
-mod watch;
 pub(crate) mod watches;
 pub(crate) mod websocket;
 

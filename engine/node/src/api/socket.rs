@@ -117,7 +117,7 @@ async fn write_all(mut stream: impl AsyncWrite + Unpin, mut writing: Writing) {
     loop {
         let message = tokio::select! {
             message = writing.queue.recv() => message,
-            _ = writing.cut.wait_for(|cut| *cut) => None,
+            () = client::cut_off(&mut writing.cut) => None,
         };
         let Some(mut message) = message else {
             break;
@@ -129,7 +129,7 @@ async fn write_all(mut stream: impl AsyncWrite + Unpin, mut writing: Writing) {
             let wrote = tokio::select! {
                 wrote = stream.write(&bytes[written..]) => wrote,
                 // The message that is under way is finished if that goes quickly.
-                _ = writing.cut.wait_for(|cut| *cut) => {
+                () = client::cut_off(&mut writing.cut) => {
                     let rest = [&bytes[written..], client::farewell().as_bytes(), b"\n"].concat();
                     let _ = tokio::time::timeout(FAREWELL, stream.write_all(&rest)).await;
                     return;

@@ -181,14 +181,14 @@ async fn carry(socket: WebSocketStream<TcpStream>, messages: mpsc::Sender<Vec<u8
     loop {
         let message = tokio::select! {
             message = writing.queue.recv() => message,
-            _ = cut.wait_for(|cut| *cut) => None,
+            () = client::cut_off(&mut cut) => None,
         };
         let Some(message) = message else {
             break;
         };
         let sent = tokio::select! {
             sent = sink.send(Message::text(message.text.as_str())) => sent.is_ok(),
-            _ = writing.cut.wait_for(|cut| *cut) => false,
+            () = client::cut_off(&mut writing.cut) => false,
         };
         if !sent {
             break;

@@ -58,11 +58,6 @@ impl Facts {
         f(self.lock().entry(device).or_default())
     }
 
-    /// What is known of one device.
-    pub(crate) fn of(&self, device: &DeviceId) -> PeerFacts {
-        self.lock().get(device).cloned().unwrap_or_default()
-    }
-
     /// Everything known.
     pub(crate) fn all(&self) -> BTreeMap<DeviceId, PeerFacts> {
         self.lock().clone()

@@ -26,8 +26,6 @@ pub(crate) enum Note {
     NotKept { space: SpaceId, writer: WriterId },
     /// The peer broke the rules.
     Misbehaved { detail: String },
-    /// End the session in good order.
-    Close { code: stead_sync::GoodbyeCode, text: String },
 }
 
 #[derive(Debug, Default)]

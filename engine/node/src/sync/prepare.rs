@@ -34,16 +34,15 @@ pub(crate) struct Preparing {
 }
 
 impl Preparing {
-    /// Starts as many threads as the machine has cores to spare, with one preparer each.
+    /// Starts one thread for each preparer; there must be one at least.
     pub(crate) fn start(
-        preparers: impl Fn() -> Preparer,
+        preparers: Vec<Preparer>,
         store: &StoreHandle,
     ) -> Result<Self, NodeError> {
-        let threads = thread_count();
-        let mut queues = Vec::with_capacity(threads);
-        for _ in 0..threads {
+        let mut queues = Vec::with_capacity(preparers.len());
+        for preparer in preparers {
             let (queue, inbox) = mpsc::channel(QUEUE_MAX);
-            let (preparer, store) = (preparers(), store.clone());
+            let store = store.clone();
             std::thread::Builder::new()
                 .name("stead-prepare".to_owned())
                 .spawn(move || run(&preparer, &store, inbox))
@@ -60,8 +59,8 @@ impl Preparing {
     }
 }
 
-/// How many threads [`Preparing::start`] makes.
-fn thread_count() -> usize {
+/// How many threads prepare: as many as the machine has cores to spare.
+pub(crate) fn preparing_threads() -> usize {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     cores.saturating_sub(1).clamp(1, THREADS_MAX)
 }

@@ -260,7 +260,6 @@ impl Driver {
                 tracing::warn!(peer = %self.remote.short(), detail, "a device sent what breaks the rules");
                 self.close(GoodbyeCode::Refused, detail);
             }
-            Note::Close { code, text } => self.close(code, text),
         }
     }
 

@@ -4,10 +4,11 @@ use std::time::{Duration, Instant};
 
 use stead_base::DeviceId;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::connection::Connection;
+use crate::event::NetEvent;
 use crate::net::Net;
 use crate::redial::{Redial, Wake};
 
@@ -120,28 +121,28 @@ impl Work {
     async fn run(mut self) {
         let mut events = self.net.events();
         let mut redial = Redial::new(self.now_ms());
-        loop {
-            if let Some(due_ms) = redial.due_ms() {
-                let wait = Duration::from_millis(due_ms.saturating_sub(self.now_ms()));
-                tokio::select! {
-                    biased;
-                    order = self.inbox.recv() => match order {
-                        Some(Order::Adopt(connection)) => self.live(&mut redial, connection).await,
-                        Some(Order::Dial) => redial.wake(self.now_ms(), Wake::Asked),
-                        None => return,
+        // Nothing is due only while a connection lives, and then this waits in `live`, which comes
+        // back without an end of the connection only when nobody wants the keeper any more.
+        while let Some(due_ms) = redial.due_ms() {
+            let wait = Duration::from_millis(due_ms.saturating_sub(self.now_ms()));
+            tokio::select! {
+                biased;
+                order = self.inbox.recv() => match order {
+                    Some(Order::Adopt(connection)) => self.live(&mut redial, connection).await,
+                    Some(Order::Dial) => redial.wake(self.now_ms(), Wake::Asked),
+                    None => return,
+                },
+                event = events.recv() => match event {
+                    Ok(event) => if let Some(reason) = event.wake(&self.device) {
+                        redial.wake(self.now_ms(), reason);
                     },
-                    event = events.recv() => match event {
-                        Ok(event) => if let Some(reason) = event.wake(&self.device) {
-                            redial.wake(self.now_ms(), reason);
-                        },
-                        Err(RecvError::Lagged(_)) => redial.wake(self.now_ms(), Wake::HintsLearned),
-                        Err(RecvError::Closed) => return,
-                    },
-                    () = tokio::time::sleep(wait) => {
-                        redial.started(self.now_ms());
-                        if !self.attempt(&mut redial, &mut events).await {
-                            return;
-                        }
+                    Err(RecvError::Lagged(_)) => redial.wake(self.now_ms(), Wake::HintsLearned),
+                    Err(RecvError::Closed) => return,
+                },
+                () = tokio::time::sleep(wait) => {
+                    redial.started(self.now_ms());
+                    if !self.attempt(&mut redial, &mut events).await {
+                        return;
                     }
                 }
             }
@@ -152,7 +153,7 @@ impl Work {
     async fn attempt(
         &mut self,
         redial: &mut Redial,
-        events: &mut tokio::sync::broadcast::Receiver<crate::event::NetEvent>,
+        events: &mut broadcast::Receiver<NetEvent>,
     ) -> bool {
         self.status.send_replace(DialStatus::Dialing);
         let net = self.net.clone();

@@ -397,6 +397,7 @@ fn a_removed_space_leaves_nothing(store: &mut Store) {
         docs: 1,
     };
     assert_eq!(store.counts().expect("counts"), one);
+    assert!(store.size_of().expect("size").file > 0);
     assert_eq!(store.space(&space_id(1)).expect("read"), None);
     assert_eq!(store.writers(kept).expect("read").len(), 1);
     assert_eq!(store.integrity_check().expect("check"), []);

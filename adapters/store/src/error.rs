@@ -110,7 +110,7 @@ pub enum OpenError {
         source: rusqlite::Error,
     },
     /// The first read or write failed.
-    #[error("open {path}")]
+    #[error("{path} cannot be used")]
     Store {
         /// The file.
         path: PathBuf,

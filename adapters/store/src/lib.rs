@@ -24,7 +24,7 @@ pub use query::{
     Condition, Cursor, Direction, Found, Op, QUERY_CONDITIONS_MAX, QUERY_SORT_KEYS_MAX, Query,
     QueryError, Scalar, ScalarError, SortKey,
 };
-pub use read::Read;
+pub use read::{EachSegment, Read};
 pub use rows::{
     CollectionNo, CollectionRow, Counts, DocRow, HeadRow, NameNo, SegmentRow, SpaceNo, SpaceRow,
     WriterNo, WriterRow,

@@ -177,8 +177,9 @@ impl Store {
         Ok(())
     }
 
-    /// Changes what later commits promise.
+    /// Changes what later commits promise, after a [`flush`](Self::flush) of the earlier ones.
     pub fn set_durability(&mut self, durability: Durability) -> Result<(), StoreError> {
+        self.flush()?;
         if let Place::File { options, .. } = &mut self.place {
             options.durability = durability;
             self.conn

@@ -14,6 +14,9 @@ use crate::rows::{
 };
 use crate::{Finding, SizeOf, StoreError, check};
 
+/// Takes a run of entries: its first position, its count and its bytes.
+pub type EachSegment<'f> = dyn FnMut(u64, u32, &[u8]) -> ControlFlow<()> + 'f;
+
 /// Where the connection comes from; only this crate implements it.
 pub trait Source {
     /// The connection to read with.
@@ -73,14 +76,9 @@ pub trait Read: Source {
         one(self.connection(), sql, [no], writer_row)
     }
 
-    /// Calls `f` with each stored run of entries from the one that contains `from`: its first
-    /// position, its count and its bytes. Stops when `f` breaks.
-    fn each_segment(
-        &self,
-        writer: WriterNo,
-        from: u64,
-        f: &mut dyn FnMut(u64, u32, &[u8]) -> ControlFlow<()>,
-    ) -> Result<()> {
+    /// Calls `f` with each stored run of entries from the one that contains `from`. Stops when `f`
+    /// breaks.
+    fn each_segment(&self, writer: WriterNo, from: u64, f: &mut EachSegment<'_>) -> Result<()> {
         let (first, last) = writer.keys()?;
         let from_key = writer.key(from)?;
         let mut statement = self.connection().prepare_cached(

@@ -55,7 +55,7 @@ pub enum PeerMisbehaved {
         /// Tags offered so far.
         tags: u64,
     },
-    /// More offers than allowed are waiting for an answer, or an answer came without an offer.
+    /// An answer came without an offer.
     #[error("an accept frame answers no offer")]
     AcceptWithoutOffer,
     /// A number that stands for no shared space.

@@ -65,7 +65,7 @@ pub(crate) struct Locals {
 }
 
 impl Locals {
-    /// Adds a space; one that is there already keeps its secret and takes the new tips.
+    /// Adds a space, in place of what was known of it.
     pub(crate) fn add(&mut self, membership: SpaceMembership) {
         self.spaces.insert(membership.space, membership);
     }

@@ -14,7 +14,7 @@ pub enum Input {
     Frame(Bytes),
     /// Time passed; the driver owes one when an [`Output::WakeAt`] is due.
     Tick,
-    /// This device joined or made a space.
+    /// This device joined or made a space. One that the session knows already is left as it is.
     AddSpace(SpaceMembership),
     /// This device left a space.
     RemoveSpace {

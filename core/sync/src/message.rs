@@ -1,14 +1,11 @@
-//! The frames by meaning, and their bytes. Owns the wire format; every field is checked for form
-//! and size here, and for sense by the session.
+//! The frames by meaning, and their bytes. Owns the wire format: encoding here, decoding in
+//! `decode`. Whether a frame makes sense is for the session to say.
+
+mod decode;
 
 use crate::frame::Frame;
-use crate::limits::{
-    FORK_BYTES_MAX, GOODBYE_BYTES_MAX, HELLO_EXTENSION_BYTES_MAX, PROBE_BYTES_MAX,
-    TAGS_PER_FRAME_MAX, TAGS_PER_FRAME_MIN, TIPS_PER_FRAME_MAX,
-};
 use bytes::Bytes;
-use stead_base::limits::LOG_LEN_MAX;
-use stead_base::{DecodeError, DecodeFault, Decoder, Encoder, WriterId};
+use stead_base::{Encoder, WriterId};
 
 const MAGIC: &[u8; 10] = b"stead/sync";
 const CHECK_BYTES: usize = 8;
@@ -278,130 +275,28 @@ impl Message {
         }
         Bytes::new()
     }
-
-    /// Reads a frame without its length. Payloads are slices of `frame`, not copies.
-    pub fn decode(frame: &Bytes) -> Result<Self, DecodeError> {
-        let mut input = Decoder::new(frame);
-        let kind = input.byte("frame kind")?;
-        let message = match kind {
-            kind::HELLO => hello(&mut input)?,
-            kind::OFFER => Self::Offer {
-                tags: tags(&mut input)?,
-            },
-            kind::ACCEPT => Self::Accept {
-                tags: tags(&mut input)?,
-            },
-            kind::LEAVE => Self::Leave {
-                space: input.uint("space number")?,
-            },
-            kind::DIGEST => Self::Digest {
-                space: input.uint("space number")?,
-                digest: input.array("digest")?,
-            },
-            kind::TIPS => tips(&mut input)?,
-            kind::WANT => {
-                let (space, writer, from, count) = range(&mut input)?;
-                Self::Want {
-                    space,
-                    writer,
-                    from,
-                    count,
-                }
-            }
-            kind::UNWANT => {
-                let (space, writer) = log(&mut input)?;
-                Self::Unwant { space, writer }
-            }
-            kind::GONE => {
-                let (space, writer) = log(&mut input)?;
-                Self::Gone { space, writer }
-            }
-            kind::BATCH => {
-                let (space, writer, from, count) = range(&mut input)?;
-                Self::Batch {
-                    space,
-                    writer,
-                    from,
-                    count,
-                    batch: payload(&mut input, frame, frame.len())?,
-                }
-            }
-            kind::PUSH => {
-                let (space, writer, from, count) = range(&mut input)?;
-                Self::Push {
-                    space,
-                    writer,
-                    from,
-                    count,
-                    check: input.array("check")?,
-                    batch: payload(&mut input, frame, frame.len())?,
-                }
-            }
-            kind::PROBE => {
-                let (space, writer) = log(&mut input)?;
-                let at = input.uint_max(LOG_LEN_MAX, "probed length")?;
-                Self::Probe { space, writer, at }
-            }
-            kind::PROBE_REPLY => {
-                let (space, writer) = log(&mut input)?;
-                Self::ProbeReply {
-                    space,
-                    writer,
-                    at: input.uint_max(LOG_LEN_MAX, "probed length")?,
-                    reply: payload(&mut input, frame, PROBE_BYTES_MAX)?,
-                }
-            }
-            kind::FORK => {
-                let (space, writer) = log(&mut input)?;
-                Self::Fork {
-                    space,
-                    writer,
-                    proof: payload(&mut input, frame, FORK_BYTES_MAX)?,
-                }
-            }
-            kind::CREDIT => Self::Credit {
-                bytes: input.uint("credit")?,
-            },
-            kind::PING => Self::Ping {
-                token: input.uint("ping token")?,
-            },
-            kind::PONG => Self::Pong {
-                token: input.uint("pong token")?,
-            },
-            kind::GOODBYE => goodbye(&mut input)?,
-            _ => {
-                return Err(DecodeError {
-                    what: "frame kind",
-                    offset: 0,
-                    fault: DecodeFault::Undefined,
-                });
-            }
-        };
-        input.finish("frame")?;
-        Ok(message)
-    }
 }
 
 /// The byte that opens each kind of frame.
 mod kind {
-    pub(super) const HELLO: u8 = 0x00;
-    pub(super) const OFFER: u8 = 0x01;
-    pub(super) const ACCEPT: u8 = 0x02;
-    pub(super) const LEAVE: u8 = 0x03;
-    pub(super) const DIGEST: u8 = 0x10;
-    pub(super) const TIPS: u8 = 0x11;
-    pub(super) const WANT: u8 = 0x12;
-    pub(super) const UNWANT: u8 = 0x13;
-    pub(super) const GONE: u8 = 0x14;
-    pub(super) const BATCH: u8 = 0x15;
-    pub(super) const PUSH: u8 = 0x16;
-    pub(super) const PROBE: u8 = 0x20;
-    pub(super) const PROBE_REPLY: u8 = 0x21;
-    pub(super) const FORK: u8 = 0x22;
-    pub(super) const CREDIT: u8 = 0x30;
-    pub(super) const PING: u8 = 0x31;
-    pub(super) const PONG: u8 = 0x32;
-    pub(super) const GOODBYE: u8 = 0x3f;
+    pub(in crate::message) const HELLO: u8 = 0x00;
+    pub(in crate::message) const OFFER: u8 = 0x01;
+    pub(in crate::message) const ACCEPT: u8 = 0x02;
+    pub(in crate::message) const LEAVE: u8 = 0x03;
+    pub(in crate::message) const DIGEST: u8 = 0x10;
+    pub(in crate::message) const TIPS: u8 = 0x11;
+    pub(in crate::message) const WANT: u8 = 0x12;
+    pub(in crate::message) const UNWANT: u8 = 0x13;
+    pub(in crate::message) const GONE: u8 = 0x14;
+    pub(in crate::message) const BATCH: u8 = 0x15;
+    pub(in crate::message) const PUSH: u8 = 0x16;
+    pub(in crate::message) const PROBE: u8 = 0x20;
+    pub(in crate::message) const PROBE_REPLY: u8 = 0x21;
+    pub(in crate::message) const FORK: u8 = 0x22;
+    pub(in crate::message) const CREDIT: u8 = 0x30;
+    pub(in crate::message) const PING: u8 = 0x31;
+    pub(in crate::message) const PONG: u8 = 0x32;
+    pub(in crate::message) const GOODBYE: u8 = 0x3f;
 }
 
 fn put_tags(out: &mut Encoder, kind: u8, tags: &[Tag]) {
@@ -426,127 +321,4 @@ fn put_log(out: &mut Encoder, kind: u8, space: u64, writer: WriterRef) {
 fn put_range(out: &mut Encoder, kind: u8, space: u64, writer: WriterRef, from: u64, count: u64) {
     put_log(out, kind, space, writer);
     out.uint(from).uint(count);
-}
-
-fn hello(input: &mut Decoder<'_>) -> Result<Message, DecodeError> {
-    let magic = input.array::<10>("magic")?;
-    if &magic != MAGIC {
-        return Err(undefined("magic", 1));
-    }
-    let version_min = input.uint("lowest version")?;
-    let at = input.offset();
-    let version_max = input.uint("highest version")?;
-    if version_max < version_min {
-        return Err(undefined("highest version", at));
-    }
-    Ok(Message::Hello {
-        version_min,
-        version_max,
-        features: input.uint("features")?,
-        nonce: input.array("nonce")?,
-        clock_ms: input.uint("clock")?,
-        window: input.uint("window")?,
-        extension: Bytes::copy_from_slice(input.bytes(HELLO_EXTENSION_BYTES_MAX, "extension")?),
-    })
-}
-
-fn tags(input: &mut Decoder<'_>) -> Result<Vec<Tag>, DecodeError> {
-    let at = input.offset();
-    let count = input.count(TAGS_PER_FRAME_MAX, 32, "tag count")?;
-    if count < TAGS_PER_FRAME_MIN || !count.is_power_of_two() {
-        return Err(undefined("tag count", at));
-    }
-    let mut tags = Vec::with_capacity(count);
-    for _ in 0..count {
-        let at = input.offset();
-        let tag: Tag = input.array("tag")?;
-        if tags.last().is_some_and(|last| *last >= tag) {
-            return Err(undefined("order of tags", at));
-        }
-        tags.push(tag);
-    }
-    Ok(tags)
-}
-
-fn tips(input: &mut Decoder<'_>) -> Result<Message, DecodeError> {
-    let space = input.uint("space number")?;
-    let at = input.offset();
-    let last = match input.byte("end of listing")? {
-        0 => false,
-        1 => true,
-        _ => return Err(undefined("end of listing", at)),
-    };
-    let count = input.count(TIPS_PER_FRAME_MAX, 2 + CHECK_BYTES, "tip count")?;
-    let mut tips = Vec::with_capacity(count);
-    for _ in 0..count {
-        let writer = writer(input)?;
-        let len = input.uint_max(LOG_LEN_MAX << 1 | 1, "log length")?;
-        tips.push(WireTip {
-            writer,
-            len: len >> 1,
-            frozen: len & 1 == 1,
-            check: input.array("check")?,
-        });
-    }
-    Ok(Message::Tips { space, last, tips })
-}
-
-fn writer(input: &mut Decoder<'_>) -> Result<WriterRef, DecodeError> {
-    Ok(match input.uint("writer number")? {
-        0 => WriterRef::New(WriterId::from_bytes(input.array("writer")?)),
-        number => WriterRef::Known(number - 1),
-    })
-}
-
-fn log(input: &mut Decoder<'_>) -> Result<(u64, WriterRef), DecodeError> {
-    Ok((input.uint("space number")?, writer(input)?))
-}
-
-fn range(input: &mut Decoder<'_>) -> Result<(u64, WriterRef, u64, u64), DecodeError> {
-    let (space, writer) = log(input)?;
-    let from = input.uint_max(LOG_LEN_MAX, "first entry")?;
-    let at = input.offset();
-    let count = input.uint_max(LOG_LEN_MAX - from, "entry count")?;
-    if count == 0 {
-        return Err(undefined("entry count", at));
-    }
-    Ok((space, writer, from, count))
-}
-
-fn goodbye(input: &mut Decoder<'_>) -> Result<Message, DecodeError> {
-    let code = input.uint("goodbye code")?;
-    let at = input.offset();
-    let text = input.text(GOODBYE_BYTES_MAX, "goodbye text")?;
-    if text.chars().any(char::is_control) {
-        return Err(undefined("goodbye text", at));
-    }
-    Ok(Message::Goodbye {
-        code,
-        text: text.to_owned(),
-    })
-}
-
-/// The rest of the frame, without copying it.
-fn payload(input: &mut Decoder<'_>, frame: &Bytes, max: usize) -> Result<Bytes, DecodeError> {
-    let at = input.offset();
-    let len = input.remaining();
-    if len > max {
-        return Err(input.error(
-            "payload",
-            DecodeFault::TooLong {
-                found: len as u64,
-                max: max as u64,
-            },
-        ));
-    }
-    input.raw(len, "payload")?;
-    Ok(frame.slice(at..))
-}
-
-const fn undefined(what: &'static str, offset: usize) -> DecodeError {
-    DecodeError {
-        what,
-        offset,
-        fault: DecodeFault::Undefined,
-    }
 }

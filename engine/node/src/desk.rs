@@ -120,7 +120,9 @@ impl Desk {
     }
 
     fn recovered(&self) {
-        self.board.trouble.send_if_modified(|trouble| trouble.take().is_some());
+        self.board
+            .trouble
+            .send_if_modified(|trouble| trouble.take().is_some());
     }
 
     fn in_trouble(&self, error: ApiError) {
@@ -144,7 +146,10 @@ impl Desk {
                 continue;
             };
             let same_key = |(other, _): &Waiting| {
-                other.key.as_ref().is_some_and(|(other_key, _)| other_key == key)
+                other
+                    .key
+                    .as_ref()
+                    .is_some_and(|(other_key, _)| other_key == key)
             };
             if group.iter().any(same_key) {
                 self.apply(std::mem::take(&mut group), &mut acks);
@@ -157,7 +162,10 @@ impl Desk {
                         ErrorKind::KeyReused,
                         "This idempotency key was used for another transaction.",
                     );
-                    acks.push(answer(out, Err(error.hint("Use a fresh key for each transaction."))));
+                    acks.push(answer(
+                        out,
+                        Err(error.hint("Use a fresh key for each transaction.")),
+                    ));
                 }
             }
         }
@@ -179,7 +187,9 @@ impl Desk {
             Ok(receipts) => {
                 self.recovered();
                 for ((space, key, out), receipt) in waiting.into_iter().zip(receipts) {
-                    let commit = receipt.map(convert::commit).map_err(|error| faults::replica(&error));
+                    let commit = receipt
+                        .map(convert::commit)
+                        .map_err(|error| faults::replica(&error));
                     if let (Ok(commit), Some((key, what))) = (&commit, key) {
                         self.idempotency.remember(space, &key, what, commit.clone());
                     }
@@ -189,7 +199,11 @@ impl Desk {
             Err(error) => {
                 let fault = faults::replica(&error);
                 self.note_outcome::<()>(&Err(error));
-                acks.extend(waiting.into_iter().map(|(_, _, out)| answer(out, Err(fault.clone()))));
+                acks.extend(
+                    waiting
+                        .into_iter()
+                        .map(|(_, _, out)| answer(out, Err(fault.clone()))),
+                );
             }
         }
     }
@@ -226,7 +240,9 @@ impl Desk {
         tracing::debug!(%error, space = %space.short(), "a batch was not stored");
         match error {
             ReceiveError::Contradiction { .. } => Note::Contradicted { space, writer },
-            ReceiveError::Gap { .. } | ReceiveError::NoSuchSpace(_) => Note::Refetch { space, writer },
+            ReceiveError::Gap { .. } | ReceiveError::NoSuchSpace(_) => {
+                Note::Refetch { space, writer }
+            }
             ReceiveError::NotAdmitted { .. } => Note::NotKept { space, writer },
             ReceiveError::Misbehaved { detail, .. } => Note::Misbehaved { detail },
             ReceiveError::Replica(error) => {
@@ -299,7 +315,12 @@ impl Desk {
 
     fn publish(&mut self, event: Event) {
         match event {
-            Event::Advanced { space, writer, len, root } => self.advanced(space, writer, len, root),
+            Event::Advanced {
+                space,
+                writer,
+                len,
+                root,
+            } => self.advanced(space, writer, len, root),
             Event::DocsChanged { space, docs, many } => self.docs_changed(space, &docs, many),
             Event::RosterChanged { space } => {
                 tracing::debug!(space = %space.short(), "members or keys changed");
@@ -355,7 +376,11 @@ impl Desk {
             return;
         };
         let before = published.tips.get(&writer).copied().unwrap_or(Tip::EMPTY);
-        let tip = Tip { len, root, frozen: before.frozen };
+        let tip = Tip {
+            len,
+            root,
+            frozen: before.frozen,
+        };
         if tip == before {
             return;
         }
@@ -383,17 +408,30 @@ impl Desk {
         if let Some((tip, proof)) = self.frozen(&space, &writer) {
             for session in &self.sessions {
                 let proof = proof.clone();
-                session.input(Input::Frozen { space, writer, tip, proof });
+                session.input(Input::Frozen {
+                    space,
+                    writer,
+                    tip,
+                    proof,
+                });
             }
         }
-        self.board.fetches.stored((space, writer), u64::MAX, steady_ms());
+        self.board
+            .fetches
+            .stored((space, writer), u64::MAX, steady_ms());
     }
 
     /// Where a forked log was frozen, with the proof.
     pub(crate) fn frozen(&self, space: &SpaceId, writer: &WriterId) -> Option<(Tip, bytes::Bytes)> {
         let tip = *self.published.get(space)?.tips.get(writer)?;
         let proof = self.replica.fork_proof(space, writer).ok()??;
-        Some((Tip { frozen: true, ..tip }, proof.into()))
+        Some((
+            Tip {
+                frozen: true,
+                ..tip
+            },
+            proof.into(),
+        ))
     }
 
     /// Reads how far the logs of a space go.
@@ -404,14 +442,27 @@ impl Desk {
         let mut tips = BTreeMap::new();
         for item in self.replica.frontier(space).unwrap_or_default() {
             let frozen = matches!(self.replica.fork_proof(space, &item.writer), Ok(Some(_)));
-            tips.insert(item.writer, Tip { len: item.len, root: item.root, frozen });
+            tips.insert(
+                item.writer,
+                Tip {
+                    len: item.len,
+                    root: item.root,
+                    frozen,
+                },
+            );
         }
         self.published.insert(*space, Published { secret, tips });
     }
 
     fn publish_names(&self) {
-        let outlines = self.replica.space_ids().into_iter().filter_map(|id| self.replica.outline(&id).ok());
-        self.board.names.send_replace(outlines.map(|space| (space.id, space.name)).collect());
+        let outlines = self
+            .replica
+            .space_ids()
+            .into_iter()
+            .filter_map(|id| self.replica.outline(&id).ok());
+        self.board
+            .names
+            .send_replace(outlines.map(|space| (space.id, space.name)).collect());
     }
 
     fn membership(&self, space: &SpaceId) -> Option<SpaceMembership> {
@@ -430,7 +481,10 @@ impl Desk {
     /// Starts telling a session, from the state returned on.
     pub(crate) fn subscribe(&mut self, session: Arc<Mailbox>) -> Vec<SpaceMembership> {
         self.sessions.push(session);
-        self.published.keys().filter_map(|space| self.membership(space)).collect()
+        self.published
+            .keys()
+            .filter_map(|space| self.membership(space))
+            .collect()
     }
 
     /// Stops telling a session.

@@ -23,6 +23,8 @@ use crate::store_thread::StoreHandle;
 pub(crate) const DEVICES: &str = "devices";
 /// Addresses that changed are written after they were quiet for this long.
 const QUIET: Duration = Duration::from_millis(1_500);
+/// At the start, once the network had a moment to look around.
+const FIRST: Duration = Duration::from_millis(200);
 /// Most devices whose documents are read.
 const DEVICES_MAX: u64 = 1024;
 /// Most addresses taken from one document.
@@ -43,10 +45,19 @@ impl Place {
     fn of(hints: &PeerHints) -> Self {
         // Loopback says something only where there is nothing else.
         let all = &hints.addrs;
-        let outside: Vec<&SocketAddr> = all.iter().filter(|addr| !addr.ip().is_loopback()).collect();
-        let addresses = if outside.is_empty() { all.iter().collect() } else { outside };
+        let outside: Vec<&SocketAddr> =
+            all.iter().filter(|addr| !addr.ip().is_loopback()).collect();
+        let addresses = if outside.is_empty() {
+            all.iter().collect()
+        } else {
+            outside
+        };
         Self {
-            addresses: addresses.into_iter().take(ADDRESSES_MAX).map(SocketAddr::to_string).collect(),
+            addresses: addresses
+                .into_iter()
+                .take(ADDRESSES_MAX)
+                .map(SocketAddr::to_string)
+                .collect(),
             relay: hints.relay.as_ref().map(RelayUrl::to_string),
         }
     }
@@ -66,6 +77,8 @@ pub(crate) struct Directory {
     pub(crate) store: StoreHandle,
     pub(crate) device: DeviceId,
     pub(crate) device_name: String,
+    /// Devices that a link told of.
+    pub(crate) introductions: Introductions,
     /// The relays this device was started with.
     pub(crate) relays: Vec<RelayUrl>,
     /// Those and the relays of other devices, as the network was told.
@@ -82,9 +95,10 @@ impl Directory {
     ) {
         let mut own = self.net.watch_local_hints();
         places.mark_changed();
-        let mut write_at = Some(tokio::time::Instant::now() + QUIET);
+        let mut write_at = Some(tokio::time::Instant::now() + FIRST);
         loop {
-            let due = write_at.unwrap_or_else(|| tokio::time::Instant::now() + Duration::from_secs(3600));
+            let due =
+                write_at.unwrap_or_else(|| tokio::time::Instant::now() + Duration::from_secs(3600));
             tokio::select! {
                 _ = stop.changed() => return,
                 changed = places.changed() => match changed {
@@ -125,7 +139,10 @@ impl Directory {
             let edit = Edit {
                 collection: DEVICES.to_owned(),
                 id: Some(id),
-                change: Change::Put { value, replace: true },
+                change: Change::Put {
+                    value,
+                    replace: true,
+                },
             };
             let written = desk.replica.transact(&home, &[edit], wall_ms());
             desk.note_outcome(&written);
@@ -141,13 +158,17 @@ impl Directory {
     async fn read(&mut self) {
         let found = self.store.look(|desk| {
             let home = desk.replica.home()?;
-            let query = Query { limit: Some(DEVICES_MAX), ..Query::all(CollectionNo(0)) };
+            let query = Query {
+                limit: Some(DEVICES_MAX),
+                ..Query::all(CollectionNo(0))
+            };
             desk.replica.query(&home, DEVICES, query).ok()
         });
         let Ok(Some(found)) = found.await else {
             return;
         };
         let mut relays = self.relays.clone();
+        let mut placed = BTreeSet::new();
         for doc in found {
             let Ok(device) = doc.id.to_string().parse::<DeviceId>() else {
                 continue;
@@ -157,6 +178,10 @@ impl Directory {
                 continue;
             }
             let hints = place.hints();
+            if hints.is_empty() {
+                continue;
+            }
+            placed.insert(device);
             if let Some(relay) = &hints.relay
                 && !relays.contains(relay)
                 && relays.len() < RELAYS_MAX
@@ -166,6 +191,7 @@ impl Directory {
             tracing::debug!(peer = %device.short(), addresses = hints.addrs.len(), "learned where a device is");
             self.net.learn(device, hints);
         }
+        self.introductions.settle(&placed);
         if self.relays_in_use != relays {
             self.net.set_relays(relays.clone()).await;
             self.relays_in_use = relays;
@@ -198,7 +224,10 @@ impl Introductions {
         {
             known.insert(device, introduced.place.hints());
         }
-        Self { path, known: Arc::new(Mutex::new(known)) }
+        Self {
+            path,
+            known: Arc::new(Mutex::new(known)),
+        }
     }
 
     /// A link told where a device is.
@@ -207,8 +236,13 @@ impl Introductions {
             addresses: hints.addrs.iter().map(SocketAddr::to_string).collect(),
             relay: hints.relay.as_ref().map(RelayUrl::to_string),
         };
-        let text = serde_json::to_string(&Introduced { device: device.to_string(), place });
-        let written = text.map_err(std::io::Error::other).and_then(|text| write_private(&self.path, text.as_bytes()));
+        let text = serde_json::to_string(&Introduced {
+            device: device.to_string(),
+            place,
+        });
+        let written = text
+            .map_err(std::io::Error::other)
+            .and_then(|text| write_private(&self.path, text.as_bytes()));
         if let Err(error) = written {
             tracing::warn!(%error, "the link cannot be remembered across a restart");
         }
@@ -227,11 +261,11 @@ impl Introductions {
         }
     }
 
-    /// Forgets whoever is in a roster by now.
-    pub(crate) fn settle(&self, in_rosters: &BTreeSet<DeviceId>) {
+    /// Forgets whoever says itself where it is by now.
+    pub(crate) fn settle(&self, placed: &BTreeSet<DeviceId>) {
         let mut known = self.lock();
         let before = known.len();
-        known.retain(|device, _| !in_rosters.contains(device));
+        known.retain(|device, _| !placed.contains(device));
         if known.is_empty() && before > 0 {
             let _ = std::fs::remove_file(&self.path);
         }
@@ -249,18 +283,27 @@ mod tests {
     #[test]
     fn a_place_names_loopback_only_when_there_is_nothing_else() {
         let addr = |text: &str| text.parse().unwrap();
-        let both = PeerHints { addrs: vec![addr("127.0.0.1:5"), addr("10.0.0.1:5")], relay: None };
+        let both = PeerHints {
+            addrs: vec![addr("127.0.0.1:5"), addr("10.0.0.1:5")],
+            relay: None,
+        };
         assert_eq!(Place::of(&both).addresses, ["10.0.0.1:5"]);
-        let only = PeerHints { addrs: vec![addr("127.0.0.1:5")], relay: None };
+        let only = PeerHints {
+            addrs: vec![addr("127.0.0.1:5")],
+            relay: None,
+        };
         assert_eq!(Place::of(&only).addresses, ["127.0.0.1:5"]);
     }
 
     #[test]
-    fn an_introduction_survives_a_restart_and_ends_with_the_roster() {
+    fn an_introduction_survives_a_restart_and_ends_with_the_devices_own_word() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("introduced-by");
         let device = DeviceId::from_bytes([7; 32]);
-        let hints = PeerHints { addrs: vec!["10.0.0.1:5".parse().unwrap()], relay: None };
+        let hints = PeerHints {
+            addrs: vec!["10.0.0.1:5".parse().unwrap()],
+            relay: None,
+        };
         Introductions::open(path.clone()).introduce(device, hints.clone());
         let again = Introductions::open(path.clone());
         assert_eq!(again.devices(), [device]);

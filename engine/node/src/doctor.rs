@@ -41,7 +41,12 @@ impl Node {
 
     async fn examine_store(&self, thorough: bool, checks: &mut Checks) -> Result<(), ApiError> {
         if let Some(trouble) = &*self.board.trouble.borrow() {
-            checks.add("Store", CheckState::Fail, trouble.message.clone(), &trouble.hint);
+            checks.add(
+                "Store",
+                CheckState::Fail,
+                trouble.message.clone(),
+                &trouble.hint,
+            );
         }
         if !thorough {
             checks.add("Store", CheckState::Ok, "The database answers.", "");
@@ -56,9 +61,16 @@ impl Node {
                 return Ok(());
             }
         };
-        let whole = findings.iter().all(|finding| finding.severity < Severity::Error);
+        let whole = findings
+            .iter()
+            .all(|finding| finding.severity < Severity::Error);
         if whole {
-            checks.add("Store", CheckState::Ok, "The database and every log in it are whole.", "");
+            checks.add(
+                "Store",
+                CheckState::Ok,
+                "The database and every log in it are whole.",
+                "",
+            );
         }
         for finding in findings {
             let state = match finding.severity {
@@ -66,7 +78,10 @@ impl Node {
                 Severity::Warning => CheckState::Warn,
                 Severity::Error => CheckState::Fail,
             };
-            let hint = finding.hint.map(|hint| faults::capitalized(&hint)).unwrap_or_default();
+            let hint = finding
+                .hint
+                .map(|hint| faults::capitalized(&hint))
+                .unwrap_or_default();
             checks.add("Store", state, faults::capitalized(&finding.what), &hint);
         }
         Ok(())
@@ -81,7 +96,12 @@ impl Node {
                 "Free some space, or changes cannot be saved soon.",
             ),
             Some(free) => {
-                checks.add("Disk", CheckState::Ok, format!("{} MiB are free.", free >> 20), "");
+                checks.add(
+                    "Disk",
+                    CheckState::Ok,
+                    format!("{} MiB are free.", free >> 20),
+                    "",
+                );
             }
             None => {}
         }
@@ -101,7 +121,11 @@ impl Node {
 
     fn examine_permissions(&self, checks: &mut Checks) {
         let mut exposed = Vec::new();
-        let files = [self.home.join(STORE_FILE), self.home.join(TOKEN_FILE), self.key_path.clone()];
+        let files = [
+            self.home.join(STORE_FILE),
+            self.home.join(TOKEN_FILE),
+            self.key_path.clone(),
+        ];
         let dir_is_closed = platform::mode_of(&self.home).is_none_or(|mode| mode & 0o077 == 0);
         for path in files {
             let mode = platform::mode_of(&path).unwrap_or_default();
@@ -112,9 +136,18 @@ impl Node {
             }
         }
         if exposed.is_empty() {
-            checks.add("Files", CheckState::Ok, "Only you can read the node's files.", "");
+            checks.add(
+                "Files",
+                CheckState::Ok,
+                "Only you can read the node's files.",
+                "",
+            );
         } else {
-            let hint = format!("Run: chmod 700 '{}' && chmod 600 {}", self.home.display(), exposed.join(" "));
+            let hint = format!(
+                "Run: chmod 700 '{}' && chmod 600 {}",
+                self.home.display(),
+                exposed.join(" ")
+            );
             let message = format!("Others on this machine can read {}.", exposed.join(", "));
             checks.add("Files", CheckState::Warn, message, &hint);
         }
@@ -126,12 +159,19 @@ impl Node {
         let mut clocks_agree = true;
         let mut compared = false;
         for (id, facts) in self.facts.all() {
-            let Some(ahead) = facts.clock_ahead_ms else { continue };
+            let Some(ahead) = facts.clock_ahead_ms else {
+                continue;
+            };
             compared = true;
             if ahead.abs() > CLOCK_DIFFERENCE_MAX_MS {
                 clocks_agree = false;
                 let name = names.get(&id).map_or("a device", String::as_str);
-                checks.add("Clock", CheckState::Warn, clock_sentence(name, ahead), CLOCK_HINT);
+                checks.add(
+                    "Clock",
+                    CheckState::Warn,
+                    clock_sentence(name, ahead),
+                    CLOCK_HINT,
+                );
             }
         }
         if clocks_agree {
@@ -146,19 +186,42 @@ impl Node {
             let name = &space.name;
             if space.role.is_none() {
                 let hint = "Bring a device that owns the space within reach.";
-                checks.add("Spaces", CheckState::Warn, format!("This device was not let into {name:?} yet."), hint);
+                checks.add(
+                    "Spaces",
+                    CheckState::Warn,
+                    format!("This device was not let into {name:?} yet."),
+                    hint,
+                );
             } else if space.waiting > 0 {
                 let hint = "They count once their time, a key or a grant has come: check the clocks of your devices.";
-                checks.add("Spaces", CheckState::Warn, format!("In {name:?} {} changes wait.", space.waiting), hint);
+                checks.add(
+                    "Spaces",
+                    CheckState::Warn,
+                    format!("In {name:?} {} changes wait.", space.waiting),
+                    hint,
+                );
             }
             if space.skipped > 0 {
-                let message = format!("In {name:?} {} changes were made by a newer Stead.", space.skipped);
-                checks.add("Spaces", CheckState::Warn, message, "Update Stead on this device.");
+                let message = format!(
+                    "In {name:?} {} changes were made by a newer Stead.",
+                    space.skipped
+                );
+                checks.add(
+                    "Spaces",
+                    CheckState::Warn,
+                    message,
+                    "Update Stead on this device.",
+                );
             }
             for writer in &space.frozen {
-                let device = space.devices.iter().find(|device| device.writers.contains(writer));
+                let device = space
+                    .devices
+                    .iter()
+                    .find(|device| device.writers.contains(writer));
                 let device = device.map_or_else(|| writer.short(), |device| device.name.clone());
-                let message = format!("In {name:?} {device} wrote two histories; one was stopped where they part.");
+                let message = format!(
+                    "In {name:?} {device} wrote two histories; one was stopped where they part."
+                );
                 let hint = "Usually a backup was restored or a disk copied; that device goes on under a new key.";
                 checks.add("Spaces", CheckState::Warn, message, hint);
             }
@@ -169,10 +232,20 @@ impl Node {
     fn examine_network(&self, checks: &mut Checks) {
         match self.net.lan_status() {
             LanStatus::Searching => {
-                checks.add("Network", CheckState::Ok, "Devices on the local network are looked for.", "");
+                checks.add(
+                    "Network",
+                    CheckState::Ok,
+                    "Devices on the local network are looked for.",
+                    "",
+                );
             }
             LanStatus::Off => {
-                checks.add("Network", CheckState::Ok, "Looking for devices on the local network is switched off.", "");
+                checks.add(
+                    "Network",
+                    CheckState::Ok,
+                    "Looking for devices on the local network is switched off.",
+                    "",
+                );
             }
             LanStatus::Failed { why } => checks.add(
                 "Network",
@@ -185,8 +258,14 @@ impl Node {
             let (state, hint) = match report.state {
                 RelayState::Connected => (CheckState::Ok, ""),
                 RelayState::Connecting => (CheckState::Warn, "Look again in a moment."),
-                RelayState::Unreachable => (CheckState::Fail, "See that the relay runs and that this machine may reach it."),
-                RelayState::Refused => (CheckState::Fail, "Check the relay's token or its list of devices."),
+                RelayState::Unreachable => (
+                    CheckState::Fail,
+                    "See that the relay runs and that this machine may reach it.",
+                ),
+                RelayState::Refused => (
+                    CheckState::Fail,
+                    "Check the relay's token or its list of devices.",
+                ),
             };
             checks.add("Relay", state, faults::capitalized(&report.why), hint);
         }

@@ -23,7 +23,9 @@ pub enum NodeError {
         pid: Option<u32>,
     },
     /// The data directory cannot be used.
-    #[error("could not {action} {path}: {source}; make sure that the folder exists, belongs to you and has room")]
+    #[error(
+        "could not {action} {path}: {source}; make sure that the folder exists, belongs to you and has room"
+    )]
     Home {
         /// What was tried.
         action: &'static str,
@@ -53,6 +55,8 @@ pub enum NodeError {
         source: io::Error,
     },
     /// The store thread is gone, which happens only through a fault of the program.
-    #[error("the node's store thread ended unexpectedly; start the node again, everything acknowledged is safe")]
+    #[error(
+        "the node's store thread ended unexpectedly; start the node again, everything acknowledged is safe"
+    )]
     StoreThread,
 }

@@ -22,10 +22,13 @@ pub(crate) fn replica(error: &ReplicaError) -> ApiError {
             ErrorKind::NotAllowed,
             format!("This device was not let into {space:?} yet."),
         )
-        .hint("Bring a device that owns the space within reach; this one is let in by itself then."),
+        .hint(
+            "Bring a device that owns the space within reach; this one is let in by itself then.",
+        ),
         ReplicaError::Refused(_) => sentence(ErrorKind::InvalidParams, error),
-        ReplicaError::TooLarge { .. } => sentence(ErrorKind::TooLarge, error)
-            .hint("Split it into several transactions."),
+        ReplicaError::TooLarge { .. } => {
+            sentence(ErrorKind::TooLarge, error).hint("Split it into several transactions.")
+        }
         ReplicaError::NoHome => sentence(ErrorKind::NotFound, error),
     }
 }
@@ -85,7 +88,10 @@ pub(crate) fn sentence(kind: ErrorKind, error: &dyn std::fmt::Display) -> ApiErr
 /// Makes a clause a sentence.
 pub(crate) fn capitalized(clause: &str) -> String {
     let mut letters = clause.chars();
-    let mut out: String = letters.next().map(|c| c.to_uppercase().collect()).unwrap_or_default();
+    let mut out: String = letters
+        .next()
+        .map(|c| c.to_uppercase().collect())
+        .unwrap_or_default();
     out.push_str(letters.as_str());
     if !out.ends_with(['.', '!', '?']) {
         out.push('.');
@@ -102,7 +108,12 @@ mod tests {
         for (error, kind) in [
             (StoreError::DiskFull, ErrorKind::DiskFull),
             (StoreError::ReadOnly, ErrorKind::ReadOnly),
-            (StoreError::Corrupt { detail: "page 7".into() }, ErrorKind::Damaged),
+            (
+                StoreError::Corrupt {
+                    detail: "page 7".into(),
+                },
+                ErrorKind::Damaged,
+            ),
         ] {
             let error = replica(&ReplicaError::Store(error));
             assert_eq!(error.kind, kind);

@@ -13,7 +13,7 @@ pub const STORE_FILE: &str = "stead.db";
 pub const LOCK_FILE: &str = "node.lock";
 /// Remembers the port other devices know this one by.
 const PORT_FILE: &str = "net.port";
-/// Names the device that linked this one, until syncing has told where all devices are.
+/// Names the device that linked this one, until that device's own document says where it is.
 pub(crate) const INTRODUCTION_FILE: &str = "introduced-by";
 /// Most bytes of any small file read here.
 const SMALL_FILE_BYTES_MAX: u64 = 4096;
@@ -31,7 +31,11 @@ impl Home {
     pub(crate) fn lock(path: &Path) -> Result<Self, NodeError> {
         let failed = |action, path: &Path| {
             let path = path.to_owned();
-            move |source| NodeError::Home { action, path, source }
+            move |source| NodeError::Home {
+                action,
+                path,
+                source,
+            }
         };
         platform::create_private_dir(path).map_err(failed("make", path))?;
         let lock_path = path.join(LOCK_FILE);
@@ -44,7 +48,9 @@ impl Home {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut text = String::new();
-                let _ = (&mut lock).take(SMALL_FILE_BYTES_MAX).read_to_string(&mut text);
+                let _ = (&mut lock)
+                    .take(SMALL_FILE_BYTES_MAX)
+                    .read_to_string(&mut text);
                 return Err(NodeError::InUse {
                     home: path.to_owned(),
                     pid: text.trim().parse().ok(),
@@ -101,7 +107,9 @@ impl Drop for Home {
 pub(crate) fn read_small(path: &Path) -> Option<String> {
     let mut text = String::new();
     let file = File::open(path).ok()?;
-    file.take(SMALL_FILE_BYTES_MAX).read_to_string(&mut text).ok()?;
+    file.take(SMALL_FILE_BYTES_MAX)
+        .read_to_string(&mut text)
+        .ok()?;
     Some(text)
 }
 

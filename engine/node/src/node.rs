@@ -42,17 +42,20 @@ const TICK_MAX: Duration = Duration::from_secs(60);
 /// A running node. Dropping it ends it like a kill does: everything acknowledged is safe, and
 /// other devices notice a little later. [`Node::stop`] is the polite way.
 pub struct Node {
-    home: Home,
+    home: Arc<Home>,
     net: Net,
     device: DeviceId,
-    store: StoreThread,
+    store: Option<StoreThread>,
     tasks: JoinSet<()>,
     stop: watch::Sender<bool>,
 }
 
 impl std::fmt::Debug for Node {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Node").field("device", &self.device).field("home", &self.home).finish_non_exhaustive()
+        f.debug_struct("Node")
+            .field("device", &self.device)
+            .field("home", &self.home)
+            .finish_non_exhaustive()
     }
 }
 
@@ -70,7 +73,7 @@ pub async fn run(config: NodeConfig, shutdown: impl Future<Output = ()>) -> Resu
 impl Node {
     /// Locks the data directory, makes an identity at the first start, and begins to listen.
     pub async fn start(config: NodeConfig) -> Result<Self, NodeError> {
-        let home = Home::lock(&config.home)?;
+        let home = Arc::new(Home::lock(&config.home)?);
         let keystore = Keystore::open(home.path(), &config.keys, &mut OsEntropy)?;
         let keys = keystore.device_keys();
         let device = keys.id();
@@ -89,13 +92,20 @@ impl Node {
             notices: watch::Sender::new(Vec::new()),
             home: home.path().to_owned(),
         };
-        let preparers = (0..preparing_threads()).map(|_| replica.preparer()).collect();
+        let preparers = (0..preparing_threads())
+            .map(|_| replica.preparer())
+            .collect();
         let facts = Facts::default();
-        let store = StoreThread::start(replica, board.clone())?;
+        let store = StoreThread::start(replica, board.clone(), Arc::clone(&home))?;
+        // Whoever asks from here on finds the spaces that are there.
+        if store.handle.look(|_| ()).await.is_err() {
+            return Err(NodeError::StoreThread);
+        }
         let preparing = Preparing::start(preparers, &store.handle)?;
         let (stop, stopped) = watch::channel(false);
         let introductions = Introductions::open(home.file(INTRODUCTION_FILE));
         introductions.teach(&net);
+        let introduced = introductions.clone();
         let context = SyncContext {
             local: device,
             store: store.handle.clone(),
@@ -105,10 +115,17 @@ impl Node {
             numbers: Arc::new(AtomicU64::new(1)),
         };
         let (peers, syncing) = Peers::new(net.clone(), context, introductions.clone());
-        let links = Links::new(net.clone(), store.handle.clone(), config.device_name.clone());
+        let links = Links::new(
+            net.clone(),
+            store.handle.clone(),
+            config.device_name.clone(),
+        );
         let served = Arc::new(api::Node {
             home: home.path().to_owned(),
-            device: Own { id: device, name: config.device_name.clone() },
+            device: Own {
+                id: device,
+                name: config.device_name.clone(),
+            },
             keys: keystore.kind(),
             key_path: keystore.path().to_owned(),
             started_ms: wall_ms(),
@@ -133,19 +150,31 @@ impl Node {
         let mut tasks = JoinSet::new();
         serve_api(&home, &config, &served, &stopped, &mut tasks).await?;
         tasks.spawn(peers.run(board.members.subscribe(), stopped.clone()));
-        tasks.spawn(accept(net.clone(), syncing, links));
+        tasks.spawn(accept(net.clone(), syncing, links, stopped.clone()));
         let directory = Directory {
             net: net.clone(),
             store: store.handle.clone(),
             device,
             device_name: config.device_name,
+            introductions: introduced,
             relays: config.relays.clone(),
             relays_in_use: config.relays,
         };
-        tasks.spawn(directory.run(board.places.subscribe(), board.members.subscribe(), stopped.clone()));
+        tasks.spawn(directory.run(
+            board.places.subscribe(),
+            board.members.subscribe(),
+            stopped.clone(),
+        ));
         tasks.spawn(tick(store.handle.clone(), store.due.clone(), stopped));
         tracing::info!(device = %device.short(), home = %home.path().display(), "the node runs");
-        Ok(Self { home, net, device, store, tasks, stop })
+        Ok(Self {
+            home,
+            net,
+            device,
+            store: Some(store),
+            tasks,
+            stop,
+        })
     }
 
     /// This device's id.
@@ -169,7 +198,7 @@ impl Node {
         tokio::select! {
             // This side holds the sender, so waiting cannot fail.
             _ = stopped.wait_for(|stopped| *stopped) => Ok(()),
-            _ = &mut self.store.ended => Err(NodeError::StoreThread),
+            () = store_ended(&mut self.store) => Err(NodeError::StoreThread),
         }
     }
 
@@ -183,8 +212,24 @@ impl Node {
         }
         self.tasks.abort_all();
         self.net.shutdown().await;
-        self.store.stop().await;
+        if let Some(store) = self.store.take() {
+            store.stop().await;
+        }
         let _ = std::fs::remove_file(self.home.file(SOCKET_FILE));
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        // Clients' tasks end by this; all others with the node.
+        self.stop.send_replace(true);
+    }
+}
+
+async fn store_ended(store: &mut Option<StoreThread>) {
+    if let Some(store) = store {
+        // Nothing is ever sent: the end of the thread closes it.
+        let _ = (&mut store.ended).await;
     }
 }
 
@@ -197,7 +242,10 @@ async fn open_replica(
     let path = home.file(STORE_FILE);
     let name = device_name.to_owned();
     let opening = tokio::task::spawn_blocking(move || {
-        let options = Options { durability: Durability::Ordered, ..Options::default() };
+        let options = Options {
+            durability: Durability::Ordered,
+            ..Options::default()
+        };
         let store = Store::open(path, options)?;
         let mut replica = Replica::open(store, keys, &name, Box::new(OsEntropy), wall_ms())?;
         if replica.home().is_none() {
@@ -244,24 +292,49 @@ async fn serve_api(
     stopped: &watch::Receiver<bool>,
     tasks: &mut JoinSet<()>,
 ) -> Result<(), NodeError> {
-    let failed = |action, path: PathBuf| move |source| NodeError::Home { action, path, source };
+    let failed = |action, path: PathBuf| {
+        move |source| NodeError::Home {
+            action,
+            path,
+            source,
+        }
+    };
     #[cfg(unix)]
     {
         let path = home.file(SOCKET_FILE);
         let listener = api::socket::bind(&path).map_err(failed("listen on", path))?;
-        tasks.spawn(api::socket::run(Arc::clone(served), listener, stopped.clone()));
+        tasks.spawn(api::socket::run(
+            Arc::clone(served),
+            listener,
+            stopped.clone(),
+        ));
     }
     if config.websocket {
         let opened = api::websocket::Listener::open(home.path()).await;
-        let listener = opened.map_err(failed("serve the local WebSocket of", home.path().to_owned()))?;
+        let listener = opened.map_err(failed(
+            "serve the local WebSocket of",
+            home.path().to_owned(),
+        ))?;
         tasks.spawn(listener.run(Arc::clone(served), stopped.clone()));
     }
     Ok(())
 }
 
-/// Hands incoming connections to whom they are for, until the network ends.
-async fn accept(net: Net, syncing: mpsc::Sender<stead_net::Connection>, links: Links) {
-    while let Some(connection) = net.accept().await {
+/// Hands incoming connections to whom they are for, until the node stops.
+async fn accept(
+    net: Net,
+    syncing: mpsc::Sender<stead_net::Connection>,
+    links: Links,
+    mut stopped: watch::Receiver<bool>,
+) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = net.accept() => accepted,
+            _ = stopped.changed() => return,
+        };
+        let Some(connection) = accepted else {
+            return;
+        };
         match connection.alpn() {
             SYNC_ALPN => {
                 if syncing.send(connection).await.is_err() {
@@ -277,10 +350,15 @@ async fn accept(net: Net, syncing: mpsc::Sender<stead_net::Connection>, links: L
 }
 
 /// Has held-back entries looked at when they are due.
-async fn tick(store: StoreHandle, mut due: watch::Receiver<Option<u64>>, mut stopped: watch::Receiver<bool>) {
+async fn tick(
+    store: StoreHandle,
+    mut due: watch::Receiver<Option<u64>>,
+    mut stopped: watch::Receiver<bool>,
+) {
     loop {
         let due_ms = *due.borrow_and_update();
-        let wait = due_ms.map(|due| Duration::from_millis(due.saturating_sub(wall_ms())).min(TICK_MAX));
+        let wait =
+            due_ms.map(|due| Duration::from_millis(due.saturating_sub(wall_ms())).min(TICK_MAX));
         tokio::select! {
             _ = stopped.changed() => return,
             changed = due.changed() => if changed.is_err() {

@@ -1,8 +1,8 @@
 //! Threads that answer reads, each with a connection of its own: a long query waits for nobody
 //! and nobody waits for it.
 
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -77,7 +77,10 @@ impl Readers {
                 .spawn(move || run(reader, &inbox))
                 .map_err(|source| NodeError::Thread { source })?;
         }
-        Ok(Self { queue, numbers: Arc::default() })
+        Ok(Self {
+            queue,
+            numbers: Arc::default(),
+        })
     }
 
     /// Reads. Stopped when it takes too long, or when nobody waits for the answer any more.
@@ -87,7 +90,10 @@ impl Readers {
     ) -> Result<T, ApiError> {
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         let (out, answer) = oneshot::channel();
-        let waiting = Waiting { number, slot: Arc::default() };
+        let waiting = Waiting {
+            number,
+            slot: Arc::default(),
+        };
         let place = Arc::clone(&waiting.slot);
         let job: Job = Box::new(move |reader, slot| {
             if out.is_closed() {
@@ -102,8 +108,10 @@ impl Readers {
         match self.queue.try_send(job) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => {
-                return Err(ApiError::new(ErrorKind::Busy, "Too many queries wait already.")
-                    .hint("Try again in a moment."));
+                return Err(
+                    ApiError::new(ErrorKind::Busy, "Too many queries wait already.")
+                        .hint("Try again in a moment."),
+                );
             }
             Err(TrySendError::Disconnected(_)) => return Err(stopping()),
         }
@@ -118,7 +126,10 @@ impl Readers {
 }
 
 fn run(mut reader: ReplicaReader, inbox: &Mutex<Receiver<Job>>) {
-    let slot = Arc::new(Slot { busy: Mutex::new(None), interrupt: reader.interrupt() });
+    let slot = Arc::new(Slot {
+        busy: Mutex::new(None),
+        interrupt: reader.interrupt(),
+    });
     loop {
         let job = inbox.lock().unwrap_or_else(PoisonError::into_inner).recv();
         match job {

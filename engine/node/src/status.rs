@@ -39,7 +39,9 @@ impl Node {
             .filter(|id| **id != self.device.id)
             .map(|id| peer(id, &names, &facts.get(id).cloned().unwrap_or_default()))
             .collect();
-        peers.sort_by(|a, b| (a.path == PathKind::Offline, &a.name).cmp(&(b.path == PathKind::Offline, &b.name)));
+        peers.sort_by(|a, b| {
+            (a.path == PathKind::Offline, &a.name).cmp(&(b.path == PathKind::Offline, &b.name))
+        });
         let addresses = self.net.local_hints().addrs;
         Ok(Status {
             api: API_VERSION,
@@ -50,7 +52,9 @@ impl Node {
             device: self.device_info(&self.device.id, &self.device.name, &facts),
             identity: Identity {
                 id: home.map(|home| home.id.to_string()).unwrap_or_default(),
-                devices: home.map_or(0, |home| u32::try_from(home.devices.len()).unwrap_or(u32::MAX)),
+                devices: home.map_or(0, |home| {
+                    u32::try_from(home.devices.len()).unwrap_or(u32::MAX)
+                }),
             },
             keys: self.key_storage(),
             spaces,
@@ -77,7 +81,12 @@ impl Node {
         Ok(devices)
     }
 
-    fn device_info(&self, id: &DeviceId, name: &str, facts: &BTreeMap<DeviceId, PeerFacts>) -> DeviceInfo {
+    fn device_info(
+        &self,
+        id: &DeviceId,
+        name: &str,
+        facts: &BTreeMap<DeviceId, PeerFacts>,
+    ) -> DeviceInfo {
         let this = *id == self.device.id;
         let seen_ms = facts.get(id).and_then(|facts| facts.seen_ms);
         DeviceInfo {
@@ -103,7 +112,10 @@ impl Node {
                 "The keys are in a file that only you can read; nothing else protects them."
             }
         };
-        KeyStorage { kind, explanation: explanation.to_owned() }
+        KeyStorage {
+            kind,
+            explanation: explanation.to_owned(),
+        }
     }
 
     fn relay(&self) -> Option<RelayInfo> {
@@ -135,7 +147,10 @@ impl Node {
     ) -> Vec<Warning> {
         let mut warnings = Vec::new();
         let mut warn = |message: String, hint: &str| {
-            warnings.push(Warning { message, hint: hint.to_owned() });
+            warnings.push(Warning {
+                message,
+                hint: hint.to_owned(),
+            });
         };
         if let Some(trouble) = &*self.board.trouble.borrow() {
             warn(trouble.message.clone(), &trouble.hint);
@@ -145,41 +160,65 @@ impl Node {
         }
         if let Some(free) = free_bytes(&self.home).filter(|free| *free < FREE_BYTES_MIN) {
             warn(
-                format!("Only {} MiB are free on the disk of the data folder.", free >> 20),
+                format!(
+                    "Only {} MiB are free on the disk of the data folder.",
+                    free >> 20
+                ),
                 "Free some space, or changes cannot be saved soon.",
             );
         }
         for (id, facts) in facts {
-            if let Some(ahead) = facts.clock_ahead_ms.filter(|ms| ms.abs() > CLOCK_DIFFERENCE_MAX_MS) {
-                warn(clock_sentence(names.get(id).map_or("A device", String::as_str), ahead), CLOCK_HINT);
+            if let Some(ahead) = facts
+                .clock_ahead_ms
+                .filter(|ms| ms.abs() > CLOCK_DIFFERENCE_MAX_MS)
+            {
+                warn(
+                    clock_sentence(names.get(id).map_or("A device", String::as_str), ahead),
+                    CLOCK_HINT,
+                );
             }
         }
         for space in outlines {
             if !space.frozen.is_empty() {
                 warn(
-                    format!("In {:?} a device wrote two histories; one of them was stopped where they part.", space.name),
+                    format!(
+                        "In {:?} a device wrote two histories; one of them was stopped where they part.",
+                        space.name
+                    ),
                     "Usually a backup was restored or a disk copied; that device goes on under a new key.",
                 );
             }
             if space.waiting > 0 && space.role.is_some() {
                 warn(
-                    format!("In {:?} {} changes wait for their time, a key or a grant.", space.name, space.waiting),
+                    format!(
+                        "In {:?} {} changes wait for their time, a key or a grant.",
+                        space.name, space.waiting
+                    ),
                     "Check the clocks of your devices; `stead doctor` says more.",
                 );
             }
             if space.skipped > 0 {
                 warn(
-                    format!("In {:?} {} changes were made by a newer Stead.", space.name, space.skipped),
+                    format!(
+                        "In {:?} {} changes were made by a newer Stead.",
+                        space.name, space.skipped
+                    ),
                     "Update Stead on this device.",
                 );
             }
         }
         if let LanStatus::Failed { why } = self.net.lan_status() {
-            warn(format!("Devices on the local network cannot be found: {why}."), "Devices whose address is known are reached all the same.");
+            warn(
+                format!("Devices on the local network cannot be found: {why}."),
+                "Devices whose address is known are reached all the same.",
+            );
         }
         for report in self.net.relay_reports() {
             if matches!(report.state, RelayState::Unreachable | RelayState::Refused) {
-                warn(crate::faults::capitalized(&report.why), "See that the relay runs, and that its address and token are right.");
+                warn(
+                    crate::faults::capitalized(&report.why),
+                    "See that the relay runs, and that its address and token are right.",
+                );
             }
         }
         warnings
@@ -187,7 +226,8 @@ impl Node {
 }
 
 /// What to do about clocks.
-pub(crate) const CLOCK_HINT: &str = "Set the clocks of both devices by the network; until then changes from the future wait.";
+pub(crate) const CLOCK_HINT: &str =
+    "Set the clocks of both devices by the network; until then changes from the future wait.";
 
 /// A difference of clocks, in words.
 pub(crate) fn clock_sentence(name: &str, ahead_ms: i64) -> String {
@@ -205,21 +245,28 @@ pub(crate) fn clock_sentence(name: &str, ahead_ms: i64) -> String {
 pub(crate) fn names(outlines: &[SpaceInfo]) -> BTreeMap<DeviceId, String> {
     let mut names = BTreeMap::new();
     for device in outlines.iter().flat_map(|space| &space.devices) {
-        names.entry(device.id).or_insert_with(|| device.name.clone());
+        names
+            .entry(device.id)
+            .or_insert_with(|| device.name.clone());
     }
     names
 }
 
 fn peer(id: &DeviceId, names: &BTreeMap<DeviceId, String>, facts: &PeerFacts) -> PeerInfo {
-    let report = facts.connection.as_ref().map(|connection| connection.path());
+    let report = facts
+        .connection
+        .as_ref()
+        .map(|connection| connection.path());
     let (path, why, address) = match &report {
         Some(report) => match &report.kind {
             stead_net::PathKind::Direct { addr } => {
                 (PathKind::Direct, report.why.clone(), Some(addr.to_string()))
             }
-            stead_net::PathKind::Relayed { url } => {
-                (PathKind::Relayed, report.why.clone(), Some(relay_label(url)))
-            }
+            stead_net::PathKind::Relayed { url } => (
+                PathKind::Relayed,
+                report.why.clone(),
+                Some(relay_label(url)),
+            ),
             stead_net::PathKind::Connecting => (PathKind::Offline, report.why.clone(), None),
         },
         None => (PathKind::Offline, offline_why(facts), None),
@@ -257,7 +304,13 @@ mod tests {
 
     #[test]
     fn differences_of_clocks_are_told_in_the_unit_that_fits() {
-        assert_eq!(clock_sentence("tower", 90 * 60_000), "The clock of tower is 90 minutes ahead of this one.");
-        assert_eq!(clock_sentence("tower", -3 * 86_400_000), "The clock of tower is 3 days behind this one.");
+        assert_eq!(
+            clock_sentence("tower", 90 * 60_000),
+            "The clock of tower is 90 minutes ahead of this one."
+        );
+        assert_eq!(
+            clock_sentence("tower", -3 * 86_400_000),
+            "The clock of tower is 3 days behind this one."
+        );
     }
 }

@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock::wall_ms;
 use crate::desk::{Board, Desk};
+use crate::home::Home;
 use crate::sync::mailbox::Mailbox;
 use crate::{NodeError, faults};
 
@@ -74,7 +75,12 @@ pub(crate) struct StoreThread {
 
 impl StoreThread {
     /// Hands the replica to a new thread.
-    pub(crate) fn start(replica: Replica, board: Board) -> Result<Self, NodeError> {
+    /// The data directory stays locked until the thread has ended.
+    pub(crate) fn start(
+        replica: Replica,
+        board: Board,
+        home: Arc<Home>,
+    ) -> Result<Self, NodeError> {
         let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
         let (due_out, due) = watch::channel(None);
         let (end, ended) = oneshot::channel();
@@ -83,6 +89,7 @@ impl StoreThread {
             .spawn(move || {
                 let desk = Desk::new(replica, board);
                 run(desk, inbox, &due_out);
+                drop(home);
                 drop(end);
             })
             .map_err(|source| NodeError::Thread { source })?;
@@ -246,7 +253,8 @@ impl Round {
 
     fn transact(&mut self, desk: &mut Desk) {
         if !self.transactions.is_empty() {
-            self.acks.extend(desk.transact(std::mem::take(&mut self.transactions)));
+            self.acks
+                .extend(desk.transact(std::mem::take(&mut self.transactions)));
         }
     }
 

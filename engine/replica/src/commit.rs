@@ -6,7 +6,6 @@ use stead_doc::ParcelError;
 use stead_log::{BatchEntries, EntryRef};
 use stead_store::Read;
 
-use crate::merge::GATHERED_DOCS_MAX;
 use crate::opening::{Opened, Outcome, open_run};
 use crate::prepare::{Prepared, decode, verify_and_open};
 use crate::writing::{Writing, writer_mut};
@@ -212,6 +211,7 @@ impl Writing<'_> {
             &work.nodes,
         )?;
         self.take_up(&id, &writer, &work.opened)?;
+        self.merge_if_much()?;
         let len = writer_mut(self.spaces, &id, &writer)?.record.tip.len();
         Ok(Received {
             space: id,
@@ -393,15 +393,6 @@ impl Writing<'_> {
                 .collect();
             for writer in behind {
                 self.catch_up(&id, &writer)?;
-                if self
-                    .changes
-                    .values()
-                    .map(stead_doc::Changes::len)
-                    .sum::<usize>()
-                    > GATHERED_DOCS_MAX
-                {
-                    self.merge_all()?;
-                }
             }
         }
         Ok(())
@@ -438,6 +429,7 @@ impl Writing<'_> {
                 let first_leaf = first.map(|entry| entry.leaf_hash());
                 let opened = open_run(&ring, id, writer, start, first_leaf, run.iter().copied());
                 self.take_up(id, writer, &opened)?;
+                self.merge_if_much()?;
             }
             let Some(state) = self.space(id)?.writers.get(writer) else {
                 return Ok(());

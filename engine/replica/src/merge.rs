@@ -6,14 +6,24 @@ use stead_doc::{Changes, Document};
 use crate::ReplicaError;
 use crate::writing::Writing;
 
-/// Gathered operations are merged once they touch this many documents.
-pub(crate) const GATHERED_DOCS_MAX: usize = 1 << 19;
+/// Gathered operations are merged once they take this many bytes in memory. The more is gathered,
+/// the more changes of one document share a read and a write of its row.
+const GATHERED_BYTES_MAX: usize = 128 << 20;
 
 impl Writing<'_> {
     /// Merges everything gathered so far.
     pub(crate) fn merge_all(&mut self) -> Result<(), ReplicaError> {
         for (space, changes) in std::mem::take(&mut self.changes) {
             self.merge(&space, &changes)?;
+        }
+        Ok(())
+    }
+
+    /// Merges what was gathered if it takes much memory.
+    pub(crate) fn merge_if_much(&mut self) -> Result<(), ReplicaError> {
+        let gathered: usize = self.changes.values().map(Changes::bytes).sum();
+        if gathered > GATHERED_BYTES_MAX {
+            self.merge_all()?;
         }
         Ok(())
     }

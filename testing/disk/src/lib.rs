@@ -4,6 +4,7 @@
 //! Owns files in memory and the one room of the workspace where `unsafe` is allowed (`vfs`, the
 //! C interface of SQLite). It knows nothing about stores or what the bytes mean.
 
+mod random;
 mod state;
 mod vfs;
 

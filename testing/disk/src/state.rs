@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::random::{Random, Survival};
 use crate::{Activity, Fault, SECTOR_BYTES};
 
 /// Why an operation failed.
@@ -60,16 +61,6 @@ enum Pending {
     Truncate { len: usize },
 }
 
-/// The bytes of unsynced changes that a crash keeps.
-enum Survival {
-    None,
-    All,
-    /// In order, then a torn one.
-    First(usize),
-    /// Each sector on its own, with this chance in 256.
-    Any(u8),
-}
-
 /// Names are absolute, so that a file has one of them.
 pub(crate) fn full_path(path: &str) -> String {
     if path.starts_with('/') {
@@ -89,7 +80,7 @@ impl Disk {
             activity: Activity::default(),
             handles: 0,
             life: 0,
-            random: Random(seed),
+            random: Random::new(seed),
             names: BTreeMap::new(),
             inodes: BTreeMap::new(),
             ghosts: BTreeMap::new(),
@@ -480,31 +471,5 @@ fn count_down(fault: &mut Option<(u64, Fault)>) -> Option<Fault> {
             None
         }
         None => None,
-    }
-}
-
-/// SplitMix64 (Steele, Lea and Flood 2014).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn hit(&mut self, chance: u32) -> bool {
-        (self.next() & 255) < u64::from(chance)
-    }
-
-    fn survival(&mut self, changes: usize) -> Survival {
-        match self.next() % 6 {
-            0 => Survival::None,
-            1 => Survival::All,
-            2 | 3 => Survival::First((self.next() % (changes as u64 + 1)) as usize),
-            _ => Survival::Any((self.next() & 255) as u8),
-        }
     }
 }

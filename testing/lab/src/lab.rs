@@ -123,7 +123,9 @@ impl Lab {
         ip(&["netns", "add", &namespace])?;
         self.names.push(namespace.clone());
         ip(&["-n", &namespace, "link", "set", "lo", "up"])?;
-        Ok(Host { namespace })
+        let host = Host { namespace };
+        host.forward(false)?;
+        Ok(host)
     }
 
     /// Plugs a host into a network under an address with its width, such as `10.77.1.2/24`.
@@ -174,6 +176,17 @@ impl Host {
     /// Where processes of this host run.
     pub fn place(&self) -> Place {
         Place::Namespace(self.namespace.clone())
+    }
+
+    /// Gives the host an address that does not depend on a cable, such as `10.77.9.9/32`.
+    pub fn own_address(&self, address: &str) -> Result<(), LabError> {
+        ip(&["-n", &self.namespace, "addr", "add", address, "dev", "lo"])
+    }
+
+    /// Passes packets from one cable to another, or, as at first, does not.
+    pub fn forward(&self, on: bool) -> Result<(), LabError> {
+        let set = format!("echo {} > /proc/sys/net/ipv4/ip_forward", u8::from(on));
+        ip(&["netns", "exec", &self.namespace, "sh", "-c", &set])
     }
 
     /// Sends everything without a better route to this router.

@@ -40,7 +40,7 @@ pub(crate) fn check(files: &[TextFile]) -> Vec<Violation> {
                 format!("is not listed in {DECISIONS}"),
             ));
         }
-        if file.path != "Cargo.lock" {
+        if !file.path.ends_with("Cargo.lock") {
             check_words(file, &mut violations);
         }
         if file.path.ends_with(".md") {
@@ -89,6 +89,7 @@ fn check_names(
         if let Some((path, last)) = function
             && !path.starts_with("std")
             && !functions.contains(last)
+            && !is_module(known, last)
         {
             violations.push(Violation::new(
                 place(),
@@ -96,6 +97,14 @@ fn check_names(
             ));
         }
     }
+}
+
+/// Whether some source file or folder is the module of this name.
+fn is_module(known: &BTreeSet<String>, name: &str) -> bool {
+    let (file, folder) = (format!("/{name}.rs"), format!("/{name}"));
+    known
+        .iter()
+        .any(|path| path.ends_with(&file) || path.ends_with(&folder))
 }
 
 /// What stands between single backticks, outside fenced code, with line numbers.

@@ -1,16 +1,17 @@
 //! A small network in one thread: devices with model logs, and links that hold frames until the
-//! test lets them through. Batches are lists of entries with the model root they follow.
+//! test lets them through.
 
+use super::model::{Applied, Log, apply};
 use crate::frame::FrameReader;
 use crate::io::{CloseReason, Input, Output, ReadRequest};
 use crate::limits::WINDOW_BYTES_MAX;
 use crate::message::Message;
-use crate::{Opening, PeerMisbehaved, Role, Session, SpaceMembership, Tip};
+use crate::{Opening, PeerMisbehaved, Role, Session, SpaceMembership};
 use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
-use stead_base::{DecodeError, Decoder, DeviceId, Encoder, Hash, SpaceId, WriterId};
+use stead_base::{DeviceId, Encoder, SpaceId, WriterId};
 use stead_crypt::Zeroizing;
-use stead_crypt::hash::{derive, digest};
+use stead_crypt::hash::derive;
 
 pub(super) fn space(n: u8) -> SpaceId {
     SpaceId::from_bytes([n; 32])
@@ -42,86 +43,6 @@ impl Dice {
         self.0 ^= self.0 << 17;
         (self.0 >> 11) as usize % n.max(1)
     }
-}
-
-/// Entries, and the root after each.
-#[derive(Default, Clone, Debug, PartialEq, Eq)]
-pub(super) struct Log {
-    pub(super) entries: Vec<Bytes>,
-    roots: Vec<Hash>,
-    pub(super) frozen: bool,
-}
-
-impl Log {
-    pub(super) fn push(&mut self, entry: Bytes) {
-        let before = self.root_at(self.entries.len());
-        self.roots
-            .push(digest(&[&before.as_bytes()[..], &entry].concat()));
-        self.entries.push(entry);
-    }
-
-    pub(super) fn root_at(&self, len: usize) -> Hash {
-        match len {
-            0 => Hash::from_bytes([0; 32]),
-            len => self.roots[len - 1],
-        }
-    }
-
-    pub(super) fn tip(&self) -> Tip {
-        Tip {
-            len: self.entries.len() as u64,
-            root: self.root_at(self.entries.len()),
-            frozen: self.frozen,
-        }
-    }
-
-    fn batch(&self, read: &ReadRequest) -> Option<(u64, Bytes)> {
-        let (from, upto) = (read.from as usize, read.upto as usize);
-        if upto > self.entries.len() {
-            return None;
-        }
-        let mut out = Encoder::new();
-        out.raw(self.root_at(from).as_bytes());
-        let mut end = from;
-        while end < upto && (end == from || out.len() + self.entries[end].len() <= read.bytes_max) {
-            out.bytes(&self.entries[end]);
-            end += 1;
-        }
-        Some((end as u64, out.finish().into()))
-    }
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Applied {
-    Grew,
-    Nothing,
-    Contradicts,
-}
-
-fn apply(log: &mut Log, from: u64, batch: &[u8]) -> Result<Applied, DecodeError> {
-    let mut input = Decoder::new(batch);
-    let before = Hash::from_bytes(input.array("root")?);
-    if from as usize > log.entries.len() {
-        return Ok(Applied::Nothing);
-    }
-    if log.root_at(from as usize) != before {
-        return Ok(Applied::Contradicts);
-    }
-    let mut at = from as usize;
-    let mut grew = Applied::Nothing;
-    while input.remaining() > 0 {
-        let entry = input.bytes(usize::MAX, "entry")?;
-        if at < log.entries.len() {
-            if log.entries[at] != entry {
-                return Ok(Applied::Contradicts);
-            }
-        } else {
-            log.push(Bytes::copy_from_slice(entry));
-            grew = Applied::Grew;
-        }
-        at += 1;
-    }
-    Ok(grew)
 }
 
 #[derive(Default)]

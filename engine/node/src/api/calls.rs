@@ -5,9 +5,9 @@ use stead_api::{
     ErrorKind, Hello, LinkOutcome, Op, RequestId, Response, Welcome,
 };
 
+use super::Node;
 use super::client::response;
 use super::documents::Outcome;
-use super::Node;
 
 /// Longest wait in one call of `link.wait`.
 const LINK_WAIT_MS_MAX: u64 = 10 * 60_000;
@@ -20,18 +20,29 @@ impl Node {
             Call::NodeStatus(_) => response(id, self.status().await),
             Call::NodeStop(_) => {
                 self.stop.send_replace(true);
-                response(id, Ok(Done { message: "The node is stopping.".to_owned() }))
+                response(
+                    id,
+                    Ok(Done {
+                        message: "The node is stopping.".to_owned(),
+                    }),
+                )
             }
             Call::DoctorRun(run) => response(id, self.examine(run.thorough).await),
             Call::LinkCreate(create) => response(id, self.links.create(create.valid_ms)),
             Call::LinkWait(wait) => {
                 let wait_ms = wait.wait_ms.min(LINK_WAIT_MS_MAX);
-                let outcome: Result<LinkOutcome, ApiError> = self.links.wait(&wait.link_id, wait_ms).await;
+                let outcome: Result<LinkOutcome, ApiError> =
+                    self.links.wait(&wait.link_id, wait_ms).await;
                 response(id, outcome)
             }
             Call::LinkCancel(cancel) => {
                 let cancelled = self.links.cancel(&cancel.link_id);
-                response(id, cancelled.map(|()| Done { message: "The link is worthless now.".to_owned() }))
+                response(
+                    id,
+                    cancelled.map(|()| Done {
+                        message: "The link is worthless now.".to_owned(),
+                    }),
+                )
             }
             Call::LinkAccept(accept) => response(id, self.acceptor.accept(&accept.link).await),
             Call::DeviceList(DeviceList {}) => {
@@ -55,11 +66,13 @@ impl Node {
     }
 
     pub(super) async fn delete(&self, delete: DocDelete) -> Result<Outcome, ApiError> {
-        self.edit_one(delete.space, delete.collection, delete.id, Op::Delete).await
+        self.edit_one(delete.space, delete.collection, delete.id, Op::Delete)
+            .await
     }
 
     pub(super) async fn restore(&self, restore: DocRestore) -> Result<Outcome, ApiError> {
-        self.edit_one(restore.space, restore.collection, restore.id, Op::Restore).await
+        self.edit_one(restore.space, restore.collection, restore.id, Op::Restore)
+            .await
     }
 
     async fn edit_one(
@@ -73,16 +86,31 @@ impl Node {
         // so that it sees what this client handed in before.
         let number = self.find_space(&space)?;
         let (wanted, within) = (super::convert::doc_id(&id)?, collection.clone());
-        let found = self.store.look(move |desk| desk.replica.get(&number, &within, &wanted));
-        if found.await?.map_err(|error| crate::faults::replica(&error))?.is_none() {
+        let found = self
+            .store
+            .look(move |desk| desk.replica.get(&number, &within, &wanted));
+        if found
+            .await?
+            .map_err(|error| crate::faults::replica(&error))?
+            .is_none()
+        {
             return Err(ApiError::new(
                 ErrorKind::NotFound,
                 format!("There is no document {id:?} in {collection:?}."),
             )
             .hint("`stead query` shows what is there."));
         }
-        let edits = vec![Edit { collection, id: Some(id), op }];
-        self.put(DocPut { space, edits, idempotency_key: None }).await
+        let edits = vec![Edit {
+            collection,
+            id: Some(id),
+            op,
+        }];
+        self.put(DocPut {
+            space,
+            edits,
+            idempotency_key: None,
+        })
+        .await
     }
 }
 
@@ -90,7 +118,10 @@ fn welcome(hello: &Hello) -> Result<Welcome, ApiError> {
     if hello.api > API_VERSION {
         return Err(ApiError::new(
             ErrorKind::InvalidParams,
-            format!("This node speaks version {API_VERSION} of the API, the program asks for {}.", hello.api),
+            format!(
+                "This node speaks version {API_VERSION} of the API, the program asks for {}.",
+                hello.api
+            ),
         )
         .hint("Update the node."));
     }

@@ -52,14 +52,25 @@ impl Outgoing {
         let (queue, inbox) = mpsc::channel(OUTGOING_MAX);
         let (cut, is_cut) = watch::channel(false);
         let room = Arc::new(Semaphore::new(OUTGOING_UNITS as usize));
-        (Self { queue, room, cut }, Writing { queue: inbox, cut: is_cut })
+        (
+            Self { queue, room, cut },
+            Writing {
+                queue: inbox,
+                cut: is_cut,
+            },
+        )
     }
 
     /// Hands a message to the client; false when it is gone, or too slow and cut off now.
     pub(crate) async fn send(&self, text: String) -> bool {
         let units = u32::try_from(text.len() / UNIT_BYTES + 1).unwrap_or(u32::MAX);
         let hand_over = async {
-            let room = self.room.clone().acquire_many_owned(units.min(OUTGOING_UNITS)).await.ok()?;
+            let room = self
+                .room
+                .clone()
+                .acquire_many_owned(units.min(OUTGOING_UNITS))
+                .await
+                .ok()?;
             self.queue.send(Message { text, _room: room }).await.ok()
         };
         let mut cut = self.cut.subscribe();
@@ -79,7 +90,14 @@ impl Outgoing {
 
     /// Tells the client something that answers no request.
     pub(crate) async fn tell(&self, error: ApiError) {
-        self.send(Response { id: None, outcome: Err(error) }.encode()).await;
+        self.send(
+            Response {
+                id: None,
+                outcome: Err(error),
+            }
+            .encode(),
+        )
+        .await;
     }
 }
 
@@ -97,7 +115,11 @@ pub(crate) fn farewell() -> String {
         "This client did not read what it asked for, so the node hung up.",
     )
     .hint("Connect again and read faster, or watch less.");
-    Response { id: None, outcome: Err(error) }.encode()
+    Response {
+        id: None,
+        outcome: Err(error),
+    }
+    .encode()
 }
 
 /// Serves one client until it goes: `incoming` are its messages, as bytes.
@@ -110,9 +132,11 @@ pub(crate) async fn serve(node: Arc<Node>, mut incoming: mpsc::Receiver<Vec<u8>>
         next_watch: 1,
     };
     let mut cut = out.cut.subscribe();
+    let mut stop = client.node.stop.subscribe();
     loop {
         let message = tokio::select! {
             message = incoming.recv() => message,
+            _ = stop.changed() => None,
             () = cut_off(&mut cut) => None,
         };
         let Some(message) = message else {
@@ -156,19 +180,25 @@ impl Client {
                 // Handed in here, not in a task of its own: a client's transactions keep their order.
                 let outcome = self.node.put(put).await;
                 self.answer_later(id, async move {
-                    outcome?.await.map_err(|_| crate::store_thread::stopping())?
+                    outcome?
+                        .await
+                        .map_err(|_| crate::store_thread::stopping())?
                 });
             }
             Call::DocDelete(delete) => {
                 let outcome = self.node.delete(delete).await;
                 self.answer_later(id, async move {
-                    outcome?.await.map_err(|_| crate::store_thread::stopping())?
+                    outcome?
+                        .await
+                        .map_err(|_| crate::store_thread::stopping())?
                 });
             }
             Call::DocRestore(restore) => {
                 let outcome = self.node.restore(restore).await;
                 self.answer_later(id, async move {
-                    outcome?.await.map_err(|_| crate::store_thread::stopping())?
+                    outcome?
+                        .await
+                        .map_err(|_| crate::store_thread::stopping())?
                 });
             }
             Call::DocWatch(ask) => {
@@ -185,7 +215,9 @@ impl Client {
                         self.next_watch += 1;
                         let watching = Watching { watch: number };
                         // The answer goes out before the first event.
-                        self.out.send(Response::success(id, &watching).encode()).await;
+                        self.out
+                            .send(Response::success(id, &watching).encode())
+                            .await;
                         let task = tokio::spawn(watch.run());
                         self.watches.insert(number, task.abort_handle());
                     }
@@ -198,9 +230,14 @@ impl Client {
                 let outcome = match self.watches.remove(&unwatch.watch) {
                     Some(watch) => {
                         watch.abort();
-                        Ok(Done { message: "The watch is over.".to_owned() })
+                        Ok(Done {
+                            message: "The watch is over.".to_owned(),
+                        })
                     }
-                    None => Err(ApiError::new(ErrorKind::NotFound, "There is no such watch.")),
+                    None => Err(ApiError::new(
+                        ErrorKind::NotFound,
+                        "There is no such watch.",
+                    )),
                 };
                 self.out.send(response(id, outcome).encode()).await;
             }
@@ -229,7 +266,10 @@ impl Client {
 }
 
 /// The response that a call's outcome makes.
-pub(super) fn response<R: serde::Serialize>(id: RequestId, outcome: Result<R, ApiError>) -> Response {
+pub(super) fn response<R: serde::Serialize>(
+    id: RequestId,
+    outcome: Result<R, ApiError>,
+) -> Response {
     match outcome {
         Ok(result) => Response::success(id, &result),
         Err(error) => Response::failure(id, error),

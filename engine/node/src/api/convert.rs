@@ -1,9 +1,7 @@
 //! Between wire types and the engine's.
 
 use serde_json::Value;
-use stead_api::{
-    ApiError, Commit, Document, ErrorKind, Filter, Op, Predicate, SortKey, Time,
-};
+use stead_api::{ApiError, Commit, Document, ErrorKind, Filter, Op, Predicate, SortKey, Time};
 use stead_base::{DocId, Hlc, SpaceId};
 use stead_replica::{Change, Edit, Receipt, SpaceInfo};
 use stead_store::{Condition, Direction, Scalar};
@@ -12,7 +10,10 @@ use super::filter::ID_FIELD;
 
 /// A hybrid time.
 pub(crate) fn time(hlc: Hlc) -> Time {
-    Time { ms: hlc.ms(), counter: hlc.counter() }
+    Time {
+        ms: hlc.ms(),
+        counter: hlc.counter(),
+    }
 }
 
 /// What a transaction became.
@@ -44,8 +45,14 @@ pub(crate) fn edit(edit: stead_api::Edit) -> Result<Edit, ApiError> {
         }
         Op::Set { path, value } => Change::Set { path, value },
         Op::Add { path, delta } => Change::Add { path, delta },
-        Op::Include { path, elem } => Change::Include { path, element: elem },
-        Op::Exclude { path, elem } => Change::Exclude { path, element: elem },
+        Op::Include { path, elem } => Change::Include {
+            path,
+            element: elem,
+        },
+        Op::Exclude { path, elem } => Change::Exclude {
+            path,
+            element: elem,
+        },
         Op::Unset { path } => Change::Unset { path },
         Op::Delete => Change::Delete,
         Op::Restore => Change::Restore,
@@ -76,17 +83,31 @@ pub(crate) fn condition(filter: &Filter) -> Result<Condition, ApiError> {
         _ => Scalar::try_from(filter.value.clone())
             .map_err(|error| crate::faults::sentence(ErrorKind::InvalidParams, &error))?,
     };
-    Ok(Condition { path: filter.path.clone(), op, value })
+    Ok(Condition {
+        path: filter.path.clone(),
+        op,
+        value,
+    })
 }
 
 /// An order, for the store: a field called `id` comes first, then the document's id.
 pub(crate) fn order(sort: &[SortKey]) -> Vec<stead_store::SortKey> {
     let mut keys = Vec::with_capacity(sort.len() + 1);
     for key in sort {
-        let direction = if key.descending { Direction::Desc } else { Direction::Asc };
-        keys.push(stead_store::SortKey { path: key.path.clone(), direction });
+        let direction = if key.descending {
+            Direction::Desc
+        } else {
+            Direction::Asc
+        };
+        keys.push(stead_store::SortKey {
+            path: key.path.clone(),
+            direction,
+        });
         if matches!(&key.path[..], [name] if name == ID_FIELD) {
-            keys.push(stead_store::SortKey { path: Vec::new(), direction });
+            keys.push(stead_store::SortKey {
+                path: Vec::new(),
+                direction,
+            });
         }
     }
     keys
@@ -101,7 +122,11 @@ pub(crate) fn document(id: &DocId, json: &str, deleted: bool) -> Result<Document
         )
         .hint("Run `stead doctor`.")
     })?;
-    Ok(Document { id: id.to_string(), value, deleted })
+    Ok(Document {
+        id: id.to_string(),
+        value,
+        deleted,
+    })
 }
 
 /// A space without what takes counting.
@@ -119,7 +144,11 @@ pub(crate) fn space_outline(space: &SpaceInfo) -> stead_api::SpaceInfo {
 
 /// Finds a space by name, or by the start of its id (at least four digits).
 pub(crate) fn find_space(names: &[(SpaceId, String)], wanted: &str) -> Result<SpaceId, ApiError> {
-    let mut found: Vec<SpaceId> = names.iter().filter(|(_, name)| name == wanted).map(|(id, _)| *id).collect();
+    let mut found: Vec<SpaceId> = names
+        .iter()
+        .filter(|(_, name)| name == wanted)
+        .map(|(id, _)| *id)
+        .collect();
     if found.is_empty() && wanted.len() >= 4 {
         let starts = |id: &SpaceId| id.to_string().starts_with(&wanted.to_ascii_lowercase());
         found = names.iter().map(|(id, _)| *id).filter(starts).collect();
@@ -137,7 +166,11 @@ pub(crate) fn find_space(names: &[(SpaceId, String)], wanted: &str) -> Result<Sp
         )
         .hint(format!(
             "Name one by the start of its id: {}.",
-            found.iter().map(SpaceId::short).collect::<Vec<_>>().join(", ")
+            found
+                .iter()
+                .map(SpaceId::short)
+                .collect::<Vec<_>>()
+                .join(", ")
         ))),
     }
 }
@@ -148,11 +181,24 @@ mod tests {
 
     #[test]
     fn a_space_is_found_by_its_name_or_the_start_of_its_id() {
-        let (a, b) = (SpaceId::from_bytes([0xab; 32]), SpaceId::from_bytes([0xac; 32]));
-        let names = [(a, "notes".to_owned()), (b, "notes".to_owned()), (b, "abab".to_owned())];
-        assert_eq!(find_space(&names, "notes").unwrap_err().kind, ErrorKind::Ambiguous);
+        let (a, b) = (
+            SpaceId::from_bytes([0xab; 32]),
+            SpaceId::from_bytes([0xac; 32]),
+        );
+        let names = [
+            (a, "notes".to_owned()),
+            (b, "notes".to_owned()),
+            (b, "abab".to_owned()),
+        ];
+        assert_eq!(
+            find_space(&names, "notes").unwrap_err().kind,
+            ErrorKind::Ambiguous
+        );
         assert_eq!(find_space(&names, "abab"), Ok(b));
         assert_eq!(find_space(&names, "ABABAB"), Ok(a));
-        assert_eq!(find_space(&names, "aba").unwrap_err().kind, ErrorKind::NotFound);
+        assert_eq!(
+            find_space(&names, "aba").unwrap_err().kind,
+            ErrorKind::NotFound
+        );
     }
 }

@@ -40,7 +40,11 @@ impl Node {
                 Some((key, stead_crypt::hash::digest(&call)))
             }
         };
-        let edits = put.edits.into_iter().map(convert::edit).collect::<Result<Vec<_>, _>>()?;
+        let edits = put
+            .edits
+            .into_iter()
+            .map(convert::edit)
+            .collect::<Result<Vec<_>, _>>()?;
         self.store.transact(Transaction { space, edits, key }).await
     }
 
@@ -53,7 +57,9 @@ impl Node {
             .read(move |reader| reader.get(&space, &collection, &wanted))
             .await?;
         match found.filter(|row| get.deleted || !row.deleted) {
-            Some(row) => Ok(DocGot { doc: convert::document(&id, &row.json, row.deleted)? }),
+            Some(row) => Ok(DocGot {
+                doc: convert::document(&id, &row.json, row.deleted)?,
+            }),
             None => Err(ApiError::new(
                 ErrorKind::NotFound,
                 format!("There is no document {:?} in {:?}.", get.id, get.collection),
@@ -85,13 +91,20 @@ impl Search {
         let (here, there): (Vec<_>, Vec<_>) = ask.filters.iter().cloned().partition(may_mean_id);
         let after = ask.after.as_deref().map(str::parse::<Cursor>).transpose();
         let query = Query {
-            filter: there.iter().map(convert::condition).collect::<Result<_, _>>()?,
+            filter: there
+                .iter()
+                .map(convert::condition)
+                .collect::<Result<_, _>>()?,
             sort: convert::order(&ask.sort),
             after: after.map_err(|error| faults::store(&StoreError::Query(error)))?,
             include_deleted: ask.deleted,
             ..Query::all(CollectionNo(0))
         };
-        Ok(Self { query, here, deleted: ask.deleted })
+        Ok(Self {
+            query,
+            here,
+            deleted: ask.deleted,
+        })
     }
 
     /// Everything that fits comes to `f`, until it returns false.
@@ -103,7 +116,10 @@ impl Search {
         stride: u64,
         mut f: impl FnMut(Found, Value) -> bool,
     ) -> Result<Result<(), ApiError>, ReplicaError> {
-        let mut query = Query { limit: Some(stride), ..self.query.clone() };
+        let mut query = Query {
+            limit: Some(stride),
+            ..self.query.clone()
+        };
         loop {
             let found = reader.query(space, collection, query.clone())?;
             let is_last = (found.len() as u64) < stride;
@@ -151,7 +167,9 @@ impl Search {
         if let Err(error) = walked {
             return Ok(Err(error));
         }
-        page.next = last.filter(|_| more).map(|found| found.cursor().to_string());
+        page.next = last
+            .filter(|_| more)
+            .map(|found| found.cursor().to_string());
         if count {
             page.total = Some(self.total(reader, space, collection)?);
         }
@@ -164,16 +182,27 @@ impl Search {
         space: &SpaceId,
         collection: &str,
     ) -> Result<u64, ReplicaError> {
-        let all = Query { after: None, sort: Vec::new(), ..self.query.clone() };
+        let all = Query {
+            after: None,
+            sort: Vec::new(),
+            ..self.query.clone()
+        };
         if self.here.is_empty() {
             let counted = reader.count(space, collection, all.clone())?;
             if !self.deleted {
                 return Ok(counted);
             }
-            let living = Query { include_deleted: false, ..all };
+            let living = Query {
+                include_deleted: false,
+                ..all
+            };
             return Ok(counted.saturating_sub(reader.count(space, collection, living)?));
         }
-        let search = Self { query: all, here: self.here.clone(), deleted: self.deleted };
+        let search = Self {
+            query: all,
+            here: self.here.clone(),
+            deleted: self.deleted,
+        };
         let mut total = 0;
         // A document that cannot be read is reported where it is shown, not where it is counted.
         let _ = search.each(reader, space, collection, STRIDE, |_, _| {
@@ -209,7 +238,10 @@ impl Search {
     /// The same search behind a place.
     pub(super) fn behind(&self, place: Cursor) -> Self {
         Self {
-            query: Query { after: Some(place), ..self.query.clone() },
+            query: Query {
+                after: Some(place),
+                ..self.query.clone()
+            },
             here: self.here.clone(),
             deleted: self.deleted,
         }

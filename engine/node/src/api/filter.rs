@@ -11,7 +11,9 @@ pub(super) const ID_FIELD: &str = "id";
 /// Whether a document fits all conditions.
 pub(super) fn fits(filters: &[Filter], id: &str, document: &Value) -> bool {
     let id = Value::from(id);
-    filters.iter().all(|filter| holds(filter, field(&filter.path, &id, document)))
+    filters
+        .iter()
+        .all(|filter| holds(filter, field(&filter.path, &id, document)))
 }
 
 /// Whether a condition is about the id, which the store's queries do not know as a field.
@@ -34,7 +36,9 @@ fn field<'v>(path: &[String], id: &'v Value, document: &'v Value) -> Option<&'v 
 fn holds(filter: &Filter, found: Option<&Value>) -> bool {
     let wanted = &filter.value;
     let ordered = |fits: fn(Ordering) -> bool| {
-        found.and_then(|found| compare(found, wanted)).is_some_and(fits)
+        found
+            .and_then(|found| compare(found, wanted))
+            .is_some_and(fits)
     };
     match filter.is {
         Predicate::Exists => found.is_some(),
@@ -46,9 +50,9 @@ fn holds(filter: &Filter, found: Option<&Value>) -> bool {
         Predicate::Gt => ordered(Ordering::is_gt),
         Predicate::Ge => ordered(Ordering::is_ge),
         Predicate::Contains => match (found, wanted) {
-            (Some(Value::String(text)), Value::String(part)) => {
-                text.to_ascii_lowercase().contains(&part.to_ascii_lowercase())
-            }
+            (Some(Value::String(text)), Value::String(part)) => text
+                .to_ascii_lowercase()
+                .contains(&part.to_ascii_lowercase()),
             (Some(Value::Array(elements)), wanted) => {
                 elements.iter().any(|element| equal(element, wanted))
             }
@@ -84,7 +88,8 @@ mod tests {
 
     fn fit(path: &[&str], is: Predicate, value: Value) -> bool {
         let path = path.iter().map(|name| (*name).to_owned()).collect();
-        let document = json!({"n": 3, "t": "Bern", "deep": {"x": null}, "tags": ["a", 2], "b": true});
+        let document =
+            json!({"n": 3, "t": "Bern", "deep": {"x": null}, "tags": ["a", 2], "b": true});
         fits(&[Filter { path, is, value }], "doc-1", &document)
     }
 
@@ -99,7 +104,13 @@ mod tests {
 
     #[test]
     fn a_missing_field_fits_only_ne_and_missing() {
-        for is in [Predicate::Eq, Predicate::Lt, Predicate::Ge, Predicate::Contains, Predicate::Exists] {
+        for is in [
+            Predicate::Eq,
+            Predicate::Lt,
+            Predicate::Ge,
+            Predicate::Contains,
+            Predicate::Exists,
+        ] {
             assert!(!fit(&["none"], is, json!(null)), "{is:?}");
         }
         assert!(fit(&["none"], Predicate::Ne, json!(1)));
@@ -121,7 +132,11 @@ mod tests {
         assert!(fit(&["id"], Predicate::Eq, json!("doc-1")));
         let document = json!({"id": 7});
         let path = vec!["id".to_owned()];
-        let filter = Filter { path, is: Predicate::Eq, value: json!(7) };
+        let filter = Filter {
+            path,
+            is: Predicate::Eq,
+            value: json!(7),
+        };
         assert!(fits(&[filter], "doc-1", &document));
     }
 }

@@ -37,7 +37,10 @@ impl Idempotency {
         match self.answers.get(&(space, key.to_owned())) {
             None => Known::New,
             Some((of, _)) if *of != what => Known::Reused,
-            Some((_, commit)) => Known::Answered(Commit { repeated: true, ..commit.clone() }),
+            Some((_, commit)) => Known::Answered(Commit {
+                repeated: true,
+                ..commit.clone()
+            }),
         }
     }
 
@@ -65,12 +68,21 @@ mod tests {
         let (one, two) = (Hash::from_bytes([1; 32]), Hash::from_bytes([2; 32]));
         let mut known = Idempotency::default();
         assert_eq!(known.find(space, "k", one), Known::New);
-        let commit = Commit { entry: Some(3), ..Commit::default() };
+        let commit = Commit {
+            entry: Some(3),
+            ..Commit::default()
+        };
         known.remember(space, "k", one, commit.clone());
-        let repeated = Commit { repeated: true, ..commit };
+        let repeated = Commit {
+            repeated: true,
+            ..commit
+        };
         assert_eq!(known.find(space, "k", one), Known::Answered(repeated));
         assert_eq!(known.find(space, "k", two), Known::Reused);
-        assert_eq!(known.find(SpaceId::from_bytes([2; 32]), "k", one), Known::New);
+        assert_eq!(
+            known.find(SpaceId::from_bytes([2; 32]), "k", one),
+            Known::New
+        );
     }
 
     #[test]

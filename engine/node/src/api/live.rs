@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::Value;
-use stead_api::{
-    ApiError, Change, ChangeKind, DocQuery, DocWatch, ErrorKind, Event, Notification,
-};
+use stead_api::{ApiError, Change, ChangeKind, DocQuery, DocWatch, ErrorKind, Event, Notification};
 use stead_base::{DocId, SpaceId};
 
 use super::client::Outgoing;
@@ -47,8 +45,20 @@ impl Watch {
         // Fails now for conditions that cannot be asked.
         Search::new(&query_of(&ask))?;
         // From here on nothing is missed, whatever the first look sees.
-        let inbox = node.board.watches.add(space, ask.collection.clone(), only.clone());
-        Ok(Self { node, ask, space, only, inbox, number, out, known: BTreeMap::new() })
+        let inbox = node
+            .board
+            .watches
+            .add(space, ask.collection.clone(), only.clone());
+        Ok(Self {
+            node,
+            ask,
+            space,
+            only,
+            inbox,
+            number,
+            out,
+            known: BTreeMap::new(),
+        })
     }
 
     /// Runs until the client goes, or the space does.
@@ -73,7 +83,10 @@ impl Watch {
             self.inbox.rung().await;
             let noted = self.inbox.take();
             if noted.left {
-                return Err(ApiError::new(ErrorKind::NotFound, "this device left the space."));
+                return Err(ApiError::new(
+                    ErrorKind::NotFound,
+                    "this device left the space.",
+                ));
             }
             if noted.many && self.only.is_none() {
                 self.look_at_all(false).await?;
@@ -133,7 +146,10 @@ impl Watch {
                 None => break,
             }
         }
-        let removed: Vec<Change> = gone.into_iter().filter_map(|id| self.compare(id, None)).collect();
+        let removed: Vec<Change> = gone
+            .into_iter()
+            .filter_map(|id| self.compare(id, None))
+            .collect();
         if !silent && !removed.is_empty() {
             self.send(removed, false).await;
         }
@@ -168,7 +184,11 @@ impl Watch {
         let text = id.to_string();
         let Some(value) = value else {
             self.known.remove(&id)?;
-            return Some(Change { kind: ChangeKind::Removed, id: text, value: None });
+            return Some(Change {
+                kind: ChangeKind::Removed,
+                id: text,
+                value: None,
+            });
         };
         let fingerprint = fingerprint(&value);
         let kind = match self.known.insert(id, fingerprint) {
@@ -176,12 +196,21 @@ impl Watch {
             Some(before) if before == fingerprint => return None,
             Some(_) => ChangeKind::Changed,
         };
-        Some(Change { kind, id: text, value: Some(value) })
+        Some(Change {
+            kind,
+            id: text,
+            value: Some(value),
+        })
     }
 
     /// Whether the client still listens.
     async fn send(&self, changes: Vec<Change>, ready: bool) -> bool {
-        let event = Event { watch: self.number, changes, ready, reset: false };
+        let event = Event {
+            watch: self.number,
+            changes,
+            ready,
+            reset: false,
+        };
         self.out.send(Notification::Watch(event).encode()).await
     }
 }

@@ -35,7 +35,10 @@ impl Node {
             let mut items = replica.history(&space, &query)?;
             let more = items.len() > limit;
             items.truncate(limit);
-            let next = items.last().filter(|_| more).map(|item| mark(item.hlc, &item.writer));
+            let next = items
+                .last()
+                .filter(|_| more)
+                .map(|item| mark(item.hlc, &item.writer));
             let mut entries = Vec::with_capacity(items.len());
             for item in items {
                 let proof = match list.proof {
@@ -122,11 +125,24 @@ fn prove(
     let (head, root) = (&proof.head, proof.head.root);
     let verified = leaf == Ok(proof.leaf)
         && head.verify(space, &item.writer).is_ok()
-        && proof.inclusion.verify(proof.leaf, item.seq, head.len, &root).is_ok();
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        && proof
+            .inclusion
+            .verify(proof.leaf, item.seq, head.len, &root)
+            .is_ok();
+    let hex = |bytes: &[u8]| {
+        bytes
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect::<String>()
+    };
     let wire = LogProof {
         leaf: proof.leaf.to_string(),
-        path: proof.inclusion.hashes().iter().map(ToString::to_string).collect(),
+        path: proof
+            .inclusion
+            .hashes()
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
         head_len: head.len,
         head_root: root.to_string(),
         head_signature: hex(&head.signature),
@@ -143,7 +159,10 @@ fn mark(hlc: Hlc, writer: &WriterId) -> String {
 
 fn read_mark(text: &str) -> Result<Stamp, ApiError> {
     let parsed = text.split_once('.').and_then(|(hlc, writer)| {
-        Some(Stamp { hlc: Hlc::from_u64(hlc.parse().ok()?), writer: writer.parse().ok()? })
+        Some(Stamp {
+            hlc: Hlc::from_u64(hlc.parse().ok()?),
+            writer: writer.parse().ok()?,
+        })
     });
     parsed.ok_or_else(|| {
         ApiError::new(ErrorKind::InvalidParams, "This page mark cannot be read.")
@@ -157,7 +176,10 @@ mod tests {
 
     #[test]
     fn a_page_mark_reads_back() {
-        let stamp = Stamp { hlc: Hlc::new(1_700_000_000_000, 3), writer: WriterId::from_bytes([7; 32]) };
+        let stamp = Stamp {
+            hlc: Hlc::new(1_700_000_000_000, 3),
+            writer: WriterId::from_bytes([7; 32]),
+        };
         assert_eq!(read_mark(&mark(stamp.hlc, &stamp.writer)), Ok(stamp));
         assert!(read_mark("yesterday").is_err());
     }

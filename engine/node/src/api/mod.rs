@@ -60,11 +60,21 @@ pub(crate) struct Node {
     pub(crate) stop: watch::Sender<bool>,
     /// One permit for each client.
     pub(crate) clients: Arc<Semaphore>,
-    /// Documents of each space by collection, and when they were counted.
+    /// Documents of each space.
     pub(crate) counted: Mutex<Counted>,
 }
 
-pub(crate) type Counted = BTreeMap<SpaceId, (u64, Vec<(String, u64)>)>;
+pub(crate) type Counted = BTreeMap<SpaceId, Count>;
+
+/// Documents of a space by collection, as they were counted.
+#[derive(Debug, Clone)]
+pub(crate) struct Count {
+    /// How often documents had changed by then.
+    generation: u64,
+    at_ms: u64,
+    took_ms: u64,
+    collections: Vec<(String, u64)>,
+}
 
 impl Node {
     fn counted(&self) -> MutexGuard<'_, Counted> {

@@ -100,7 +100,14 @@ async fn read_all(stream: impl AsyncRead + Unpin, messages: mpsc::Sender<Vec<u8>
         if line.len() > REQUEST_BYTES_MAX {
             let message = format!("A request has at most {REQUEST_BYTES_MAX} bytes.");
             let error = ApiError::new(ErrorKind::TooLarge, message);
-            out.send(Response { id: None, outcome: Err(error) }.encode()).await;
+            out.send(
+                Response {
+                    id: None,
+                    outcome: Err(error),
+                }
+                .encode(),
+            )
+            .await;
             return;
         }
         if whole {

@@ -9,17 +9,24 @@ use stead_api::{
 use stead_base::{DeviceId, SpaceId};
 use stead_replica::{ReplicaError, SpaceInfo};
 
-use super::{Node, convert};
-use crate::clock::wall_ms;
+use super::{Count, Node, convert};
+use crate::clock::{steady_ms, wall_ms};
 use crate::faults;
 use crate::sync::facts::PeerFacts;
+
+/// Counting that takes less is done whenever asked for.
+const COUNT_IS_CHEAP_MS: u64 = 10;
+/// After counting, the old count is good for this many times as long as it took.
+const COUNT_REST: u64 = 20;
 
 impl Node {
     /// Every space here, the home space first, then by name.
     pub(crate) async fn outlines(&self) -> Result<Vec<SpaceInfo>, ApiError> {
         let outlines = self.store.look(|desk| {
             let ids = desk.replica.space_ids();
-            ids.iter().map(|id| desk.replica.outline(id)).collect::<Result<Vec<_>, _>>()
+            ids.iter()
+                .map(|id| desk.replica.outline(id))
+                .collect::<Result<Vec<_>, _>>()
         });
         let mut outlines = outlines.await?.map_err(|error| faults::replica(&error))?;
         outlines.sort_by(|a, b| (!a.is_home, &a.name).cmp(&(!b.is_home, &b.name)));
@@ -49,32 +56,60 @@ impl Node {
         });
         Ok(stead_api::SpaceInfo {
             documents: counted.iter().map(|(_, documents)| documents).sum(),
-            collections: if collections { listed.collect() } else { Vec::new() },
+            collections: if collections {
+                listed.collect()
+            } else {
+                Vec::new()
+            },
             sync: self.sync_state(outline, facts),
             ..convert::space_outline(outline)
         })
     }
 
-    /// Documents in each collection; counted again only after something changed.
+    /// Documents in each collection. Counted again only after something changed, and not so often
+    /// that counting keeps the machine from everything else.
     async fn counts(&self, space: SpaceId) -> Result<Vec<(String, u64)>, ApiError> {
         let generation = self.board.watches.generation(&space);
-        if let Some((at, counts)) = self.counted().get(&space)
-            && *at == generation
-        {
-            return Ok(counts.clone());
+        let begun_ms = steady_ms();
+        if let Some(count) = self.counted().get(&space) {
+            let rest_ms = match count.took_ms {
+                0..COUNT_IS_CHEAP_MS => 0,
+                took_ms => took_ms * COUNT_REST,
+            };
+            if count.generation == generation || begun_ms < count.at_ms + rest_ms {
+                return Ok(count.collections.clone());
+            }
         }
-        let counts = self.readers.read(move |reader| reader.collections(&space)).await?;
-        self.counted().insert(space, (generation, counts.clone()));
-        Ok(counts)
+        let collections = self
+            .readers
+            .read(move |reader| reader.collections(&space))
+            .await?;
+        let at_ms = steady_ms();
+        let count = Count {
+            generation,
+            at_ms,
+            took_ms: at_ms - begun_ms,
+            collections: collections.clone(),
+        };
+        self.counted().insert(space, count);
+        Ok(collections)
     }
 
     fn sync_state(&self, outline: &SpaceInfo, facts: &BTreeMap<DeviceId, PeerFacts>) -> SyncState {
-        let mut state = SyncState { held_back: outline.waiting, ..SyncState::default() };
-        let others = outline.devices.iter().filter(|device| device.id != self.device.id);
+        let mut state = SyncState {
+            held_back: outline.waiting,
+            ..SyncState::default()
+        };
+        let others = outline
+            .devices
+            .iter()
+            .filter(|device| device.id != self.device.id);
         let mut here = Vec::new();
         let (mut comparing, mut there) = (false, 0);
         for device in others.clone() {
-            let lack = facts.get(&device.id).and_then(|facts| facts.shared.get(&outline.id));
+            let lack = facts
+                .get(&device.id)
+                .and_then(|facts| facts.shared.get(&outline.id));
             let Some(lack) = lack else {
                 continue;
             };
@@ -92,14 +127,23 @@ impl Node {
         } else if others.count() == 0 {
             (SyncPhase::Alone, "only on this device".to_owned())
         } else if here.is_empty() {
-            (SyncPhase::Waiting, "no other device is reachable".to_owned())
+            (
+                SyncPhase::Waiting,
+                "no other device is reachable".to_owned(),
+            )
         } else if state.missing > 0 || there > 0 {
             let detail = format!("{} changes to fetch, {there} to send", state.missing);
             (SyncPhase::Syncing, detail)
         } else if comparing {
-            (SyncPhase::Syncing, format!("comparing with {}", here.join(", ")))
+            (
+                SyncPhase::Syncing,
+                format!("comparing with {}", here.join(", ")),
+            )
         } else {
-            (SyncPhase::InStep, format!("in step with {}", here.join(", ")))
+            (
+                SyncPhase::InStep,
+                format!("in step with {}", here.join(", ")),
+            )
         };
         state
     }
@@ -112,7 +156,13 @@ impl Node {
         stead_access::Name::new(&name)
             .map_err(|error| faults::sentence(ErrorKind::BadName, &error))?;
         let made = self.store.change(move |desk| {
-            if desk.board().names.borrow().iter().any(|(_, taken)| *taken == name) {
+            if desk
+                .board()
+                .names
+                .borrow()
+                .iter()
+                .any(|(_, taken)| *taken == name)
+            {
                 return Err(ApiError::new(
                     ErrorKind::Exists,
                     format!("There is already a space called {name:?} on this device."),
@@ -132,7 +182,9 @@ impl Node {
         let outlines = self.outlines().await?;
         let outline = outlines.iter().find(|outline| outline.id == space);
         let outline = outline.ok_or_else(|| {
-            faults::replica(&ReplicaError::NoSuchSpace { name: leave.space.clone() })
+            faults::replica(&ReplicaError::NoSuchSpace {
+                name: leave.space.clone(),
+            })
         })?;
         if outline.is_home {
             return Err(ApiError::new(
@@ -149,21 +201,34 @@ impl Node {
             left.map_err(|error| faults::replica(&error))
         });
         left.await??;
-        Ok(Done { message: format!("This device no longer keeps {:?}.", outline.name) })
+        Ok(Done {
+            message: format!("This device no longer keeps {:?}.", outline.name),
+        })
     }
 
     /// Refuses to erase what no other device is known to have.
     fn check_synced(&self, outline: &SpaceInfo) -> Result<(), ApiError> {
         let facts = self.facts.all();
-        let safe = facts.values().filter_map(|facts| facts.shared.get(&outline.id).copied().flatten());
+        let safe = facts
+            .values()
+            .filter_map(|facts| facts.shared.get(&outline.id).copied().flatten());
         if outline.entries == 0 || safe.into_iter().any(|lack| lack.there == 0) {
             return Ok(());
         }
-        let alone = outline.devices.iter().all(|device| device.id == self.device.id);
+        let alone = outline
+            .devices
+            .iter()
+            .all(|device| device.id == self.device.id);
         let message = if alone {
-            format!("Only this device keeps {:?}: leaving it would erase it.", outline.name)
+            format!(
+                "Only this device keeps {:?}: leaving it would erase it.",
+                outline.name
+            )
         } else {
-            format!("No reachable device is known to have all changes to {:?}.", outline.name)
+            format!(
+                "No reachable device is known to have all changes to {:?}.",
+                outline.name
+            )
         };
         let hint = "Bring a device that keeps it within reach first, or say that what is only here may be lost.";
         Err(ApiError::new(ErrorKind::NotAllowed, message).hint(hint))

@@ -43,7 +43,12 @@ pub(crate) struct Noted {
 
 impl Watches {
     /// Starts noting.
-    pub(crate) fn add(&self, space: SpaceId, collection: String, id: Option<DocId>) -> Arc<WatchInbox> {
+    pub(crate) fn add(
+        &self,
+        space: SpaceId,
+        collection: String,
+        id: Option<DocId>,
+    ) -> Arc<WatchInbox> {
         let inbox = Arc::new(WatchInbox {
             space,
             collection,
@@ -129,7 +134,10 @@ mod tests {
     use super::*;
 
     fn change(collection: &str, id: &str) -> DocChange {
-        DocChange { collection: collection.to_owned(), id: DocId::parse(id).unwrap() }
+        DocChange {
+            collection: collection.to_owned(),
+            id: DocId::parse(id).unwrap(),
+        }
     }
 
     #[test]

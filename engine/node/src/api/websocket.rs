@@ -13,10 +13,12 @@ use n0_future::{SinkExt, StreamExt};
 use stead_api::{ADDRESS_FILE, REQUEST_BYTES_MAX, TOKEN_FILE};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
+use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use tokio_tungstenite::tungstenite::http::StatusCode;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig, frame::coding::CloseCode};
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::{
+    CloseFrame, WebSocketConfig, frame::coding::CloseCode,
+};
 use tokio_tungstenite::{WebSocketStream, accept_hdr_async_with_config};
 
 use super::Node;
@@ -45,7 +47,12 @@ impl Listener {
         let address_file = home.join(ADDRESS_FILE);
         // The port of last time, so that programs that remember it still find the node.
         let last = read_small(&address_file)
-            .and_then(|text| text.trim().strip_prefix("ws://")?.parse::<SocketAddr>().ok())
+            .and_then(|text| {
+                text.trim()
+                    .strip_prefix("ws://")?
+                    .parse::<SocketAddr>()
+                    .ok()
+            })
             .map_or(0, |addr| addr.port());
         let listener = match TcpListener::bind((Ipv4Addr::LOCALHOST, last)).await {
             Ok(listener) => listener,
@@ -53,7 +60,10 @@ impl Listener {
         };
         let address = format!("ws://{}\n", listener.local_addr()?);
         write_private(&address_file, address.as_bytes())?;
-        Ok(Self { listener, token: token.into() })
+        Ok(Self {
+            listener,
+            token: token.into(),
+        })
     }
 
     /// Serves clients until `stop` changes.
@@ -87,7 +97,9 @@ impl Listener {
 /// The token of last time, or a new one.
 fn token(path: &Path) -> io::Result<String> {
     let kept = read_small(path).map(|text| text.trim().to_owned());
-    let is_ours = |text: &String| text.len() == 2 * TOKEN_BYTES && text.bytes().all(|b| b.is_ascii_hexdigit());
+    let is_ours = |text: &String| {
+        text.len() == 2 * TOKEN_BYTES && text.bytes().all(|b| b.is_ascii_hexdigit())
+    };
     if let Some(kept) = kept.filter(is_ours)
         && crate::platform::mode_of(path).is_none_or(|mode| mode & 0o077 == 0)
     {
@@ -129,16 +141,29 @@ async fn serve(node: Arc<Node>, stream: TcpStream, token: &str) {
 
 /// Why a client may not come in, if it may not.
 fn refusal(request: &Request, token: &str) -> Option<(StatusCode, &'static str)> {
-    let header = |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap_or("?"));
+    let header = |name: &str| {
+        request
+            .headers()
+            .get(name)
+            .map(|value| value.to_str().unwrap_or("?"))
+    };
     if header("origin").is_some_and(|origin| !is_local(origin)) {
-        return Some((StatusCode::FORBIDDEN, "This page may not use the node of this machine."));
+        return Some((
+            StatusCode::FORBIDDEN,
+            "This page may not use the node of this machine.",
+        ));
     }
     if header("host").is_some_and(|host| !is_local(&format!("http://{host}"))) {
-        return Some((StatusCode::FORBIDDEN, "The node answers to names of this machine only."));
+        return Some((
+            StatusCode::FORBIDDEN,
+            "The node answers to names of this machine only.",
+        ));
     }
     let bearer = header("authorization").and_then(|value| value.strip_prefix("Bearer "));
     let in_query = request.uri().query().and_then(|query| {
-        query.split('&').find_map(|pair| pair.strip_prefix("token="))
+        query
+            .split('&')
+            .find_map(|pair| pair.strip_prefix("token="))
     });
     match bearer.or(in_query) {
         Some(shown) if same(shown.as_bytes(), token.as_bytes()) => None,
@@ -151,7 +176,10 @@ fn refusal(request: &Request, token: &str) -> Option<(StatusCode, &'static str)>
 
 /// Whether an origin is a page of this machine.
 fn is_local(origin: &str) -> bool {
-    let Some(rest) = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://")) else {
+    let Some(rest) = origin
+        .strip_prefix("http://")
+        .or_else(|| origin.strip_prefix("https://"))
+    else {
         return false;
     };
     let host = match rest.strip_prefix('[') {
@@ -162,7 +190,11 @@ fn is_local(origin: &str) -> bool {
 }
 
 /// Moves messages between the socket and the client's queues until one side ends.
-async fn carry(socket: WebSocketStream<TcpStream>, messages: mpsc::Sender<Vec<u8>>, mut writing: Writing) {
+async fn carry(
+    socket: WebSocketStream<TcpStream>,
+    messages: mpsc::Sender<Vec<u8>>,
+    mut writing: Writing,
+) {
     let (mut sink, mut stream) = n0_future::split::split(socket);
     let reading = tokio::spawn(async move {
         while let Some(Ok(message)) = stream.next().await {
@@ -204,7 +236,12 @@ async fn carry(socket: WebSocketStream<TcpStream>, messages: mpsc::Sender<Vec<u8
         } else {
             (CloseCode::Normal, "")
         };
-        let _ = sink.send(Message::Close(Some(CloseFrame { code, reason: reason.into() }))).await;
+        let _ = sink
+            .send(Message::Close(Some(CloseFrame {
+                code,
+                reason: reason.into(),
+            })))
+            .await;
     };
     let _ = tokio::time::timeout(FAREWELL, farewell).await;
     reading.abort();
@@ -228,19 +265,38 @@ mod tests {
             refusal(&request(headers, uri), "secret").map(|(status, _)| status)
         };
         assert_eq!(status(&[], "/"), Some(StatusCode::UNAUTHORIZED));
-        assert_eq!(status(&[], "/?token=secreT"), Some(StatusCode::UNAUTHORIZED));
+        assert_eq!(
+            status(&[], "/?token=secreT"),
+            Some(StatusCode::UNAUTHORIZED)
+        );
         assert_eq!(status(&[], "/?token=secret"), None);
         assert_eq!(status(&[("authorization", "Bearer secret")], "/"), None);
-        assert_eq!(status(&[("authorization", "secret")], "/"), Some(StatusCode::UNAUTHORIZED));
+        assert_eq!(
+            status(&[("authorization", "secret")], "/"),
+            Some(StatusCode::UNAUTHORIZED)
+        );
     }
 
     #[test]
     fn pages_of_other_machines_are_refused_even_with_the_token() {
-        for origin in ["https://evil.example", "http://localhost.evil.example", "null", "http://127.0.0.1.evil.example"] {
+        for origin in [
+            "https://evil.example",
+            "http://localhost.evil.example",
+            "null",
+            "http://127.0.0.1.evil.example",
+        ] {
             let refused = refusal(&request(&[("origin", origin)], "/?token=secret"), "secret");
-            assert_eq!(refused.map(|(status, _)| status), Some(StatusCode::FORBIDDEN), "{origin}");
+            assert_eq!(
+                refused.map(|(status, _)| status),
+                Some(StatusCode::FORBIDDEN),
+                "{origin}"
+            );
         }
-        for origin in ["http://localhost:5173", "http://127.0.0.1", "http://[::1]:8080"] {
+        for origin in [
+            "http://localhost:5173",
+            "http://127.0.0.1",
+            "http://[::1]:8080",
+        ] {
             assert!(refusal(&request(&[("origin", origin)], "/?token=secret"), "secret").is_none());
         }
         let rebound = request(&[("host", "evil.example:4000")], "/?token=secret");

@@ -51,12 +51,17 @@ impl Acceptor {
         self.first_sync().await;
         let spaces = self.store.look(|desk| {
             let ids = desk.replica.space_ids();
-            ids.iter().filter_map(|id| desk.replica.outline(id).ok()).collect::<Vec<_>>()
+            ids.iter()
+                .filter_map(|id| desk.replica.outline(id).ok())
+                .collect::<Vec<_>>()
         });
         let spaces = spaces.await?;
         Ok(LinkAccepted {
             device: offer::info(old, &name),
-            spaces: spaces.iter().map(crate::api::convert::space_outline).collect(),
+            spaces: spaces
+                .iter()
+                .map(crate::api::convert::space_outline)
+                .collect(),
         })
     }
 
@@ -72,8 +77,14 @@ impl Acceptor {
         let (blank, together) = self
             .store
             .look(move |desk| {
-                let blank = desk.replica.home_is_blank().map_err(|error| faults::replica(&error))?;
-                let home = desk.replica.home().and_then(|home| desk.replica.outline(&home).ok());
+                let blank = desk
+                    .replica
+                    .home_is_blank()
+                    .map_err(|error| faults::replica(&error))?;
+                let home = desk
+                    .replica
+                    .home()
+                    .and_then(|home| desk.replica.outline(&home).ok());
                 let devices = home.map(|home| home.devices).unwrap_or_default();
                 Ok::<_, ApiError>((blank, devices.iter().any(|device| device.id == old)))
             })
@@ -109,16 +120,30 @@ impl Acceptor {
             .hint("Make a new link: this one may be used up.")
         };
         let record = self.store.look(|desk| {
-            (desk.replica.device_record(), desk.replica.keys().kem().clone())
+            (
+                desk.replica.device_record(),
+                desk.replica.keys().kem().clone(),
+            )
         });
         let (device, kem) = record.await?;
         let binding = connection.channel_binding();
-        let attempt = Attempt { old, new: device.id, channel_binding: &binding };
-        let request = LinkRequest { proof: proof(&link.secret.0, &attempt, &device), device };
-        let (mut out, mut input) =
-            connection.open_bi().await.map_err(|closed| broken(closed.to_string()))?;
+        let attempt = Attempt {
+            old,
+            new: device.id,
+            channel_binding: &binding,
+        };
+        let request = LinkRequest {
+            proof: proof(&link.secret.0, &attempt, &device),
+            device,
+        };
+        let (mut out, mut input) = connection
+            .open_bi()
+            .await
+            .map_err(|closed| broken(closed.to_string()))?;
         send(&mut out, &request.encode()).await.map_err(broken)?;
-        let bytes = receive(&mut input, ANSWER_BYTES_MAX).await.map_err(broken)?;
+        let bytes = receive(&mut input, ANSWER_BYTES_MAX)
+            .await
+            .map_err(broken)?;
         connection.close(0, "linking is over");
         let answer = LinkAnswer::decode(&bytes).map_err(|error| broken(error.to_string()))?;
         match answer {
@@ -188,10 +213,16 @@ fn unreachable(error: &ConnectError, link: &Link) -> ApiError {
 
 fn refused(reason: Reason, text: &str) -> ApiError {
     let (kind, message) = match reason {
-        Reason::Wrong => (ErrorKind::LinkWrong, "The other device does not know this link."),
+        Reason::Wrong => (
+            ErrorKind::LinkWrong,
+            "The other device does not know this link.",
+        ),
         Reason::Used => (ErrorKind::LinkUsed, "This link was used before."),
         Reason::Expired => (ErrorKind::LinkExpired, "This link has expired."),
-        Reason::Cancelled => (ErrorKind::LinkExpired, "This link was taken back on the other device."),
+        Reason::Cancelled => (
+            ErrorKind::LinkExpired,
+            "This link was taken back on the other device.",
+        ),
         Reason::Failed => {
             let message = format!("The other device could not let this one in: {text}");
             return ApiError::new(ErrorKind::Internal, message)

@@ -120,7 +120,9 @@ impl LinkAnswer {
             5 => Reason::Failed,
             _ => return Err(undefined),
         };
-        let text = input.text(REFUSAL_BYTES_MAX, "refusal")?.replace(char::is_control, " ");
+        let text = input
+            .text(REFUSAL_BYTES_MAX, "refusal")?
+            .replace(char::is_control, " ");
         input.finish("link answer")?;
         Ok(Self::Refused { reason, text })
     }
@@ -159,7 +161,10 @@ impl Welcome {
             .map(|_| SpaceTicket::decode(&mut input))
             .collect::<Result<_, _>>()?;
         input.finish("welcome")?;
-        Ok(Self { device_name, tickets })
+        Ok(Self {
+            device_name,
+            tickets,
+        })
     }
 }
 
@@ -195,7 +200,14 @@ pub fn seal_welcome(
     welcome: &Welcome,
 ) -> Result<Vec<u8>, seal_box::BoxError> {
     let aad = circumstances(attempt);
-    seal_box::seal(to, WELCOME_INFO, &aad, &welcome.encode(), Some(secret), &mut OsEntropy)
+    seal_box::seal(
+        to,
+        WELCOME_INFO,
+        &aad,
+        &welcome.encode(),
+        Some(secret),
+        &mut OsEntropy,
+    )
 }
 
 /// Opens a sealed welcome.
@@ -209,7 +221,12 @@ pub fn open_welcome(
 }
 
 fn circumstances(attempt: &Attempt<'_>) -> Vec<u8> {
-    [&attempt.old.as_bytes()[..], attempt.new.as_bytes(), attempt.channel_binding].concat()
+    [
+        &attempt.old.as_bytes()[..],
+        attempt.new.as_bytes(),
+        attempt.channel_binding,
+    ]
+    .concat()
 }
 
 /// Compares without telling by its duration where the first difference is.
@@ -231,7 +248,10 @@ mod tests {
 
     #[test]
     fn a_request_reads_back_and_nothing_may_follow_it() {
-        let request = LinkRequest { proof: [3; 32], device: record(1).1 };
+        let request = LinkRequest {
+            proof: [3; 32],
+            device: record(1).1,
+        };
         let bytes = request.encode();
         assert!(bytes.len() <= REQUEST_BYTES_MAX);
         assert_eq!(LinkRequest::decode(&bytes), Ok(request));
@@ -244,9 +264,15 @@ mod tests {
     #[test]
     fn answers_read_back_and_long_refusals_are_cut() {
         let text = "ä".repeat(REFUSAL_BYTES_MAX);
-        let refused = LinkAnswer::Refused { reason: Reason::Used, text };
+        let refused = LinkAnswer::Refused {
+            reason: Reason::Used,
+            text,
+        };
         match LinkAnswer::decode(&refused.encode()).unwrap() {
-            LinkAnswer::Refused { reason: Reason::Used, text } => {
+            LinkAnswer::Refused {
+                reason: Reason::Used,
+                text,
+            } => {
                 assert_eq!(text.len(), REFUSAL_BYTES_MAX);
             }
             other => panic!("{other:?}"),
@@ -261,10 +287,17 @@ mod tests {
     fn a_proof_is_worth_nothing_for_another_secret_connection_or_device() {
         let (keys, device) = record(1);
         let old = DeviceId::from_bytes([9; 32]);
-        let attempt = Attempt { old, new: keys.id(), channel_binding: &[4; 32] };
+        let attempt = Attempt {
+            old,
+            new: keys.id(),
+            channel_binding: &[4; 32],
+        };
         let right = proof(&[7; 32], &attempt, &device);
         assert_ne!(right, proof(&[8; 32], &attempt, &device));
-        let elsewhere = Attempt { channel_binding: &[5; 32], ..attempt };
+        let elsewhere = Attempt {
+            channel_binding: &[5; 32],
+            ..attempt
+        };
         assert_ne!(right, proof(&[7; 32], &elsewhere, &device));
         assert_ne!(right, proof(&[7; 32], &attempt, &record(2).1));
     }
@@ -273,8 +306,15 @@ mod tests {
     fn a_welcome_opens_only_with_the_secret_of_the_link() {
         let (keys, device) = record(1);
         let old = DeviceId::from_bytes([9; 32]);
-        let attempt = Attempt { old, new: keys.id(), channel_binding: &[4; 32] };
-        let welcome = Welcome { device_name: Name::from_any("tower"), tickets: Vec::new() };
+        let attempt = Attempt {
+            old,
+            new: keys.id(),
+            channel_binding: &[4; 32],
+        };
+        let welcome = Welcome {
+            device_name: Name::from_any("tower"),
+            tickets: Vec::new(),
+        };
         let sealed = seal_welcome(&[7; 32], &attempt, &device.kem, &welcome).unwrap();
         let opened = open_welcome(&[7; 32], &attempt, keys.kem(), &sealed).unwrap();
         assert_eq!(*opened, *welcome.encode());

@@ -42,7 +42,10 @@ async fn receive(stream: &mut RecvStream, max: usize) -> Result<Vec<u8>, String>
         let mut message = Vec::new();
         // Room is made as the bytes come.
         while message.len() < length {
-            let chunk = stream.read_chunk(length - message.len()).await.map_err(cut)?;
+            let chunk = stream
+                .read_chunk(length - message.len())
+                .await
+                .map_err(cut)?;
             message.extend_from_slice(&chunk.ok_or("the other device stopped")?);
         }
         Ok(message)

@@ -92,7 +92,11 @@ impl Links {
         let mut state = self.lock();
         state.spend(Reason::Cancelled, LinkOutcome::Cancelled);
         state.open = Some(made);
-        Ok(LinkCreated { link_id: id, link: link.to_string(), expires_ms })
+        Ok(LinkCreated {
+            link_id: id,
+            link: link.to_string(),
+            expires_ms,
+        })
     }
 
     /// Takes an open link back.
@@ -113,7 +117,8 @@ impl Links {
             let state = self.lock();
             let open = state.open.iter();
             let mut made = open.chain(state.spent.iter().map(|(made, _)| made));
-            made.find(|made| made.id == id).map(|made| (made.outcome.subscribe(), made.expires_ms))
+            made.find(|made| made.id == id)
+                .map(|made| (made.outcome.subscribe(), made.expires_ms))
         };
         let (mut outcome, expires_ms) = found.ok_or_else(no_such_link)?;
         let left = expires_ms.saturating_sub(wall_ms());
@@ -138,7 +143,9 @@ impl Links {
         let attempt = self.answer(&connection);
         match tokio::time::timeout(ATTEMPT_TIMEOUT, attempt).await {
             Ok(Ok(())) => {}
-            Ok(Err(why)) => tracing::info!(peer = %connection.remote().short(), why, "linking failed"),
+            Ok(Err(why)) => {
+                tracing::info!(peer = %connection.remote().short(), why, "linking failed")
+            }
             Err(_) => tracing::info!(peer = %connection.remote().short(), "linking took too long"),
         }
         connection.close(0, "linking is over");
@@ -156,7 +163,11 @@ impl Links {
             return Err("a device tried to link another one".to_owned());
         }
         let binding = connection.channel_binding();
-        let attempt = Attempt { old, new, channel_binding: &binding };
+        let attempt = Attempt {
+            old,
+            new,
+            channel_binding: &binding,
+        };
         let answer = match self.burn(&attempt, &request) {
             Ok(made) => self.welcome(&attempt, made, &request.device).await,
             Err(refused) => refused,
@@ -172,25 +183,34 @@ impl Links {
             let right = proof(&made.secret.0, attempt, &request.device);
             same(&right, &request.proof)
         };
-        let refused = |reason, text: &str| LinkAnswer::Refused { reason, text: text.to_owned() };
+        let refused = |reason, text: &str| LinkAnswer::Refused {
+            reason,
+            text: text.to_owned(),
+        };
         self.expire();
         let mut state = self.lock();
         if let Some(made) = state.open.take_if(|made| fits(made)) {
             state.remember(made.clone(), Reason::Used);
             return Ok(made);
         }
-        let spent = state.spent.iter().find(|(made, _)| fits(made)).map(|(_, reason)| *reason);
+        let spent = state
+            .spent
+            .iter()
+            .find(|(made, _)| fits(made))
+            .map(|(_, reason)| *reason);
         Err(match spent {
             Some(Reason::Expired) => {
                 refused(Reason::Expired, "The link has expired; make a new one.")
             }
-            Some(Reason::Cancelled) => {
-                refused(Reason::Cancelled, "The link was taken back; make a new one.")
-            }
+            Some(Reason::Cancelled) => refused(
+                Reason::Cancelled,
+                "The link was taken back; make a new one.",
+            ),
             Some(_) => refused(Reason::Used, "The link was used before; make a new one."),
             None => {
                 let name = request.device.name.as_str();
-                let message = format!("A device called {name:?} came with a wrong link; this one is burnt.");
+                let message =
+                    format!("A device called {name:?} came with a wrong link; this one is burnt.");
                 state.spend(Reason::Used, LinkOutcome::Refused { message });
                 refused(Reason::Wrong, "This device has made no such link.")
             }
@@ -198,7 +218,12 @@ impl Links {
     }
 
     /// Lets the new device in and tells it what it needs.
-    async fn welcome(&self, attempt: &Attempt<'_>, made: Made, device: &DeviceRecord) -> LinkAnswer {
+    async fn welcome(
+        &self,
+        attempt: &Attempt<'_>,
+        made: Made,
+        device: &DeviceRecord,
+    ) -> LinkAnswer {
         let answer = match self.admit(device).await {
             Ok(welcome) => seal_welcome(&made.secret.0, attempt, &device.kem, &welcome)
                 .map_err(|error| faults::capitalized(&error.to_string())),
@@ -214,7 +239,10 @@ impl Links {
             Err(text) => {
                 let message = format!("The other device could not be let in: {text}");
                 made.outcome.send_replace(LinkOutcome::Refused { message });
-                LinkAnswer::Refused { reason: Reason::Failed, text }
+                LinkAnswer::Refused {
+                    reason: Reason::Failed,
+                    text,
+                }
             }
         }
     }
@@ -230,15 +258,25 @@ impl Links {
             let mut ids = desk.replica.space_ids();
             // False sorts first: the home space leads.
             ids.sort_by_key(|id| Some(*id) != home);
-            let tickets = ids.iter().filter_map(|id| desk.replica.ticket(id)).collect();
-            Ok(Welcome { device_name: name, tickets })
+            let tickets = ids
+                .iter()
+                .filter_map(|id| desk.replica.ticket(id))
+                .collect();
+            Ok(Welcome {
+                device_name: name,
+                tickets,
+            })
         });
         admitted.await?
     }
 
     fn expire(&self) {
         let mut state = self.lock();
-        if state.open.as_ref().is_some_and(|made| wall_ms() >= made.expires_ms) {
+        if state
+            .open
+            .as_ref()
+            .is_some_and(|made| wall_ms() >= made.expires_ms)
+        {
             state.spend(Reason::Expired, LinkOutcome::Expired);
         }
     }

@@ -65,7 +65,8 @@ impl Facts {
 
     /// Forgets devices that are neither connected nor wanted.
     pub(crate) fn retain(&self, wanted: impl Fn(&DeviceId) -> bool) {
-        self.lock().retain(|device, facts| facts.connection.is_some() || wanted(device));
+        self.lock()
+            .retain(|device, facts| facts.connection.is_some() || wanted(device));
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<DeviceId, PeerFacts>> {

@@ -74,7 +74,11 @@ impl Fetches {
         match &mut log.assigned {
             // The range asked for has come in; go on behind it without waiting for the store.
             Some(assigned) if assigned.to == no && have >= assigned.upto => {
-                *assigned = Assigned { to: no, upto: len, progress_ms: now_ms };
+                *assigned = Assigned {
+                    to: no,
+                    upto: len,
+                    progress_ms: now_ms,
+                };
                 plan.order(no, key, have, len);
             }
             Some(_) => {}
@@ -88,7 +92,10 @@ impl Fetches {
     /// A batch of a log came in from a peer.
     pub(crate) fn received(&self, no: SessionNo, key: LogKey, now_ms: u64) {
         let mut plan = self.lock();
-        if let Some(assigned) = plan.logs.get_mut(&key).and_then(|log| log.assigned.as_mut())
+        if let Some(assigned) = plan
+            .logs
+            .get_mut(&key)
+            .and_then(|log| log.assigned.as_mut())
             && assigned.to == no
         {
             assigned.progress_ms = now_ms;
@@ -179,7 +186,10 @@ impl Fetches {
             .filter_map(|(key, log)| {
                 let assigned = log.assigned?;
                 let late = now_ms.saturating_sub(assigned.progress_ms) >= STALL_MS;
-                let other = log.offers.iter().any(|(no, len)| *no != assigned.to && *len > log.stored);
+                let other = log
+                    .offers
+                    .iter()
+                    .any(|(no, len)| *no != assigned.to && *len > log.stored);
                 (late && other).then_some((*key, assigned.to))
             })
             .collect();
@@ -200,7 +210,12 @@ impl Fetches {
 impl Plan {
     fn order(&self, no: SessionNo, (space, writer): LogKey, from: u64, upto: u64) {
         if let Some(mailbox) = self.sessions.get(&no) {
-            mailbox.input(Input::Fetch { space, writer, from, upto });
+            mailbox.input(Input::Fetch {
+                space,
+                writer,
+                from,
+                upto,
+            });
         }
     }
 
@@ -219,7 +234,10 @@ impl Plan {
         if self.release(no, key)
             && let Some(mailbox) = self.sessions.get(&no)
         {
-            mailbox.input(Input::CancelFetch { space: key.0, writer: key.1 });
+            mailbox.input(Input::CancelFetch {
+                space: key.0,
+                writer: key.1,
+            });
         }
     }
 
@@ -243,13 +261,23 @@ impl Plan {
             let assigned = self.logs.values().filter_map(|log| log.assigned);
             assigned.filter(|assigned| assigned.to == no).count()
         };
-        let fit = log.offers.iter().filter(|(no, len)| **len > log.stored && Some(**no) != but);
-        let Some((no, upto)) = fit.map(|(no, len)| (*no, *len)).min_by_key(|(no, _)| load(*no)) else {
+        let fit = log
+            .offers
+            .iter()
+            .filter(|(no, len)| **len > log.stored && Some(**no) != but);
+        let Some((no, upto)) = fit
+            .map(|(no, len)| (*no, *len))
+            .min_by_key(|(no, _)| load(*no))
+        else {
             return;
         };
         let from = log.stored;
         if let Some(log) = self.logs.get_mut(&key) {
-            log.assigned = Some(Assigned { to: no, upto, progress_ms: now_ms });
+            log.assigned = Some(Assigned {
+                to: no,
+                upto,
+                progress_ms: now_ms,
+            });
         }
         self.order(no, key, from, upto);
     }

@@ -59,7 +59,10 @@ impl Mailbox {
     /// A log is longer; only the last word on each log is kept.
     pub(crate) fn advanced(&self, space: SpaceId, writer: WriterId, tip: Tip, eager: bool) {
         let mut inner = self.lock();
-        let entry = inner.advanced.entry((space, writer)).or_insert((tip, false));
+        let entry = inner
+            .advanced
+            .entry((space, writer))
+            .or_insert((tip, false));
         *entry = (tip, entry.1 | eager);
         drop(inner);
         self.bell.notify_one();
@@ -133,7 +136,10 @@ mod tests {
             &notes[0],
             Note::Input(Input::LocalAdvanced { tip, eager: true, .. }) if tip.len == 99
         ));
-        assert!(matches!(&notes[1], Note::Input(Input::Stored { credit: 990 })));
+        assert!(matches!(
+            &notes[1],
+            Note::Input(Input::Stored { credit: 990 })
+        ));
         assert!(mailbox.take().is_empty());
     }
 }

@@ -7,13 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use stead_base::DeviceId;
-use stead_net::{Connection, Net};
+use stead_net::{CONNECT_TIMEOUT_MS, Connection, Net};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
+use super::SYNC_ALPN;
 use super::facts::Facts;
 use super::session::{self, SyncContext};
-use super::SYNC_ALPN;
 use crate::clock::steady_ms;
 use crate::directory::Introductions;
 
@@ -55,6 +55,7 @@ impl Drop for Kept {
 struct Live {
     no: u64,
     connection: Connection,
+    since_ms: u64,
 }
 
 impl Peers {
@@ -130,7 +131,6 @@ impl Peers {
         let Ok(mut wanted) = devices.await else {
             return;
         };
-        self.introductions.settle(&wanted);
         wanted.extend(self.introductions.devices());
         wanted.remove(&local);
         self.keepers.retain(|device, _| wanted.contains(device));
@@ -162,15 +162,20 @@ impl Peers {
     async fn connected(&mut self, connection: Connection) {
         let device = connection.remote();
         if let Some(live) = self.live.get(&device) {
-            if !self.is_preferred(&connection, &live.connection) {
+            if !self.is_preferred(&connection, live) {
                 connection.close(CODE_REPLACED, "another connection is in use");
                 let kept = live.connection.clone();
                 self.adopt(device, kept).await;
                 return;
             }
-            live.connection.close(CODE_REPLACED, "another connection is in use");
+            live.connection
+                .close(CODE_REPLACED, "another connection is in use");
         } else if !self.keepers.contains_key(&device) {
-            let strangers = self.live.keys().filter(|live| !self.keepers.contains_key(live)).count();
+            let strangers = self
+                .live
+                .keys()
+                .filter(|live| !self.keepers.contains_key(live))
+                .count();
             if strangers >= STRANGERS_MAX {
                 connection.close(CODE_TOO_MANY, "too many unknown devices are connected");
                 return;
@@ -190,13 +195,23 @@ impl Peers {
             let why = session::run(session, context).await;
             (device, no, why)
         });
-        self.live.insert(device, Live { no, connection });
+        self.live.insert(
+            device,
+            Live {
+                no,
+                connection,
+                since_ms: steady_ms(),
+            },
+        );
     }
 
-    /// Of two connections between two devices both keep the one that the device with the smaller id
-    /// dialed; of two that the same side dialed, the newer one.
-    fn is_preferred(&self, newer: &Connection, older: &Connection) -> bool {
-        if older.close_reason().is_some() || newer.dialed() == older.dialed() {
+    /// When two devices dial each other at once, both keep the connection that the device with the
+    /// smaller id dialed. At any other time nobody dials who knows of a connection that works, so the
+    /// newer one replaces the older.
+    fn is_preferred(&self, newer: &Connection, older: &Live) -> bool {
+        let at_once = steady_ms().saturating_sub(older.since_ms) < CONNECT_TIMEOUT_MS;
+        let older = &older.connection;
+        if !at_once || older.close_reason().is_some() || newer.dialed() == older.dialed() {
             return true;
         }
         let local_is_smaller = self.context.local < newer.remote();
@@ -222,7 +237,9 @@ impl Peers {
             facts.last_end = Some(why);
         });
         let keepers = &self.keepers;
-        self.context.facts.retain(|device| keepers.contains_key(device));
+        self.context
+            .facts
+            .retain(|device| keepers.contains_key(device));
     }
 }
 

@@ -35,10 +35,7 @@ pub(crate) struct Preparing {
 
 impl Preparing {
     /// Starts one thread for each preparer; there must be one at least.
-    pub(crate) fn start(
-        preparers: Vec<Preparer>,
-        store: &StoreHandle,
-    ) -> Result<Self, NodeError> {
+    pub(crate) fn start(preparers: Vec<Preparer>, store: &StoreHandle) -> Result<Self, NodeError> {
         let mut queues = Vec::with_capacity(preparers.len());
         for preparer in preparers {
             let (queue, inbox) = mpsc::channel(QUEUE_MAX);

@@ -12,10 +12,10 @@ use stead_base::{DeviceId, SpaceId, WriterId};
 use stead_log::Batch;
 use stead_net::Connection;
 use stead_replica::{ProbeNext, ReceiveError};
+use stead_sync::limits::WINDOW_BYTES_MAX;
 use stead_sync::{
     CloseReason, Frame, GoodbyeCode, Input, Opening, Output, ReadRequest, Role, Session,
 };
-use stead_sync::limits::WINDOW_BYTES_MAX;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -76,11 +76,19 @@ pub(crate) async fn run(connection: Connection, context: SyncContext) -> String 
     let mailbox = Arc::new(Mailbox::new(no));
     context.fetches.join(Arc::clone(&mailbox));
     let subscriber = Arc::clone(&mailbox);
-    let Ok(spaces) = context.store.look(move |desk| desk.subscribe(subscriber)).await else {
+    let Ok(spaces) = context
+        .store
+        .look(move |desk| desk.subscribe(subscriber))
+        .await
+    else {
         return "the node is stopping".to_owned();
     };
     let opening = Opening {
-        role: if connection.dialed() { Role::Dialer } else { Role::Listener },
+        role: if connection.dialed() {
+            Role::Dialer
+        } else {
+            Role::Listener
+        },
         local: context.local,
         remote: connection.remote(),
         channel_binding: connection.channel_binding(),
@@ -219,7 +227,8 @@ impl Driver {
             Some(Ok(frame)) => self.input(Input::Frame(frame)),
             Some(Err(error)) => self.close(GoodbyeCode::Misbehaved, error.to_string()),
             None => {
-                self.ended.get_or_insert("the other device ended the stream".to_owned());
+                self.ended
+                    .get_or_insert("the other device ended the stream".to_owned());
             }
         }
     }
@@ -246,11 +255,15 @@ impl Driver {
             }
             Note::Refetch { space, writer } => {
                 let stored = self.stored(space, writer).await;
-                self.context.fetches.refetch(no, (space, writer), stored, steady_ms());
+                self.context
+                    .fetches
+                    .refetch(no, (space, writer), stored, steady_ms());
             }
             Note::StoreFailed { space, writer } => {
                 let stored = self.stored(space, writer).await;
-                self.context.fetches.hold(no, (space, writer), stored, steady_ms());
+                self.context
+                    .fetches
+                    .hold(no, (space, writer), stored, steady_ms());
             }
             Note::NotKept { space, writer } => {
                 let stored = self.stored(space, writer).await;
@@ -264,7 +277,11 @@ impl Driver {
     }
 
     async fn stored(&self, space: SpaceId, writer: WriterId) -> u64 {
-        let tip = self.context.store.look(move |desk| desk.tip(&space, &writer)).await;
+        let tip = self
+            .context
+            .store
+            .look(move |desk| desk.tip(&space, &writer))
+            .await;
         tip.ok().flatten().map_or(0, |tip| tip.len)
     }
 
@@ -276,13 +293,16 @@ impl Driver {
                     self.outbox_bytes += frame.wire_bytes();
                     self.outbox.push_back(frame);
                     if self.outbox_bytes > OUTBOX_BYTES_MAX {
-                        self.ended.get_or_insert("more was to be sent than credit allows".to_owned());
+                        self.ended
+                            .get_or_insert("more was to be sent than credit allows".to_owned());
                     }
                 }
                 Output::WakeAt(ms) => self.wake_ms = ms,
                 Output::Closed(reason) => self.closed(&reason),
                 Output::PeerClock { ahead_ms } => {
-                    self.context.facts.edit(self.remote, |facts| facts.clock_ahead_ms = Some(ahead_ms));
+                    self.context
+                        .facts
+                        .edit(self.remote, |facts| facts.clock_ahead_ms = Some(ahead_ms));
                 }
                 Output::Shared { space } => {
                     tracing::debug!(peer = %self.remote.short(), space = %space.short(), "sharing");
@@ -293,27 +313,61 @@ impl Driver {
                     self.shared.retain(|shared| *shared != space);
                     self.count_missing();
                 }
-                Output::Available { space, writer, have, remote_len } => {
+                Output::Available {
+                    space,
+                    writer,
+                    have,
+                    remote_len,
+                } => {
                     let no = self.mailbox.no();
-                    self.context.fetches.available(no, (space, writer), have, remote_len, steady_ms());
+                    self.context.fetches.available(
+                        no,
+                        (space, writer),
+                        have,
+                        remote_len,
+                        steady_ms(),
+                    );
                 }
                 Output::Unavailable { space, writer, .. } => {
                     let no = self.mailbox.no();
-                    self.context.fetches.unavailable(no, (space, writer), steady_ms());
+                    self.context
+                        .fetches
+                        .unavailable(no, (space, writer), steady_ms());
                 }
-                Output::Batch { space, writer, batch, credit, .. } => {
-                    self.context.fetches.received(self.mailbox.no(), (space, writer), steady_ms());
+                Output::Batch {
+                    space,
+                    writer,
+                    batch,
+                    credit,
+                    ..
+                } => {
+                    self.context
+                        .fetches
+                        .received(self.mailbox.no(), (space, writer), steady_ms());
                     let from = Arc::clone(&self.mailbox);
-                    let incoming = Incoming { space, writer, batch, credit, from };
+                    let incoming = Incoming {
+                        space,
+                        writer,
+                        batch,
+                        credit,
+                        from,
+                    };
                     self.context.preparing.take(incoming).await;
                 }
                 Output::Read(request) => self.read(request).await,
                 Output::Confirmed { .. } | Output::Listed { .. } | Output::RoundTrip { .. } => {}
                 Output::Diverged { space, writer, .. } => self.search_fork(space, writer).await,
                 Output::ProbeAsked { space, writer, at } => self.probe(space, writer, at).await,
-                Output::ProbeAnswered { space, writer, at, reply } => {
+                Output::ProbeAnswered {
+                    space,
+                    writer,
+                    at,
+                    reply,
+                } => {
                     self.with_desk(move |desk, mailbox| {
-                        let next = desk.replica.probe_answered(&space, &writer, at, &reply, wall_ms());
+                        let next =
+                            desk.replica
+                                .probe_answered(&space, &writer, at, &reply, wall_ms());
                         desk.changed();
                         next_probe(mailbox, space, writer, next);
                     })
@@ -322,12 +376,21 @@ impl Driver {
                 Output::ForkProofWanted { space, writer } => {
                     self.with_desk(move |desk, mailbox| {
                         if let Some((tip, proof)) = desk.frozen(&space, &writer) {
-                            mailbox.input(Input::Frozen { space, writer, tip, proof });
+                            mailbox.input(Input::Frozen {
+                                space,
+                                writer,
+                                tip,
+                                proof,
+                            });
                         }
                     })
                     .await;
                 }
-                Output::ForkProof { space, writer, proof } => {
+                Output::ForkProof {
+                    space,
+                    writer,
+                    proof,
+                } => {
                     self.with_desk(move |desk, mailbox| {
                         let accepted = desk.replica.accept_fork(&space, &writer, &proof, wall_ms());
                         desk.changed();
@@ -352,8 +415,16 @@ impl Driver {
 
     async fn read(&self, request: ReadRequest) {
         self.with_desk(move |desk, mailbox| {
-            let ReadRequest { space, writer, from, upto, bytes_max } = request;
-            let read = desk.replica.read_batch(&space, &writer, from, upto, bytes_max);
+            let ReadRequest {
+                space,
+                writer,
+                from,
+                upto,
+                bytes_max,
+            } = request;
+            let read = desk
+                .replica
+                .read_batch(&space, &writer, from, upto, bytes_max);
             let batch = read.unwrap_or_else(|error| {
                 tracing::warn!(%error, "a log could not be read for a peer");
                 None
@@ -363,9 +434,13 @@ impl Driver {
                 Some(batch.start + batch.count as u64)
             });
             mailbox.input(match (batch, end) {
-                (Some(batch), Some(upto)) => {
-                    Input::ReadDone { space, writer, from, upto, batch: batch.into() }
-                }
+                (Some(batch), Some(upto)) => Input::ReadDone {
+                    space,
+                    writer,
+                    from,
+                    upto,
+                    batch: batch.into(),
+                },
                 _ => Input::ReadFailed { space, writer },
             });
         })
@@ -375,7 +450,12 @@ impl Driver {
     async fn probe(&self, space: SpaceId, writer: WriterId, at: u64) {
         self.with_desk(move |desk, mailbox| {
             let reply = desk.replica.probe(&space, &writer, at).unwrap_or_default();
-            mailbox.input(Input::ProbeReply { space, writer, at, reply: reply.into() });
+            mailbox.input(Input::ProbeReply {
+                space,
+                writer,
+                at,
+                reply: reply.into(),
+            });
         })
         .await;
     }
@@ -399,13 +479,20 @@ impl Driver {
             (*space, lack)
         };
         let shared = self.shared.iter().map(missing).collect();
-        self.context.facts.edit(self.remote, |facts| facts.shared = shared);
+        self.context
+            .facts
+            .edit(self.remote, |facts| facts.shared = shared);
     }
 
     async fn leave(&self, no: u64) {
         self.context.fetches.leave(no, steady_ms());
-        self.context.store.tell(move |desk| desk.unsubscribe(no)).await;
-        self.context.facts.edit(self.remote, |facts| facts.shared.clear());
+        self.context
+            .store
+            .tell(move |desk| desk.unsubscribe(no))
+            .await;
+        self.context
+            .facts
+            .edit(self.remote, |facts| facts.shared.clear());
     }
 }
 

@@ -2,10 +2,10 @@
 //! more than once.
 
 use bytes::Bytes;
+use std::time::Duration;
 use stead_net::{RecvStream, SendStream};
 use stead_sync::frame::FrameReader;
 use stead_sync::{Frame, PeerMisbehaved};
-use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 

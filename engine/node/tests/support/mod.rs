@@ -36,6 +36,8 @@ pub fn log() {
 pub struct Device {
     pub dir: tempfile::TempDir,
     pub name: String,
+    /// The address of the first start: a device that moves needs somebody to tell the others.
+    pub bind: SocketAddr,
     pub node: Option<Node>,
 }
 
@@ -44,7 +46,13 @@ impl Device {
         log();
         let dir = tempfile::tempdir().expect("a temporary folder");
         let node = Node::start(config(dir.path(), name)).await.expect("start");
-        Self { dir, name: name.to_owned(), node: Some(node) }
+        let bind = node.net().bound()[0];
+        Self {
+            dir,
+            bind,
+            name: name.to_owned(),
+            node: Some(node),
+        }
     }
 
     /// Ends the node in good order.
@@ -62,7 +70,9 @@ impl Device {
     pub async fn again(&mut self) {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            match Node::start(config(self.dir.path(), &self.name)).await {
+            let mut config = config(self.dir.path(), &self.name);
+            config.bind = Bind::Addr(self.bind);
+            match Node::start(config).await {
                 Ok(node) => break self.node = Some(node),
                 Err(error) if Instant::now() > deadline => panic!("{error}"),
                 Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
@@ -83,7 +93,8 @@ impl Device {
     }
 
     pub fn call<P: Method>(&self, params: &P) -> P::Result {
-        self.try_call(params).unwrap_or_else(|error| panic!("{}: {error} ({})", P::METHOD, error.hint))
+        self.try_call(params)
+            .unwrap_or_else(|error| panic!("{}: {error} ({})", P::METHOD, error.hint))
     }
 
     pub fn status(&self) -> Status {
@@ -91,7 +102,9 @@ impl Device {
     }
 
     pub fn space(&self, name: &str) -> SpaceInfo {
-        self.call(&SpaceCreate { name: name.to_owned() })
+        self.call(&SpaceCreate {
+            name: name.to_owned(),
+        })
     }
 
     pub fn spaces(&self) -> Vec<SpaceInfo> {
@@ -121,7 +134,9 @@ impl Device {
     }
 
     pub fn use_link(&self, link: &str) -> Result<stead_api::LinkAccepted, ApiError> {
-        self.try_call(&LinkAccept { link: link.to_owned() })
+        self.try_call(&LinkAccept {
+            link: link.to_owned(),
+        })
     }
 }
 
@@ -131,7 +146,10 @@ pub fn put(space: &str, collection: &str, id: &str, value: Value) -> DocPut {
         edits: vec![Edit {
             collection: collection.to_owned(),
             id: Some(id.to_owned()),
-            op: Op::Put { value, replace: false },
+            op: Op::Put {
+                value,
+                replace: false,
+            },
         }],
         idempotency_key: None,
     }
@@ -139,7 +157,10 @@ pub fn put(space: &str, collection: &str, id: &str, value: Value) -> DocPut {
 
 pub fn add(space: &str, collection: &str, id: &str, field: &str, delta: i64) -> DocPut {
     let mut put = put(space, collection, id, json!({}));
-    put.edits[0].op = Op::Add { path: vec![field.to_owned()], delta };
+    put.edits[0].op = Op::Add {
+        path: vec![field.to_owned()],
+        delta,
+    };
     put
 }
 
@@ -150,7 +171,10 @@ pub async fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         if let Some(found) = look() {
             return found;
         }
-        assert!(Instant::now() < deadline, "{what} took longer than {PATIENCE:?}");
+        assert!(
+            Instant::now() < deadline,
+            "{what} took longer than {PATIENCE:?}"
+        );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

@@ -73,6 +73,7 @@ pub(crate) fn test(words: &[&str]) -> Result<(), Failure> {
                     "clippy",
                     "--workspace",
                     "--all-targets",
+                    "--keep-going",
                     "--quiet",
                     "--",
                     "--deny",

@@ -66,7 +66,8 @@ pub enum Op {
     Gt,
     /// Greater or equal.
     Ge,
-    /// A text with this text in it, or an array (a set) with this element.
+    /// A text with this text in it (ASCII letters fit in either case), or an array (a set) with this
+    /// element.
     Contains,
     /// The field is there (or, with `false`, is not).
     Exists,

@@ -13,11 +13,18 @@ fn stead(args: &[&str]) -> Command {
 #[test]
 fn two_devices_end_up_equal_and_leave_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
-    let output = stead(&["try", "--fast", "--json"]).env("TMPDIR", folder.path()).output().unwrap();
+    let output = stead(&["try", "--fast", "--json"])
+        .env("TMPDIR", folder.path())
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let story: Value = serde_json::from_slice(&output.stdout).unwrap();
     let steps = story["steps"].as_array().unwrap();
-    assert!(steps.iter().any(|step| step["done"] == "Both are equal, and no change was lost"));
+    assert!(
+        steps
+            .iter()
+            .any(|step| step["done"] == "Both are equal, and no change was lost")
+    );
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
@@ -27,9 +34,21 @@ fn a_node_starts_in_the_background_works_and_stops() {
     let home = folder.path().join("home");
     let run = |args: &[&str]| {
         let output = stead(args).env("STEAD_HOME", &home).output().unwrap();
-        (output.status.code(), String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+        (
+            output.status.code(),
+            String::from_utf8(output.stdout).unwrap(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
     };
-    let up = ["up", "--key-file", "--no-mdns", "--bind", "127.0.0.1:0", "--name", "desk"];
+    let up = [
+        "up",
+        "--key-file",
+        "--no-mdns",
+        "--bind",
+        "127.0.0.1:0",
+        "--name",
+        "desk",
+    ];
     let (code, said, err) = run(&up);
     assert_eq!(code, Some(0), "{err}");
     assert!(said.contains("Stead is running on desk."), "{said}");
@@ -39,9 +58,28 @@ fn a_node_starts_in_the_background_works_and_stops() {
     assert!(said.contains("already"), "{said}");
 
     assert_eq!(run(&["space", "create", "family"]).0, Some(0));
-    assert_eq!(run(&["space", "create", "family"]).0, Some(5), "the name is taken");
-    assert_eq!(run(&["put", "family/people/ada", "name=Ada Lovelace", "born=1815", "--add", "visits=2"]).0, Some(0));
-    assert!(run(&["get", "family/people/ada"]).1.contains("Ada Lovelace"));
+    assert_eq!(
+        run(&["space", "create", "family"]).0,
+        Some(5),
+        "the name is taken"
+    );
+    assert_eq!(
+        run(&[
+            "put",
+            "family/people/ada",
+            "name=Ada Lovelace",
+            "born=1815",
+            "--add",
+            "visits=2"
+        ])
+        .0,
+        Some(0)
+    );
+    assert!(
+        run(&["get", "family/people/ada"])
+            .1
+            .contains("Ada Lovelace")
+    );
     assert_eq!(run(&["get", "family/people/nobody"]).0, Some(4));
     assert_eq!(run(&["get", "nowhere/people/ada"]).0, Some(4));
     let (_, found, _) = run(&["query", "family/people", "--where", "born<1900", "--jsonl"]);
@@ -59,7 +97,14 @@ fn a_node_starts_in_the_background_works_and_stops() {
     assert_eq!(code, Some(0), "{err}");
     assert_eq!(run(&["status"]).0, Some(3));
     let (_, again, _) = run(&["up", "--key-file", "--no-mdns", "--bind", "127.0.0.1:0"]);
-    assert!(again.contains("running on desk"), "the name is remembered: {again}");
-    assert!(run(&["get", "family/people/ada"]).1.contains("Ada Lovelace"));
+    assert!(
+        again.contains("running on desk"),
+        "the name is remembered: {again}"
+    );
+    assert!(
+        run(&["get", "family/people/ada"])
+            .1
+            .contains("Ada Lovelace")
+    );
     assert_eq!(run(&["down"]).0, Some(0));
 }

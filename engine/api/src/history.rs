@@ -94,13 +94,13 @@ pub struct LogOp {
     pub id: String,
     /// The verb: `set`, `add`, `include`, `exclude`, `unset`, `delete`, `restore`, `genesis`, `claim`, `grant`, `epoch`.
     pub op: String,
-    /// The field.
+    /// The field, where the node names it apart from the summary.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub path: Path,
-    /// The value, delta or element; a large one is left out.
+    /// The value, delta or element, where the node names it apart from the summary; a large one is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<Value>,
-    /// For roster operations, one plain phrase, such as `made laptop an owner`.
+    /// The operation in one plain phrase, such as `set name = "Ada"` or `laptop let in as owner`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub summary: String,
 }

@@ -98,6 +98,13 @@ impl Desk {
         desk
     }
 
+    /// Leaves the database in one file, as far as readers allow.
+    pub(crate) fn close(mut self) {
+        if let Err(error) = self.replica.checkpoint() {
+            tracing::warn!(%error, "the write-ahead log stays for the next start");
+        }
+    }
+
     /// Where things are posted.
     pub(crate) const fn board(&self) -> &Board {
         &self.board

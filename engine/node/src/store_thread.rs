@@ -215,7 +215,7 @@ fn run(mut desk: Desk, mut inbox: mpsc::Receiver<Command>, due: &watch::Sender<O
             changed
         });
         if let Some(done) = stop {
-            drop(desk);
+            desk.close();
             let _ = done.send(());
             return;
         }

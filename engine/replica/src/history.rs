@@ -132,21 +132,22 @@ impl Replica {
         seq: u64,
     ) -> Result<Option<Vec<u8>>, ReplicaError> {
         let state = self.writer(space, writer)?;
-        for segment in self.store.segments(state.no, seq, 0)? {
-            let mut iter = BatchEntries::new(&segment.bytes);
-            for _ in segment.start..seq {
-                iter.skip_one().map_err(|source| ReplicaError::Record {
-                    what: "log segment",
-                    source,
-                })?;
-            }
-            let entry = iter.next_bytes().map_err(|source| ReplicaError::Record {
+        let segments = self.store.segments(state.no, seq, 0)?;
+        let Some(segment) = segments.first() else {
+            return Ok(None);
+        };
+        let mut iter = BatchEntries::new(&segment.bytes);
+        for _ in segment.start..seq {
+            iter.skip_one().map_err(|source| ReplicaError::Record {
                 what: "log segment",
                 source,
             })?;
-            return Ok(entry.map(<[u8]>::to_vec));
         }
-        Ok(None)
+        let entry = iter.next_bytes().map_err(|source| ReplicaError::Record {
+            what: "log segment",
+            source,
+        })?;
+        Ok(entry.map(<[u8]>::to_vec))
     }
 
     /// Adds to `found` what fits of one log, newest first, until it can add nothing more.

@@ -216,7 +216,7 @@ impl Node {
     fn failed(&mut self, error: &ReplicaError) {
         // A full disk or one failed write does not end a device; anything else does.
         if !self.disk.is_powered()
-            || !matches!(error, ReplicaError::Store(StoreError::DiskFull { .. }))
+            || !matches!(error, ReplicaError::Store(StoreError::DiskFull))
         {
             self.broken |= matches!(error, ReplicaError::Store(_));
         }
@@ -268,10 +268,10 @@ impl Node {
                         .as_ref()
                         .and_then(|replica| membership(replica, space));
                     if let Some(joined) = joined {
-                        self.to_all(&Input::AddSpace(joined));
+                        self.tell_sessions(&Input::AddSpace(joined));
                     }
                 }
-                Event::SpaceLeft { space } => self.to_all(&Input::RemoveSpace { space }),
+                Event::SpaceLeft { space } => self.tell_sessions(&Input::RemoveSpace { space }),
                 Event::WriterRetired { .. } => {}
             }
         }
@@ -290,7 +290,7 @@ impl Node {
         };
         if tip.frozen {
             if let Ok(Some(proof)) = replica.fork_proof(&space, &writer) {
-                self.to_all(&Input::Frozen {
+                self.tell_sessions(&Input::Frozen {
                     space,
                     writer,
                     tip,
@@ -299,7 +299,7 @@ impl Node {
             }
         } else {
             let eager = self.chance.one_in(2);
-            self.to_all(&Input::LocalAdvanced {
+            self.tell_sessions(&Input::LocalAdvanced {
                 space,
                 writer,
                 tip,
@@ -308,7 +308,7 @@ impl Node {
         }
     }
 
-    fn to_all(&mut self, input: &Input) {
+    fn tell_sessions(&mut self, input: &Input) {
         for connection in self.lines.keys() {
             self.inputs.push_back((*connection, input.clone()));
         }

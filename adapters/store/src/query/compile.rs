@@ -192,7 +192,7 @@ impl Build {
             Scalar::Text(_) => {
                 let value = self.bind(sql_value(value));
                 format!(
-                    "(({kind}='text' AND instr(json_extract(body, {path}), {value})>0) OR {in_array})"
+                    "(({kind}='text' AND instr(lower(json_extract(body, {path})), lower({value}))>0) OR {in_array})"
                 )
             }
             _ => in_array,

@@ -92,6 +92,7 @@ fn values_are_compared_with_their_own_type_only() {
     check(Op::Lt, json!("z"), &[1, 8]);
     check(Op::Gt, json!(false), &[2]);
     check(Op::Contains, json!("y"), &[8]);
+    check(Op::Contains, json!("Y"), &[8]);
     check(Op::Contains, json!("x"), &[5, 8]);
     check(Op::Contains, json!(1), &[5]);
     check(Op::Contains, json!(true), &[5]);

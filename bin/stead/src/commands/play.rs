@@ -2,6 +2,7 @@
 
 use std::{
     io::Cursor,
+    net::{Ipv4Addr, SocketAddr, UdpSocket},
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
@@ -33,6 +34,8 @@ const POLL: Duration = Duration::from_millis(10);
 struct Device {
     name: &'static str,
     home: PathBuf,
+    /// The same at every start, as a device's port usually is: that is how they find each other again without a relay.
+    bind: SocketAddr,
     node: Option<Background>,
 }
 
@@ -55,16 +58,8 @@ pub(crate) fn play(args: &Try, out: &Output) -> Result<(), Failure> {
         },
         started: Instant::now(),
         steps: Vec::new(),
-        laptop: Device {
-            name: "laptop",
-            home: folder.path().join("laptop"),
-            node: None,
-        },
-        phone: Device {
-            name: "phone",
-            home: folder.path().join("phone"),
-            node: None,
-        },
+        laptop: Device::new("laptop", folder.path())?,
+        phone: Device::new("phone", folder.path())?,
     };
     out.say(format!(
         "{}\n{}\n",
@@ -384,6 +379,22 @@ impl Stage {
 }
 
 impl Device {
+    fn new(name: &'static str, folder: &Path) -> Result<Self, Failure> {
+        let free_port =
+            UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|socket| socket.local_addr());
+        Ok(Self {
+            name,
+            home: folder.join(name),
+            bind: free_port.map_err(|err| {
+                Failure::new(
+                    Code::Failed,
+                    format!("This machine gives no port on its loopback address: {err}."),
+                )
+            })?,
+            node: None,
+        })
+    }
+
     fn start(&mut self) -> Result<(), Failure> {
         std::fs::create_dir_all(&self.home).map_err(|err| {
             Failure::new(Code::Storage, format!("{}: {err}.", self.home.display()))
@@ -391,7 +402,7 @@ impl Device {
         let up = Up {
             name: Some(self.name.into()),
             relay: Vec::new(),
-            bind: Some(([127, 0, 0, 1], 0).into()),
+            bind: Some(self.bind),
             no_mdns: true,
             passphrase_file: None,
             // Nothing of a throwaway device belongs into the keyring.

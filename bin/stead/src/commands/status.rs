@@ -77,7 +77,13 @@ fn view(status: &Status, width: Option<usize>) -> Vec<String> {
     )];
     let mut facts = Table::new(["", ""]);
     let mut fact = |name: &str, text: String| facts.row(vec![look::faint(name), text]);
-    fact("keys", status.keys.explanation.clone());
+    let keys = &status.keys.explanation;
+    fact(
+        "keys",
+        keys.strip_prefix("The keys are ")
+            .unwrap_or(keys)
+            .to_owned(),
+    );
     let free = status.store.free_bytes.map_or(String::new(), |free| {
         format!(", {} free", look::bytes(free))
     });

@@ -20,6 +20,9 @@ const STRIDE: u64 = 1_000;
 /// A page is closed when its documents take this much.
 const PAGE_BYTES_MAX: usize = 16 << 20;
 
+/// Documents found, and where to go on when more follow.
+type Part = (Vec<(DocId, Value)>, Option<Cursor>);
+
 /// The outcome of a transaction, on its way.
 pub(crate) type Outcome = oneshot::Receiver<Result<Commit, ApiError>>;
 
@@ -219,7 +222,7 @@ impl Search {
         space: &SpaceId,
         collection: &str,
         limit: usize,
-    ) -> Result<Result<(Vec<(DocId, Value)>, Option<Cursor>), ApiError>, ReplicaError> {
+    ) -> Result<Result<Part, ApiError>, ReplicaError> {
         let mut found = Vec::new();
         let mut next = None;
         let stride = (limit as u64).min(STRIDE);

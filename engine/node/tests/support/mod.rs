@@ -14,7 +14,7 @@ use stead_api::{
 use stead_node::{Bind, Lan, Node, NodeConfig};
 
 /// How long anything may take before a test gives up.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Settings that never leave loopback.
 pub fn config(home: &Path, name: &str) -> NodeConfig {

@@ -35,8 +35,6 @@ const OWN_STEP: &[&str] = &["stead-fuzz", "stead-sim", "stead-lab"];
 /// The crate that measures us against others; nothing but clippy and `cargo xtask bench` compiles it.
 const BENCH: &str = "stead-bench";
 
-const SEEDS: &str = "200";
-
 /// Runs every step, or those named.
 pub(crate) fn test(words: &[&str]) -> Result<(), Failure> {
     let mut fail_fast = false;
@@ -84,7 +82,7 @@ pub(crate) fn test(words: &[&str]) -> Result<(), Failure> {
             "wasm" => wasm(tally),
             "unit" => unit(tally),
             "fuzz" => finished(runner(&["stead-fuzz"]), tally),
-            "sim" => sim(tally),
+            "sim" => finished(runner(&["stead-sim"]), tally),
             _ => lab(tally),
         });
     }
@@ -147,20 +145,6 @@ fn unit(tally: &mut Tally) -> Result<Done, Failure> {
     examples.args(&all);
     let examples = tally.tests(run::watched(examples)?);
     outcome.and(examples).map(|()| Done::Ran { note: None })
-}
-
-fn sim(tally: &mut Tally) -> Result<Done, Failure> {
-    tally.tests(run::watched(runner(&["stead-sim"]))?)?;
-    let mut seeds = cargo(&[
-        "run",
-        "--quiet",
-        "--release",
-        "--package",
-        "stead-sim",
-        "--",
-    ]);
-    seeds.args(["--seeds", SEEDS]);
-    finished(seeds, tally)
 }
 
 fn lab(tally: &mut Tally) -> Result<Done, Failure> {

@@ -20,7 +20,7 @@ use crate::api::watches::Watches;
 use crate::clock::{steady_ms, wall_ms};
 use crate::store_thread::{Ack, Arrival, Waiting};
 use crate::sync::fetches::Fetches;
-use crate::sync::mailbox::{Mailbox, Note};
+use crate::sync::mailbox::{LogKey, Mailbox, Note};
 use crate::{directory, faults, home};
 
 /// A store that failed is tried again after this long.
@@ -224,18 +224,17 @@ impl Desk {
         let mut senders = Vec::with_capacity(arrivals.len());
         let mut prepared = Vec::with_capacity(arrivals.len());
         for arrival in arrivals {
-            let space = arrival.prepared.space();
-            self.foreign.insert((space, arrival.writer));
-            senders.push((arrival.from, space, arrival.writer, arrival.credit));
+            self.foreign.insert(arrival.log);
+            senders.push((arrival.from, arrival.log, arrival.upto, arrival.credit));
             prepared.push(arrival.prepared);
         }
         let results = self.replica.commit(prepared, wall_ms());
         let mut stored = false;
-        for ((sender, space, writer, credit), result) in senders.into_iter().zip(results) {
+        for ((sender, log, upto, credit), result) in senders.into_iter().zip(results) {
             sender.stored(credit);
             match result {
                 Ok(_) => stored = true,
-                Err(error) => sender.note(self.refusal(space, writer, error)),
+                Err(error) => sender.note(self.refusal(log, upto, error)),
             }
         }
         if stored {
@@ -243,18 +242,19 @@ impl Desk {
         }
     }
 
-    fn refusal(&self, space: SpaceId, writer: WriterId, error: ReceiveError) -> Note {
-        tracing::debug!(%error, space = %space.short(), "a batch was not stored");
+    fn refusal(&self, log: LogKey, upto: u64, error: ReceiveError) -> Note {
+        tracing::debug!(%error, space = %log.0.short(), "a batch was not stored");
         match error {
-            ReceiveError::Contradiction { .. } => Note::Contradicted { space, writer },
-            ReceiveError::Gap { .. } | ReceiveError::NoSuchSpace(_) => {
-                Note::Refetch { space, writer }
-            }
-            ReceiveError::NotAdmitted { .. } => Note::NotKept { space, writer },
+            ReceiveError::Contradiction { .. } => Note::Contradicted {
+                space: log.0,
+                writer: log.1,
+            },
+            ReceiveError::Gap { .. } | ReceiveError::NoSuchSpace(_) => Note::Refetch { log, upto },
+            ReceiveError::NotAdmitted { .. } => Note::NotKept { log, upto },
             ReceiveError::Misbehaved { detail, .. } => Note::Misbehaved { detail },
             ReceiveError::Replica(error) => {
                 self.note_outcome::<()>(&Err(error));
-                Note::StoreFailed { space, writer }
+                Note::StoreFailed { log, upto }
             }
         }
     }

@@ -8,14 +8,14 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use stead_api::{ApiError, Commit, ErrorKind};
-use stead_base::{Hash, SpaceId, WriterId};
+use stead_base::{Hash, SpaceId};
 use stead_replica::{Edit, Prepared, Replica};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock::wall_ms;
 use crate::desk::{Board, Desk};
 use crate::home::Home;
-use crate::sync::mailbox::Mailbox;
+use crate::sync::mailbox::{LogKey, Mailbox};
 use crate::{NodeError, faults};
 
 /// Most commands that wait for the store thread.
@@ -33,7 +33,9 @@ type Work = Box<dyn FnOnce(&mut Desk) -> Option<Ack> + Send>;
 /// A verified batch on its way into the store, and who is owed its credit.
 pub(crate) struct Arrival {
     pub(crate) prepared: Prepared,
-    pub(crate) writer: WriterId,
+    pub(crate) log: LogKey,
+    /// Where it ends, as the peer says.
+    pub(crate) upto: u64,
     pub(crate) credit: u64,
     pub(crate) from: Arc<Mailbox>,
 }

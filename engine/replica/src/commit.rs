@@ -1,5 +1,7 @@
 //! Storing received batches and taking up what they say: keys, roster operations, documents.
 
+use std::sync::Arc;
+
 use stead_access::decode_boxes;
 use stead_base::{SpaceId, Stamp, WriterId};
 use stead_doc::ParcelError;
@@ -171,7 +173,8 @@ impl Writing<'_> {
         let held = state
             .map(|state| state.record.tip.clone())
             .unwrap_or_default();
-        if work.base != (held.len(), held.root()) {
+        let is_stale = !Arc::ptr_eq(&work.ring, &space.ring);
+        if is_stale || work.base != (held.len(), held.root()) {
             work = verify_and_open(
                 &id,
                 &space.ring,
@@ -412,7 +415,7 @@ impl Writing<'_> {
             if from >= accepted {
                 return Ok(());
             }
-            let ring = std::sync::Arc::clone(&space.ring);
+            let ring = Arc::clone(&space.ring);
             let segments = self.tx.segments(no, from, SETTLE_BYTES)?;
             for segment in segments {
                 let mut entries = Vec::new();

@@ -92,6 +92,8 @@ pub(crate) struct Work {
     pub(crate) entries_at: usize,
     pub(crate) nodes: Vec<(u64, Hash)>,
     pub(crate) opened: Opened,
+    /// The keys it was opened with; a ring that changes becomes another one.
+    pub(crate) ring: Arc<KeyRing>,
 }
 
 impl Prepared {
@@ -155,7 +157,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Batch<'_>, ReceiveError> {
 /// Verifies `batch` against `tip` and opens its new entries.
 pub(crate) fn verify_and_open(
     space: &SpaceId,
-    ring: &KeyRing,
+    ring: &Arc<KeyRing>,
     tip: &Tip,
     batch: &Batch<'_>,
     batch_len: usize,
@@ -187,5 +189,6 @@ pub(crate) fn verify_and_open(
         entries_at: batch_len - verified.bytes.len(),
         nodes: verified.nodes,
         opened,
+        ring: Arc::clone(ring),
     })
 }

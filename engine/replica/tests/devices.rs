@@ -369,3 +369,32 @@ fn a_batch_that_skips_entries_is_named_as_a_gap() {
         1
     );
 }
+
+#[test]
+fn batches_prepared_before_the_keys_were_known_are_taken_up_all_the_same() {
+    let (mut a, mut b) = (Device::new(1), Device::new(2));
+    a.replica.create_home(a.now).unwrap();
+    let space = a.replica.create_space("s", a.now).unwrap();
+    for i in 0..30 {
+        a.write(&space, &[put("d", &format!("doc{i}"), json!({"i": i}))]);
+    }
+    link(&mut a, &mut b);
+    let (preparer, mut prepared) = (b.replica.preparer(), Vec::new());
+    for item in a.replica.frontier(&space).unwrap() {
+        for from in 0..item.len {
+            let batch = a
+                .replica
+                .read_batch(&space, &item.writer, from, from + 1, 1 << 20)
+                .unwrap();
+            prepared.push(preparer.prepare(space, batch.unwrap()));
+        }
+    }
+    let later = prepared.split_off(prepared.len() / 2);
+    for group in [prepared, later] {
+        for result in b.replica.commit(group, b.now) {
+            result.unwrap();
+        }
+    }
+    assert_eq!(a.dump(&space), b.dump(&space));
+    assert_eq!(b.replica.space_info(&space).unwrap().waiting, 0);
+}

@@ -215,9 +215,7 @@ impl Node {
 
     fn failed(&mut self, error: &ReplicaError) {
         // A full disk or one failed write does not end a device; anything else does.
-        if !self.disk.is_powered()
-            || !matches!(error, ReplicaError::Store(StoreError::DiskFull))
-        {
+        if !self.disk.is_powered() || !matches!(error, ReplicaError::Store(StoreError::DiskFull)) {
             self.broken |= matches!(error, ReplicaError::Store(_));
         }
     }

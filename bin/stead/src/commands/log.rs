@@ -121,11 +121,18 @@ fn describe(op: &LogOp) -> String {
     if !op.summary.is_empty() {
         // A space's entry in the home space has the secret by which its devices know each other.
         let secret = op.collection == "spaces" && op.summary.starts_with("set secret");
-        let summary = if secret { "set secret (not shown)" } else { &op.summary };
+        let summary = if secret {
+            "set secret (not shown)"
+        } else {
+            &op.summary
+        };
         return format!("{document}  {summary}");
     }
     let field = crate::query::path_text(&op.path);
-    let value = op.value.as_ref().map_or_else(|| "…".to_owned(), look::value);
+    let value = op
+        .value
+        .as_ref()
+        .map_or_else(|| "…".to_owned(), look::value);
     match op.op.as_str() {
         "set" => format!("{document}  {field} = {value}"),
         "add" => format!("{document}  {field} + {value}"),

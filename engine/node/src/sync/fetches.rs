@@ -4,20 +4,18 @@
 //! Decides only; the sessions carry it out.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use stead_base::{SpaceId, WriterId};
+use stead_base::SpaceId;
 use stead_sync::Input;
 
-use super::mailbox::{Mailbox, SessionNo};
+use super::mailbox::{LogKey, Mailbox, SessionNo};
 
 /// A peer that sent nothing of a range for this long is replaced by another that has it.
 pub(crate) const STALL_MS: u64 = 10_000;
 /// After a failure of the store, fetching goes on after this long.
 pub(crate) const HOLD_MS: u64 = 3_000;
-
-/// A log.
-pub(crate) type LogKey = (SpaceId, WriterId);
 
 /// The plan, shared by all sessions and the store thread.
 #[derive(Debug, Default)]
@@ -132,33 +130,35 @@ impl Fetches {
         plan.assign(key, None, now_ms);
     }
 
-    /// What a peer sent of a log could not be used: it is fetched again from what is stored.
-    pub(crate) fn refetch(&self, no: SessionNo, key: LogKey, stored: u64, now_ms: u64) {
-        let mut plan = self.lock();
-        plan.cancel(no, key);
-        if let Some(log) = plan.logs.get_mut(&key) {
-            log.stored = stored;
-        }
-        plan.assign(key, None, now_ms);
+    /// What a peer sent of a log up to the end of `range` could not be used: it is fetched again
+    /// from the start of `range`, which is what is stored.
+    pub(crate) fn refetch(&self, no: SessionNo, key: LogKey, range: Range<u64>, now_ms: u64) {
+        self.hold_until(no, key, range, now_ms);
+        self.lock().assign(key, None, now_ms);
     }
 
     /// The store failed: what a peer sent of a log is fetched again a little later.
-    pub(crate) fn hold(&self, no: SessionNo, key: LogKey, stored: u64, now_ms: u64) {
-        self.hold_until(no, key, stored, now_ms + HOLD_MS);
+    pub(crate) fn hold(&self, no: SessionNo, key: LogKey, range: Range<u64>, now_ms: u64) {
+        self.hold_until(no, key, range, now_ms + HOLD_MS);
     }
 
     /// Nothing more is kept of this log until the members of its space change.
-    pub(crate) fn suspend(&self, no: SessionNo, key: LogKey, stored: u64) {
-        self.hold_until(no, key, stored, u64::MAX);
+    pub(crate) fn suspend(&self, no: SessionNo, key: LogKey, range: Range<u64>) {
+        self.hold_until(no, key, range, u64::MAX);
     }
 
-    fn hold_until(&self, no: SessionNo, key: LogKey, stored: u64, until_ms: u64) {
+    fn hold_until(&self, no: SessionNo, key: LogKey, range: Range<u64>, until_ms: u64) {
         let mut plan = self.lock();
         plan.cancel(no, key);
-        if let Some(log) = plan.logs.get_mut(&key) {
-            log.stored = stored;
-            log.hold_until_ms = until_ms;
+        if !plan.sessions.contains_key(&no) {
+            return;
         }
+        let log = plan.logs.entry(key).or_default();
+        log.stored = range.start;
+        log.hold_until_ms = until_ms;
+        // It may have been sent without being asked for, and so never offered.
+        let offered = log.offers.entry(no).or_default();
+        *offered = range.end.max(*offered);
     }
 
     /// The members of a space changed: suspended logs are tried again.
@@ -286,6 +286,7 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use stead_base::WriterId;
     use crate::sync::mailbox::Note;
 
     fn key(n: u8) -> LogKey {
@@ -372,7 +373,7 @@ mod tests {
     fn a_failed_store_is_given_time_and_then_asked_again() {
         let (fetches, peers) = with_sessions(1);
         fetches.available(0, key(1), 0, 10, 0);
-        fetches.hold(0, key(1), 3, 100);
+        fetches.hold(0, key(1), 3..10, 100);
         fetches.tick(100 + HOLD_MS - 1);
         assert_eq!(orders(&peers[0]), ["fetch 0..10", "cancel"]);
         fetches.tick(100 + HOLD_MS);
@@ -383,10 +384,17 @@ mod tests {
     fn a_stranger_is_asked_again_once_members_changed() {
         let (fetches, peers) = with_sessions(1);
         fetches.available(0, key(1), 0, 10, 0);
-        fetches.suspend(0, key(1), 3);
+        fetches.suspend(0, key(1), 3..10);
         fetches.tick(u64::MAX - 1);
         assert_eq!(orders(&peers[0]), ["fetch 0..10", "cancel"]);
         fetches.members_changed(key(1).0, 5);
         assert_eq!(orders(&peers[0]), ["fetch 3..10"]);
+    }
+
+    #[test]
+    fn a_tail_that_came_unasked_and_could_not_be_used_is_fetched() {
+        let (fetches, peers) = with_sessions(1);
+        fetches.refetch(0, key(1), 3..7, 0);
+        assert_eq!(orders(&peers[0]), ["fetch 3..7"]);
     }
 }

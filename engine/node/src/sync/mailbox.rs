@@ -8,6 +8,9 @@ use stead_base::{SpaceId, WriterId};
 use stead_sync::{Input, Tip};
 use tokio::sync::Notify;
 
+/// A log.
+pub(crate) type LogKey = (SpaceId, WriterId);
+
 /// Names a session within this run of the node.
 pub(crate) type SessionNo = u64;
 
@@ -18,12 +21,12 @@ pub(crate) enum Note {
     Input(Input),
     /// What the peer sent does not continue what is held: find out where they part.
     Contradicted { space: SpaceId, writer: WriterId },
-    /// Batches cannot be used; ask again from what is stored.
-    Refetch { space: SpaceId, writer: WriterId },
+    /// A batch that ends at `upto` cannot be used; ask again from what is stored.
+    Refetch { log: LogKey, upto: u64 },
     /// The store cannot take more at the moment; ask again later.
-    StoreFailed { space: SpaceId, writer: WriterId },
+    StoreFailed { log: LogKey, upto: u64 },
     /// Nothing more is kept of this writer until the members of the space change.
-    NotKept { space: SpaceId, writer: WriterId },
+    NotKept { log: LogKey, upto: u64 },
     /// The peer broke the rules.
     Misbehaved { detail: String },
 }

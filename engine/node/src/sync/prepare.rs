@@ -5,11 +5,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use stead_base::{SpaceId, WriterId};
 use stead_replica::Preparer;
 use tokio::sync::mpsc;
 
-use super::mailbox::Mailbox;
+use super::mailbox::{LogKey, Mailbox};
 use crate::NodeError;
 use crate::store_thread::{Arrival, StoreHandle};
 
@@ -20,8 +19,9 @@ const THREADS_MAX: usize = 4;
 
 /// A batch as it came from a peer.
 pub(crate) struct Incoming {
-    pub(crate) space: SpaceId,
-    pub(crate) writer: WriterId,
+    pub(crate) log: LogKey,
+    /// Where it ends, as the peer says.
+    pub(crate) upto: u64,
     pub(crate) batch: Bytes,
     pub(crate) credit: u64,
     pub(crate) from: Arc<Mailbox>,
@@ -51,7 +51,7 @@ impl Preparing {
 
     /// Takes a batch; waits while too many wait. Lost only when the node stops.
     pub(crate) async fn take(&self, incoming: Incoming) {
-        let lane = incoming.writer.as_bytes()[31] as usize % self.queues.len();
+        let lane = incoming.log.1.as_bytes()[31] as usize % self.queues.len();
         let _ = self.queues[lane].send(incoming).await;
     }
 }
@@ -64,10 +64,11 @@ pub(crate) fn preparing_threads() -> usize {
 
 fn run(preparer: &Preparer, store: &StoreHandle, mut inbox: mpsc::Receiver<Incoming>) {
     while let Some(incoming) = inbox.blocking_recv() {
-        let prepared = preparer.prepare(incoming.space, Vec::from(incoming.batch));
+        let prepared = preparer.prepare(incoming.log.0, Vec::from(incoming.batch));
         let arrival = Arrival {
             prepared,
-            writer: incoming.writer,
+            log: incoming.log,
+            upto: incoming.upto,
             credit: incoming.credit,
             from: incoming.from,
         };

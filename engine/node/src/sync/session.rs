@@ -21,7 +21,7 @@ use tokio::time::Instant;
 
 use super::facts::{Facts, Lack};
 use super::fetches::Fetches;
-use super::mailbox::{Mailbox, Note};
+use super::mailbox::{LogKey, Mailbox, Note};
 use super::prepare::{Incoming, Preparing};
 use super::wire;
 use crate::clock::{steady_ms, wall_ms};
@@ -36,6 +36,8 @@ const FRAMES_PER_TURN_MAX: usize = 32;
 const OUTBOX_BYTES_MAX: usize = 2 * WINDOW_BYTES_MAX as usize;
 /// How long the last frames may take when a session ends.
 const FAREWELL: Duration = Duration::from_secs(3);
+/// Time is told at least this often.
+const TICK_MAX_MS: u64 = 10_000;
 /// What is missing is counted this long after something happened.
 const COUNT_AFTER: Duration = Duration::from_millis(100);
 
@@ -103,7 +105,7 @@ pub(crate) async fn run(connection: Connection, context: SyncContext) -> String 
         mailbox,
         outbox: VecDeque::new(),
         outbox_bytes: 0,
-        wake_ms: u64::MAX,
+        wake_ms: steady_ms() + TICK_MAX_MS,
         shared: Vec::new(),
         ended: None,
         context,
@@ -196,7 +198,8 @@ impl Driver {
                     if self.ended.is_some() {
                         return;
                     }
-                    self.wake_ms = u64::MAX;
+                    // The machine says when it wants the next one; this is in case it does not.
+                    self.wake_ms = steady_ms() + TICK_MAX_MS;
                     self.input(Input::Tick);
                 }
             }
@@ -253,21 +256,21 @@ impl Driver {
                 self.input(Input::Conflict { space, writer });
                 self.search_fork(space, writer).await;
             }
-            Note::Refetch { space, writer } => {
-                let stored = self.stored(space, writer).await;
+            Note::Refetch { log, upto } => {
+                let stored = self.stored(log).await;
                 self.context
                     .fetches
-                    .refetch(no, (space, writer), stored, steady_ms());
+                    .refetch(no, log, stored..upto, steady_ms());
             }
-            Note::StoreFailed { space, writer } => {
-                let stored = self.stored(space, writer).await;
+            Note::StoreFailed { log, upto } => {
+                let stored = self.stored(log).await;
                 self.context
                     .fetches
-                    .hold(no, (space, writer), stored, steady_ms());
+                    .hold(no, log, stored..upto, steady_ms());
             }
-            Note::NotKept { space, writer } => {
-                let stored = self.stored(space, writer).await;
-                self.context.fetches.suspend(no, (space, writer), stored);
+            Note::NotKept { log, upto } => {
+                let stored = self.stored(log).await;
+                self.context.fetches.suspend(no, log, stored..upto);
             }
             Note::Misbehaved { detail } => {
                 tracing::warn!(peer = %self.remote.short(), detail, "a device sent what breaks the rules");
@@ -276,7 +279,7 @@ impl Driver {
         }
     }
 
-    async fn stored(&self, space: SpaceId, writer: WriterId) -> u64 {
+    async fn stored(&self, (space, writer): LogKey) -> u64 {
         let tip = self
             .context
             .store
@@ -337,17 +340,19 @@ impl Driver {
                 Output::Batch {
                     space,
                     writer,
+                    upto,
                     batch,
                     credit,
                     ..
                 } => {
+                    let log = (space, writer);
                     self.context
                         .fetches
-                        .received(self.mailbox.no(), (space, writer), steady_ms());
+                        .received(self.mailbox.no(), log, steady_ms());
                     let from = Arc::clone(&self.mailbox);
                     let incoming = Incoming {
-                        space,
-                        writer,
+                        log,
+                        upto,
                         batch,
                         credit,
                         from,

@@ -1,11 +1,10 @@
 //! The API as clients meet it: order, limits, live queries, tokens, and being cut off.
 
-mod support;
-
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use crate::support::{Device, config, put, until};
 use n0_future::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use stead_api::{
@@ -14,7 +13,6 @@ use stead_api::{
     TOKEN_FILE,
 };
 use stead_node::Node;
-use support::{Device, config, put, until};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
@@ -64,14 +62,14 @@ async fn transactions_of_one_client_keep_their_order() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_repeated_with_its_key_changes_nothing_twice() {
     let node = Device::start("tower").await;
-    let mut call = support::add("home", "things", "one", "count", 1);
+    let mut call = crate::support::add("home", "things", "one", "count", 1);
     call.idempotency_key = Some("k".to_owned());
     let first = node.call(&call);
     let second = node.call(&call);
     assert!(!first.repeated && second.repeated);
     assert_eq!(first.entry, second.entry);
     assert_eq!(node.get("home", "things", "one"), Some(json!({"count": 1})));
-    let mut other = support::add("home", "things", "one", "count", 2);
+    let mut other = crate::support::add("home", "things", "one", "count", 2);
     other.idempotency_key = Some("k".to_owned());
     assert_eq!(
         node.try_call(&other).unwrap_err().kind,
@@ -158,7 +156,9 @@ async fn a_watch_tells_what_begins_to_fit_changes_and_ends_to_fit() {
     node.put("home", "things", "b", json!({"n": 9}));
     tokio::task::block_in_place(|| {
         let mut client = node.client();
-        client.set_read_timeout(Some(support::PATIENCE)).unwrap();
+        client
+            .set_read_timeout(Some(crate::support::PATIENCE))
+            .unwrap();
         client
             .call(&DocWatch {
                 space: "home".into(),
@@ -218,7 +218,8 @@ async fn a_watcher_that_does_not_read_is_told_and_cut_off() {
         Some(12_000 * 64)
     );
     let heard = tokio::task::block_in_place(|| {
-        slow.set_read_timeout(Some(support::PATIENCE)).unwrap();
+        slow.set_read_timeout(Some(crate::support::PATIENCE))
+            .unwrap();
         let lines = BufReader::new(slow).lines();
         lines.map_while(Result::ok).count()
     });
@@ -230,7 +231,9 @@ async fn what_is_no_request_is_answered_with_what_is_wrong() {
     let node = Device::start("tower").await;
     tokio::task::block_in_place(|| {
         let stream = UnixStream::connect(node.dir.path().join(SOCKET_FILE)).unwrap();
-        stream.set_read_timeout(Some(support::PATIENCE)).unwrap();
+        stream
+            .set_read_timeout(Some(crate::support::PATIENCE))
+            .unwrap();
         let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
         let mut ask = |text: &str| -> Value {
             writeln!(&stream, "{text}").unwrap();
@@ -258,7 +261,9 @@ async fn a_request_beyond_the_limit_ends_the_connection() {
     let node = Device::start("tower").await;
     tokio::task::block_in_place(|| {
         let stream = UnixStream::connect(node.dir.path().join(SOCKET_FILE)).unwrap();
-        stream.set_read_timeout(Some(support::PATIENCE)).unwrap();
+        stream
+            .set_read_timeout(Some(crate::support::PATIENCE))
+            .unwrap();
         let mut writer = stream.try_clone().unwrap();
         // Writing fails once the node hangs up; how far it got does not matter.
         let _ = writer.write_all(&vec![b' '; stead_api::REQUEST_BYTES_MAX + 4096]);

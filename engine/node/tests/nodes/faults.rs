@@ -1,14 +1,12 @@
 //! What goes wrong around a node: a second one, damaged files, a cut write-ahead log, a space that
 //! would be lost.
 
-mod support;
-
 use std::io::{Seek, SeekFrom, Write};
 
+use crate::support::{Device, config};
 use serde_json::json;
 use stead_api::{ErrorKind, SpaceCreate, SpaceLeave};
 use stead_node::{Node, NodeError, STORE_FILE};
-use support::{Device, config};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_node_on_one_folder_is_refused_by_name_of_the_first() {
@@ -129,7 +127,7 @@ async fn damaged_pages_are_told_and_never_a_crash() {
                 Err(error) => matches!(error.kind, ErrorKind::Damaged | ErrorKind::Store),
             };
             assert!(told);
-            let put = support::put("home", "things", "t1", json!({"n": 2}));
+            let put = crate::support::put("home", "things", "t1", json!({"n": 2}));
             let _ = node.try_call(&put);
             let _ = node.try_call(&stead_api::NodeStatus {});
         }

@@ -1,10 +1,8 @@
 //! Linking devices over real connections, and everything that can be wrong with a link.
 
-mod support;
-
+use crate::support::{Device, linked, until};
 use serde_json::json;
 use stead_api::{DeviceList, ErrorKind, LinkCancel, LinkCreate, LinkOutcome, LinkWait};
-use support::{Device, linked, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_linked_device_gets_what_was_there_and_what_comes_later() {

@@ -1,10 +1,8 @@
 //! Two and three real nodes: apart and together again, through a third, killed and started again.
 
-mod support;
-
+use crate::support::{Device, add, in_step, linked, until};
 use serde_json::{Value, json};
 use stead_api::{DocPut, DocQuery, Edit, Op, Page, PathKind};
-use support::{Device, add, in_step, linked, until};
 
 fn everything(device: &Device, space: &str, collection: &str) -> Vec<Value> {
     let mut all = Vec::new();

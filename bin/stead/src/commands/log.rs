@@ -117,7 +117,11 @@ fn describe(op: &LogOp) -> String {
     if op.collection.is_empty() {
         return op.summary.clone();
     }
-    let document = format!("{}/{}", op.collection, op.id);
+    let document = match op.id.len() {
+        // The id of a device or a space.
+        64 => format!("{}/{}…", op.collection, look::short(&op.id)),
+        _ => format!("{}/{}", op.collection, op.id),
+    };
     if !op.summary.is_empty() {
         // A space's entry in the home space has the secret by which its devices know each other.
         let secret = op.collection == "spaces" && op.summary.starts_with("set secret");

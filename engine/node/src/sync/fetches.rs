@@ -286,8 +286,8 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use stead_base::WriterId;
     use crate::sync::mailbox::Note;
+    use stead_base::WriterId;
 
     fn key(n: u8) -> LogKey {
         (SpaceId::from_bytes([1; 32]), WriterId::from_bytes([n; 32]))

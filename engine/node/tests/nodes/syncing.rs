@@ -1,6 +1,6 @@
 //! Two and three real nodes: apart and together again, through a third, killed and started again.
 
-use crate::support::{Device, add, in_step, linked, until};
+use crate::support::{Device, add, in_step, linked, put, until};
 use serde_json::{Value, json};
 use stead_api::{DocPut, DocQuery, Edit, Op, Page, PathKind};
 
@@ -231,4 +231,40 @@ async fn a_device_that_leaves_a_space_keeps_the_others_as_they_are() {
             .then_some(())
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_history_reaches_a_device_linked_afterwards_and_all_of_it_counts() {
+    let a = Device::start("tower").await;
+    a.space("notes");
+    tokio::task::block_in_place(|| {
+        let mut client = a.client();
+        for part in 0..30 {
+            let ids: Vec<u64> = (0..500)
+                .map(|n| {
+                    let text = format!("a line of text, number {part}.{n}");
+                    let id = format!("p{}", n % 250);
+                    client
+                        .send(&put("notes", "pages", &id, json!({"text": text, "n": n})))
+                        .unwrap()
+                })
+                .collect();
+            for id in ids {
+                client.receive::<DocPut>(id).unwrap();
+            }
+        }
+    });
+    let b = Device::start("laptop").await;
+    b.use_link(&a.make_link()).expect("linked");
+    until("all changes", || {
+        let spaces = b.spaces();
+        let notes = spaces.iter().find(|space| space.name == "notes")?;
+        (notes.entries >= 15_000 && notes.sync.held_back == 0).then_some(())
+    })
+    .await;
+    in_step("notes", &[&a, &b]).await;
+    assert_eq!(
+        everything(&a, "notes", "pages"),
+        everything(&b, "notes", "pages")
+    );
 }

@@ -32,8 +32,8 @@ const STEPS: &[(&str, &str)] = &[
 /// The crates whose tests have a step of their own.
 const OWN_STEP: &[&str] = &["stead-fuzz", "stead-sim", "stead-lab"];
 
-/// The crate that measures us against others; nothing but clippy and `cargo xtask bench` compiles it.
-const BENCH: &str = "stead-bench";
+/// Every package but the one that measures us against others: clippy and `cargo xtask bench` compile that.
+const ALL_BUT_BENCH: [&str; 3] = ["--workspace", "--exclude", "stead-bench"];
 
 /// Runs every step, or those named.
 pub(crate) fn test(words: &[&str]) -> Result<(), Failure> {
@@ -129,27 +129,19 @@ fn wasm(tally: &mut Tally) -> Result<Done, Failure> {
 }
 
 fn unit(tally: &mut Tally) -> Result<Done, Failure> {
-    let mut all = vec!["--workspace", "--exclude", BENCH];
-    for package in OWN_STEP {
-        all.extend(["--exclude", package]);
-    }
-    let mut tests = if machine::has_nextest() {
-        cargo(&["nextest", "run", "--no-fail-fast"])
-    } else {
-        cargo(&["test", "--no-fail-fast", "--tests"])
-    };
-    tests.args(&all);
-    let outcome = tally.tests(run::watched(with_records(tests))?);
+    let outcome = tally.tests(run::watched(runner(&[]))?);
     // nextest leaves out the examples in documentation comments.
     let mut examples = cargo(&["test", "--quiet", "--doc"]);
-    examples.args(&all);
+    examples.args(ALL_BUT_BENCH);
     let examples = tally.tests(run::watched(examples)?);
     outcome.and(examples).map(|()| Done::Ran { note: None })
 }
 
 fn lab(tally: &mut Tally) -> Result<Done, Failure> {
     // The lab starts the real program, so it must be there and new.
-    if !run::watched(cargo(&["build", "--package", "stead"]))?.success {
+    let mut build = cargo(&["build", "--bin", "stead"]);
+    build.args(ALL_BUT_BENCH);
+    if !run::watched(build)?.success {
         return Err("the program itself does not build".into());
     }
     let mut tests = runner(&["stead-lab"]);
@@ -157,15 +149,32 @@ fn lab(tally: &mut Tally) -> Result<Done, Failure> {
     finished(tests, tally)
 }
 
-/// The test runner, for these packages.
+/// The test runner for these packages; for those without a step of their own when none is named.
 fn runner(packages: &[&str]) -> std::process::Command {
-    let mut command = if machine::has_nextest() {
-        cargo(&["nextest", "run", "--no-fail-fast"])
-    } else {
-        cargo(&["test", "--no-fail-fast"])
+    if !machine::has_nextest() {
+        let mut command = cargo(&["test", "--no-fail-fast", "--tests"]);
+        if packages.is_empty() {
+            command.args(ALL_BUT_BENCH);
+            command.args(OWN_STEP.iter().flat_map(|package| ["--exclude", package]));
+        }
+        command.args(packages.iter().flat_map(|package| ["--package", package]));
+        return with_records(command);
+    }
+    // Every step builds the same packages and runs a part of them: another choice of packages would
+    // build the dependencies again with other features.
+    let any_of = |packages: &[&str]| {
+        let each: Vec<String> = packages
+            .iter()
+            .map(|package| format!("package(={package})"))
+            .collect();
+        each.join(" or ")
     };
-    for package in packages {
-        command.args(["--package", package]);
+    let mut command = cargo(&["nextest", "run", "--no-fail-fast"]);
+    command.args(ALL_BUT_BENCH).arg("--filterset");
+    if packages.is_empty() {
+        command.arg(format!("not ({})", any_of(OWN_STEP)));
+    } else {
+        command.arg(any_of(packages));
     }
     with_records(command)
 }

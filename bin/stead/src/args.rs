@@ -393,6 +393,9 @@ pub(crate) struct Doctor {
     /// Also read the whole store and check every hash and signature
     #[arg(long)]
     pub(crate) thorough: bool,
+    /// First build every document again from the logs
+    #[arg(long)]
+    pub(crate) rebuild: bool,
 }
 
 /// Run a relay for devices that cannot reach each other directly

@@ -22,7 +22,7 @@ const KEYRING_PATIENCE: Duration = Duration::from_secs(20);
 
 /// Runs the node in this process until it is stopped.
 pub(crate) fn node(home: PathBuf, up: &Up) -> Result<(), Failure> {
-    start_tracing();
+    start_tracing("error,stead=info,stead_node=info");
     let settings = Settings::of_start(&home, up)?;
     let name = settings.name.unwrap_or_else(|| "this device".into());
     let relays: Result<Vec<RelayUrl>, Failure> = settings
@@ -44,7 +44,7 @@ pub(crate) fn node(home: PathBuf, up: &Up) -> Result<(), Failure> {
 
 /// Runs a relay in this process until it is interrupted.
 pub(crate) fn relay(args: &Relay, out: &Output) -> Result<(), Failure> {
-    start_tracing();
+    start_tracing("error");
     let token = args.token_file.as_deref().map(first_line).transpose()?;
     let access = match &token {
         Some(token) => RelayAccess::Token(token.clone().into()),
@@ -128,9 +128,9 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
         })
 }
 
-fn start_tracing() {
+fn start_tracing(usual: &str) {
     let filter = tracing_subscriber::EnvFilter::try_from_env("STEAD_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error,stead=info,stead_node=info"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(usual));
     // A second start in one process changes nothing.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -174,7 +174,11 @@ fn failure(error: NodeError) -> Failure {
         #[allow(unreachable_patterns, reason = "the node may learn to say more")]
         _ => Code::Failed,
     };
-    said(code, &error.to_string())
+    let failure = said(code, &error.to_string());
+    match failure.hint.as_str() {
+        "Give the passphrase." => failure.hint("Give it with: stead up --passphrase-file FILE"),
+        _ => failure,
+    }
 }
 
 /// A failure from "what is the matter; what to do".

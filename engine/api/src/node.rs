@@ -37,6 +37,10 @@ pub struct DoctorRun {
     /// Also reads the whole store and checks every hash and signature.
     #[serde(default)]
     pub thorough: bool,
+    /// First builds every document again from the logs: after an update that understands more, or
+    /// when a document's row cannot be read.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rebuild: bool,
 }
 
 /// `devices.list`.

@@ -6,6 +6,7 @@ use stead_net::{LanStatus, RelayState};
 use stead_replica::Severity;
 
 use crate::api::Node;
+use crate::clock::wall_ms;
 use crate::faults;
 use crate::home::STORE_FILE;
 use crate::platform;
@@ -27,9 +28,17 @@ impl Checks {
 }
 
 impl Node {
-    /// `doctor.run`. A thorough one reads the whole store and holds up writes meanwhile.
-    pub(crate) async fn examine(&self, thorough: bool) -> Result<Diagnosis, ApiError> {
+    /// `doctor.run`. A thorough one reads the whole store, a rebuilding one writes every document;
+    /// both hold up writes meanwhile.
+    pub(crate) async fn examine(
+        &self,
+        thorough: bool,
+        rebuild: bool,
+    ) -> Result<Diagnosis, ApiError> {
         let mut checks = Checks::default();
+        if rebuild {
+            self.rebuild(&mut checks).await?;
+        }
         self.examine_store(thorough, &mut checks).await?;
         self.examine_disk(&mut checks);
         self.examine_keys(&mut checks);
@@ -37,6 +46,28 @@ impl Node {
         self.examine_spaces(&mut checks).await?;
         self.examine_network(&mut checks);
         Ok(Diagnosis { checks: checks.0 })
+    }
+
+    async fn rebuild(&self, checks: &mut Checks) -> Result<(), ApiError> {
+        let rebuilt = self.store.change(|desk| {
+            let spaces = desk.replica.space_ids();
+            spaces
+                .iter()
+                .try_for_each(|space| desk.replica.rebuild(space, wall_ms()))
+        });
+        match rebuilt.await? {
+            Ok(()) => checks.add(
+                "Documents",
+                CheckState::Ok,
+                "Every document was built again from the logs.",
+                "",
+            ),
+            Err(error) => {
+                let error = faults::replica(&error);
+                checks.add("Documents", CheckState::Fail, error.message, &error.hint);
+            }
+        }
+        Ok(())
     }
 
     async fn examine_store(&self, thorough: bool, checks: &mut Checks) -> Result<(), ApiError> {

@@ -17,8 +17,12 @@ pub(crate) fn doctor(home: &Path, doctor: &Doctor, out: &Output) -> Result<(), F
     if doctor.thorough {
         out.remark("Reading the whole store …");
     }
+    if doctor.rebuild {
+        out.remark("Building every document again from the logs …");
+    }
     let diagnosis = client.call(&DoctorRun {
         thorough: doctor.thorough,
+        rebuild: doctor.rebuild,
     })?;
     out.json(&diagnosis);
     let name_width = diagnosis

@@ -27,7 +27,7 @@ impl Node {
                     }),
                 )
             }
-            Call::DoctorRun(run) => response(id, self.examine(run.thorough).await),
+            Call::DoctorRun(run) => response(id, self.examine(run.thorough, run.rebuild).await),
             Call::LinkCreate(create) => response(id, self.links.create(create.valid_ms)),
             Call::LinkWait(wait) => {
                 let wait_ms = wait.wait_ms.min(LINK_WAIT_MS_MAX);

@@ -364,7 +364,10 @@ async fn the_log_tells_who_changed_what_and_proves_it() {
 async fn the_doctor_finds_a_fresh_node_well() {
     let node = Device::start("tower").await;
     node.put("home", "things", "one", json!({"n": 1}));
-    let found = node.call(&DoctorRun { thorough: true });
+    let found = node.call(&DoctorRun {
+        thorough: true,
+        rebuild: true,
+    });
     assert!(
         found
             .checks
@@ -372,7 +375,7 @@ async fn the_doctor_finds_a_fresh_node_well() {
             .all(|check| check.state < CheckState::Fail),
         "{found:?}"
     );
-    for name in ["Store", "Keys", "Files", "Clock", "Network"] {
+    for name in ["Documents", "Store", "Keys", "Files", "Clock", "Network"] {
         assert!(
             found.checks.iter().any(|check| check.name == name),
             "{name}: {found:?}"
@@ -384,6 +387,16 @@ async fn the_doctor_finds_a_fresh_node_well() {
         .find(|check| check.name == "Keys")
         .unwrap();
     assert!(!keys.hint.is_empty());
+    let kept = node.call(&DocGet {
+        space: "home".to_owned(),
+        collection: "things".to_owned(),
+        id: "one".to_owned(),
+        ..DocGet::default()
+    });
+    assert_eq!(
+        kept.document.map(|document| document.value),
+        Some(json!({"n": 1}))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -84,7 +84,10 @@ async fn a_cut_write_ahead_log_loses_no_more_than_what_was_cut() {
         .count();
     assert!((50..100).contains(&kept), "{kept}");
     node.put("home", "things", "after", json!({"n": -1}));
-    let found = node.call(&stead_api::DoctorRun { thorough: true });
+    let found = node.call(&stead_api::DoctorRun {
+        thorough: true,
+        rebuild: false,
+    });
     assert!(
         found
             .checks
@@ -118,7 +121,10 @@ async fn damaged_pages_are_told_and_never_a_crash() {
         Err(error) => assert!(error.to_string().len() > 20, "{error}"),
         Ok(running) => {
             node.node = Some(running);
-            let found = node.try_call(&stead_api::DoctorRun { thorough: true });
+            let found = node.try_call(&stead_api::DoctorRun {
+                thorough: true,
+                rebuild: false,
+            });
             let told = match found {
                 Ok(found) => found
                     .checks

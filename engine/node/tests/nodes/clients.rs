@@ -8,9 +8,9 @@ use crate::support::{Device, config, put, until};
 use n0_future::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use stead_api::{
-    ADDRESS_FILE, ChangeKind, CheckState, DocDelete, DocQuery, DocRestore, DocWatch, DoctorRun,
-    ErrorKind, Event, Filter, LogKind, LogList, Notification, Predicate, SOCKET_FILE, SortKey,
-    TOKEN_FILE,
+    ADDRESS_FILE, ChangeKind, CheckState, DocDelete, DocGet, DocQuery, DocRestore, DocWatch,
+    DoctorRun, ErrorKind, Event, Filter, LogKind, LogList, Notification, Predicate, SOCKET_FILE,
+    SortKey, TOKEN_FILE,
 };
 use stead_node::Node;
 use tokio_tungstenite::tungstenite::Message;
@@ -393,10 +393,7 @@ async fn the_doctor_finds_a_fresh_node_well() {
         id: "one".to_owned(),
         ..DocGet::default()
     });
-    assert_eq!(
-        kept.document.map(|document| document.value),
-        Some(json!({"n": 1}))
-    );
+    assert_eq!(kept.doc.value, json!({"n": 1}));
 }
 
 #[tokio::test(flavor = "multi_thread")]

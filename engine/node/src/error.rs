@@ -13,7 +13,7 @@ use stead_store::OpenError;
 pub enum NodeError {
     /// Another node holds the data directory.
     #[error(
-        "a node is already running on {home}{}: use it, or stop it first with `stead stop`",
+        "a node is already running on {home}{}: use it, or stop it first with `stead down`",
         pid.map(|pid| format!(" (process {pid})")).unwrap_or_default()
     )]
     InUse {

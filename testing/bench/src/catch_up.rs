@@ -8,6 +8,7 @@ use stead_api::{Client, LinkAccept, LinkCreate, NodeStatus};
 use stead_base::SpaceId;
 use stead_keys::Keystore;
 use stead_node::{KeyPolicy, Lan, Node, NodeConfig};
+use stead_replica::Replica;
 use stead_store::Durability;
 
 use crate::data::{FIELDS, Random, places};
@@ -32,14 +33,7 @@ pub(crate) fn run(scale: Scale) -> Result<Vec<Row>, Failure> {
     let loro_bulk = loro_import(count / 6, count / 6 * 6, false)?;
 
     let single = measure(&runtime, |home, policy| {
-        let keys = Keystore::open(home, policy, &mut OsEntropy)?.device_keys();
-        let mut replica = open(
-            &home.join(stead_node::STORE_FILE),
-            keys,
-            Durability::Ordered,
-        )?;
-        replica.create_home(now_ms())?;
-        let space = replica.create_space("bench", now_ms())?;
+        let (mut replica, space) = fill_home(home, policy)?;
         let records = places(documents);
         let mut random = Random(7);
         for round in 0..count / GROUP {
@@ -64,14 +58,7 @@ pub(crate) fn run(scale: Scale) -> Result<Vec<Row>, Failure> {
 
     let records = places(count / 6);
     let bulk = measure(&runtime, |home, policy| {
-        let keys = Keystore::open(home, policy, &mut OsEntropy)?.device_keys();
-        let mut replica = open(
-            &home.join(stead_node::STORE_FILE),
-            keys,
-            Durability::Ordered,
-        )?;
-        replica.create_home(now_ms())?;
-        let space = replica.create_space("bench", now_ms())?;
+        let (mut replica, space) = fill_home(home, policy)?;
         write_bulk(&mut replica, &space, &records)?;
         replica.checkpoint()?;
         Ok(space)
@@ -95,6 +82,19 @@ pub(crate) fn run(scale: Scale) -> Result<Vec<Row>, Failure> {
         .peer("one Ed25519 check an operation, nothing else", ceiling)
         .peer("Loro import, in memory", loro_bulk),
     ])
+}
+
+/// A replica in a node's data directory, with an identity and one space.
+fn fill_home(home: &Path, policy: &KeyPolicy) -> Result<(Replica, SpaceId), Failure> {
+    let keys = Keystore::open(home, policy, &mut OsEntropy)?.device_keys();
+    let mut replica = open(
+        &home.join(stead_node::STORE_FILE),
+        keys,
+        Durability::Ordered,
+    )?;
+    replica.create_home(now_ms())?;
+    let space = replica.create_space("bench", now_ms())?;
+    Ok((replica, space))
 }
 
 /// Seconds from the moment a linked device starts to fetch until it holds everything.

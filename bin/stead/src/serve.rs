@@ -129,8 +129,9 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 }
 
 fn start_tracing(usual: &str) {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("STEAD_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(usual));
+    let wanted = std::env::var("STEAD_LOG").unwrap_or_else(|_| usual.to_owned());
+    // It warns of every interface that comes or goes; whoever wants to hear that asks for it by name.
+    let filter = tracing_subscriber::EnvFilter::new(format!("swarm_discovery=error,{wanted}"));
     // A second start in one process changes nothing.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -61,7 +61,8 @@ impl Tip {
         self.peaks.root()
     }
 
-    /// The signed head that covers the verified entries. None for an empty log.
+    /// The signed head that covers the entries. None for an empty log, and for a writer's own log
+    /// from an [`append`](Self::append) until it is signed.
     pub const fn head(&self) -> Option<&SignedHead> {
         self.head.as_ref()
     }
@@ -71,10 +72,28 @@ impl Tip {
         &self.extension
     }
 
-    /// Appends the writer's own next entry without signing; follow with [`Tip::sign`].
-    /// Returns the stored-level subtree that the entry completes.
+    /// Appends the writer's own next entry without signing: no head covers the log then until
+    /// [`Tip::sign`] or [`Tip::cover_with`]. Returns the stored-level subtree that the entry
+    /// completes.
     pub fn append(&mut self, leaf: Hash) -> Option<(u64, Hash)> {
+        self.head = None;
+        self.extension.clear();
         self.peaks.push(leaf)
+    }
+
+    /// Whether entries were appended that no head covers yet.
+    pub const fn is_unsigned(&self) -> bool {
+        self.head.is_none() && !self.is_empty()
+    }
+
+    /// Takes a head that the log's writer signed elsewhere, if it is for exactly these entries.
+    pub fn cover_with(&mut self, head: SignedHead) -> bool {
+        let fits = head.len == self.len() && head.root == self.root();
+        if fits {
+            self.head = Some(head);
+            self.extension.clear();
+        }
+        fits
     }
 
     /// Signs the present length, as the log's writer.
@@ -168,7 +187,8 @@ impl Tip {
         Ok(())
     }
 
-    /// Encodes the tip for a store.
+    /// Encodes the tip for a store: the peaks, then the head and what leads to it, or nothing
+    /// more when no head covers the log.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Encoder::new();
         self.peaks.encode(&mut out);
@@ -183,9 +203,12 @@ impl Tip {
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut input = Decoder::new(bytes);
         let peaks = Peaks::decode(&mut input)?;
-        if peaks.is_empty() {
+        if peaks.is_empty() || input.rest().is_empty() {
             input.finish("tip")?;
-            return Ok(Self::default());
+            return Ok(Self {
+                peaks,
+                ..Self::default()
+            });
         }
         let head = SignedHead::decode(&mut input)?;
         let extension = decode_hashes(&mut input)?;

@@ -16,6 +16,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::api::convert;
 use crate::api::idempotency::{Idempotency, Known};
+use crate::api::veil::SPACES;
 use crate::api::watches::Watches;
 use crate::clock::{steady_ms, wall_ms};
 use crate::store_thread::{Ack, Arrival, Waiting};
@@ -27,8 +28,10 @@ use crate::{directory, faults, home};
 const RETRY_MS: u64 = 3_000;
 /// Rounds of reconciling after one another; what is left waits for the next event.
 const RECONCILE_ROUNDS_MAX: usize = 8;
-/// The home collection that lists spaces.
-const SPACES: &str = "spaces";
+/// Received operations are merged at once if they take fewer bytes in memory than this.
+const PENDING_BYTES_MIN: usize = 1 << 20;
+/// Received operations are merged at the latest after this long, so that a person sees them come.
+const PENDING_MS_MAX: u64 = 2_000;
 /// Written and removed to see whether the disk takes writes again.
 const PROBE_FILE: &str = "write-probe";
 
@@ -39,6 +42,8 @@ pub(crate) struct Board {
     pub(crate) members: watch::Sender<u64>,
     /// Counts changes of where devices say they are.
     pub(crate) places: watch::Sender<u64>,
+    /// The space that is this person's identity; known before its name is.
+    pub(crate) home_space: watch::Sender<Option<SpaceId>>,
     /// Names of the spaces on this device.
     pub(crate) names: watch::Sender<Vec<(SpaceId, String)>>,
     /// Live queries.
@@ -73,6 +78,8 @@ pub(crate) struct Desk {
     due_ms: Option<u64>,
     reconcile: bool,
     dirty: bool,
+    /// Since when stored entries wait to be merged, on the steady clock.
+    pending_since_ms: Option<u64>,
 }
 
 impl Desk {
@@ -88,6 +95,7 @@ impl Desk {
             due_ms: None,
             reconcile: true,
             dirty: true,
+            pending_since_ms: None,
         };
         for space in desk.replica.space_ids() {
             desk.publish_space(&space);
@@ -100,6 +108,7 @@ impl Desk {
 
     /// Leaves the database in one file, as far as readers allow.
     pub(crate) fn close(mut self) {
+        self.merge_pending();
         if let Err(error) = self.replica.checkpoint() {
             tracing::warn!(%error, "the write-ahead log stays for the next start");
         }
@@ -228,7 +237,7 @@ impl Desk {
             senders.push((arrival.from, arrival.log, arrival.upto, arrival.credit));
             prepared.push(arrival.prepared);
         }
-        let results = self.replica.commit(prepared, wall_ms());
+        let results = self.replica.store_batches(prepared, wall_ms());
         let mut stored = false;
         for ((sender, log, upto, credit), result) in senders.into_iter().zip(results) {
             sender.stored(credit);
@@ -239,6 +248,36 @@ impl Desk {
         }
         if stored {
             self.recovered();
+        }
+    }
+
+    /// Whether stored entries wait for more before they are merged into documents.
+    pub(crate) const fn waits_for_more(&self) -> bool {
+        self.pending_since_ms.is_some()
+    }
+
+    /// Merges what was stored, unless so much comes in that waiting for more spares reading and
+    /// writing the same documents again.
+    pub(crate) fn merge_unless_more_comes(&mut self) {
+        if !self.replica.has_pending() {
+            self.pending_since_ms = None;
+            return;
+        }
+        let now_ms = steady_ms();
+        let since_ms = *self.pending_since_ms.get_or_insert(now_ms);
+        let patient = now_ms.saturating_sub(since_ms) < PENDING_MS_MAX;
+        if !patient || self.replica.pending_bytes() < PENDING_BYTES_MIN {
+            self.merge_pending();
+        }
+    }
+
+    /// Merges what was stored and not merged.
+    pub(crate) fn merge_pending(&mut self) {
+        self.pending_since_ms = None;
+        if self.replica.has_pending() {
+            self.dirty = true;
+            let merged = self.replica.merge_pending(wall_ms());
+            self.note_outcome(&merged);
         }
     }
 
@@ -462,6 +501,7 @@ impl Desk {
     }
 
     fn publish_names(&self) {
+        self.board.home_space.send_replace(self.replica.home());
         let outlines = self
             .replica
             .space_ids()
@@ -492,6 +532,13 @@ impl Desk {
             .keys()
             .filter_map(|space| self.membership(space))
             .collect()
+    }
+
+    /// Tells all sessions the same.
+    pub(crate) fn tell_sessions(&self, input: impl Fn() -> Input) {
+        for session in &self.sessions {
+            session.input(input());
+        }
     }
 
     /// Stops telling a session.

@@ -23,9 +23,7 @@ pub enum NodeError {
         pid: Option<u32>,
     },
     /// The data directory cannot be used.
-    #[error(
-        "could not {action} {path}: {source}; make sure that the folder exists, belongs to you and has room"
-    )]
+    #[error("could not {action} {path}: {source}; {}", remedy(source))]
     Home {
         /// What was tried.
         action: &'static str,
@@ -59,4 +57,15 @@ pub enum NodeError {
         "the node's store thread ended unexpectedly; start the node again, everything acknowledged is safe"
     )]
     StoreThread,
+}
+
+/// What to do about a folder that cannot be used.
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::ReadOnlyFilesystem => "mount the disk read-write and start again",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "free some space and start again"
+        }
+        _ => "make sure that the folder exists, belongs to you and has room",
+    }
 }

@@ -18,6 +18,7 @@ mod node;
 mod platform;
 mod readers;
 pub mod relay;
+mod sign_of_life;
 mod status;
 mod store_thread;
 mod sync;

@@ -78,12 +78,13 @@ impl Node {
         let keys = keystore.device_keys();
         let device = keys.id();
         let network_seed = *keys.network_seed();
-        let (replica, readers) = open_replica(&home, keys, &config.device_name).await?;
+        let (mut replica, readers) = open_replica(&home, keys, &config.device_name).await?;
         let net = Net::start(net_config(&config, &home, network_seed)).await?;
         remember_port(&home, &net);
 
         let board = Board {
             members: watch::Sender::new(0),
+            home_space: watch::Sender::new(None),
             names: watch::Sender::new(Vec::new()),
             places: watch::Sender::new(0),
             watches: Arc::new(Watches::default()),
@@ -95,6 +96,11 @@ impl Node {
         let preparers = (0..preparing_threads())
             .map(|_| replica.preparer())
             .collect();
+        let signer = replica.signer();
+        std::thread::Builder::new()
+            .name("sign".into())
+            .spawn(move || signer.run())
+            .map_err(|_| NodeError::StoreThread)?;
         let facts = Facts::default();
         let store = StoreThread::start(replica, board.clone(), Arc::clone(&home))?;
         // Whoever asks from here on finds the spaces that are there.

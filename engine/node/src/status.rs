@@ -27,7 +27,7 @@ impl Node {
     /// `node.status`.
     pub(crate) async fn status(&self) -> Result<Status, ApiError> {
         let outlines = self.outlines().await?;
-        let facts = self.facts.all();
+        let facts = self.facts_of_this_moment().await;
         let mut spaces = Vec::with_capacity(outlines.len());
         for outline in &outlines {
             spaces.push(self.describe(outline, &facts, false).await?);
@@ -290,7 +290,10 @@ fn offline_why(facts: &PeerFacts) -> String {
     match &facts.dial {
         Some(DialStatus::Waiting { why, .. }) => why.clone(),
         Some(DialStatus::Dialing) => "being dialed".to_owned(),
-        Some(DialStatus::Connected) | None => "not connected yet".to_owned(),
+        Some(DialStatus::Connected) | None => facts
+            .last_end
+            .clone()
+            .unwrap_or_else(|| "not connected yet".to_owned()),
     }
 }
 

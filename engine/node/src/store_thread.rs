@@ -6,10 +6,12 @@
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use stead_api::{ApiError, Commit, ErrorKind};
 use stead_base::{Hash, SpaceId};
 use stead_replica::{Edit, Prepared, Replica};
+use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock::wall_ms;
@@ -25,6 +27,9 @@ const COMMANDS_PER_ROUND_MAX: usize = 1024;
 /// Bytes of received batches that are stored in one database transaction. Larger rounds merge more
 /// changes of one document at a time; smaller ones keep peers supplied with credit.
 pub(crate) const GATHERED_BYTES_MAX: usize = 32 << 20;
+
+/// Received batches have stopped flowing when none came for this long.
+const QUIET_MS: u32 = 25;
 
 /// Answers a caller once its change is flushed, or could not be.
 pub(crate) type Ack = Box<dyn FnOnce(Result<(), ApiError>) + Send>;
@@ -197,7 +202,18 @@ fn run(mut desk: Desk, mut inbox: mpsc::Receiver<Command>, due: &watch::Sender<O
         tracing::warn!(%error, "starting with a store that does not take writes");
     }
     loop {
-        let Some(first) = inbox.blocking_recv() else {
+        let first = match desk.waits_for_more() {
+            true => match next_soon(&mut inbox) {
+                Err(TryRecvError::Empty) => {
+                    desk.merge_pending();
+                    Round::default().finish(&mut desk);
+                    continue;
+                }
+                soon => soon.ok(),
+            },
+            false => inbox.blocking_recv(),
+        };
+        let Some(first) = first else {
             return;
         };
         let mut round = Round::default();
@@ -222,6 +238,17 @@ fn run(mut desk: Desk, mut inbox: mpsc::Receiver<Command>, due: &watch::Sender<O
             return;
         }
     }
+}
+
+/// The next command, if it comes while a stream of batches would still be flowing.
+fn next_soon(inbox: &mut mpsc::Receiver<Command>) -> Result<Command, TryRecvError> {
+    for _ in 0..QUIET_MS {
+        match inbox.try_recv() {
+            Err(TryRecvError::Empty) => std::thread::sleep(Duration::from_millis(1)),
+            next => return next,
+        }
+    }
+    inbox.try_recv()
 }
 
 #[derive(Default)]
@@ -264,6 +291,7 @@ impl Round {
     fn finish(mut self, desk: &mut Desk) {
         self.transact(desk);
         desk.store(self.arrivals);
+        desk.merge_unless_more_comes();
         let flushed = desk.settle();
         for ack in self.acks {
             ack(flushed.clone().map_err(faults::unconfirmed));

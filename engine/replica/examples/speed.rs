@@ -88,6 +88,8 @@ fn main() {
         a.transact(&space, &edits, NOW + 1).expect("bulk");
     }
     report("bulk fields", documents * 6, start);
+    let signer = a.signer();
+    std::thread::spawn(move || signer.run());
 
     let fields = ["name", "country", "admin1", "population"];
     let start = Instant::now();
@@ -172,7 +174,7 @@ fn catch_up(a: &Replica, b: &mut Replica, space: &SpaceId, fields: u64, transact
     while let Ok(first) = receiver.recv() {
         let mut group = vec![first];
         let mut size = 0;
-        while size < 32 << 20 {
+        while size < 8 << 20 {
             match receiver.recv_timeout(std::time::Duration::from_millis(20)) {
                 Ok(next) => {
                     size += next.len();
@@ -182,13 +184,16 @@ fn catch_up(a: &Replica, b: &mut Replica, space: &SpaceId, fields: u64, transact
             }
         }
         let at = Instant::now();
-        for result in b.commit(group, NOW + (1 << 30)) {
+        for result in b.store_batches(group, NOW + (1 << 30)) {
             result.expect("commit");
         }
         busy += at.elapsed().as_secs_f64();
     }
     prepare.join().expect("prepare thread");
-    println!("{:40} {busy:.2} s busy", "commit");
+    println!("{:40} {busy:.2} s busy", "store");
+    let at = Instant::now();
+    b.merge_pending(NOW + (1 << 30)).expect("merge");
+    println!("{:40} {:.2} s", "last merge", at.elapsed().as_secs_f64());
     report(
         "catch-up: bulk fields + transactions",
         fields + transactions,

@@ -10,7 +10,7 @@ use stead_store::Read;
 
 use crate::opening::{Opened, Outcome, open_run};
 use crate::prepare::{Prepared, decode, verify_and_open};
-use crate::writing::{Writing, writer_mut};
+use crate::writing::{Merging, Writing, writer_mut};
 use crate::{Event, ReceiveError, Replica, ReplicaError};
 
 /// Entries kept of one writer that is not (yet) a member.
@@ -47,18 +47,39 @@ impl Replica {
             .unwrap_or(Err(ReceiveError::NoSuchSpace(*space)))
     }
 
-    /// Stores prepared batches in one transaction. Results come in the order of the batches; when
-    /// the store fails, all fail and nothing is changed.
+    /// Stores prepared batches and merges them, in one transaction. Results come in the order of the
+    /// batches; when the store fails, all fail and nothing is changed.
     pub fn commit(
         &mut self,
         prepared: Vec<Prepared>,
         now_ms: u64,
     ) -> Vec<Result<Received, ReceiveError>> {
+        self.take_in(prepared, now_ms, Merging::Now)
+    }
+
+    /// Like [`commit`](Self::commit), but may leave the merging to
+    /// [`merge_pending`](Self::merge_pending) or the next other write, so that documents with many
+    /// changes are read and written once. Nothing depends on it: after a crash the stored entries
+    /// are merged from the logs.
+    pub fn store_batches(
+        &mut self,
+        prepared: Vec<Prepared>,
+        now_ms: u64,
+    ) -> Vec<Result<Received, ReceiveError>> {
+        self.take_in(prepared, now_ms, Merging::Later)
+    }
+
+    fn take_in(
+        &mut self,
+        prepared: Vec<Prepared>,
+        now_ms: u64,
+        merging: Merging,
+    ) -> Vec<Result<Received, ReceiveError>> {
         let places: Vec<(SpaceId, Option<WriterId>)> = prepared
             .iter()
             .map(|p| (p.space, p.work.as_ref().ok().map(|work| work.writer)))
             .collect();
-        let stored = self.write(now_ms, |writing| {
+        let stored = self.unit(now_ms, merging, |writing| {
             let mut results = Vec::with_capacity(prepared.len());
             for batch in prepared {
                 match writing.store_batch(batch) {
@@ -228,6 +249,7 @@ impl Writing<'_> {
     fn retire_if_own(&mut self, id: &SpaceId, writer: &WriterId) -> Result<(), ReplicaError> {
         let space = self.space(id)?;
         if space.own.as_ref().is_some_and(|own| own.id == *writer) {
+            space.sign_own();
             space.own = None;
             space.record.own = None;
             space.record.retired.push(*writer);
@@ -354,7 +376,8 @@ impl Writing<'_> {
                     };
                     let parcel = &opened.arena[entry.root.clone()];
                     if !parcel.is_empty() {
-                        match self.changes.entry(*id).or_default().push(parcel, stamp) {
+                        let changes = self.pending.changes.entry(*id).or_default();
+                        match changes.push(parcel, stamp) {
                             Ok(()) => {}
                             Err(ParcelError::NotUnderstood { .. }) => state.record.skipped += 1,
                             Err(error) => {
@@ -368,6 +391,9 @@ impl Writing<'_> {
                 Outcome::Open | Outcome::Void => {}
             }
             state.applied += 1;
+        }
+        if state.applied > state.merged.applied {
+            self.pending.logs.insert((*id, *writer));
         }
         Ok(())
     }

@@ -158,6 +158,7 @@ impl Replica {
             writer: Some(*writer),
             detail,
         };
+        self.finish_signing();
         let fork = ForkProof::decode(proof).map_err(|error| misbehaved(error.to_string()))?;
         fork.verify(space, writer)
             .map_err(|error| misbehaved(error.to_string()))?;
@@ -202,12 +203,13 @@ impl Replica {
         space: &SpaceId,
         writer: &WriterId,
     ) -> Result<Option<SignedHead>, ReplicaError> {
-        let Some(state) = self.space(space)?.writers.get(writer) else {
+        let space = self.space(space)?;
+        let Some(state) = space.writers.get(writer) else {
             return Ok(None);
         };
         let tip = &state.record.tip;
-        if let Some(head) = tip.head().filter(|head| head.len == tip.len()) {
-            return Ok(Some(*head));
+        if let Some(head) = space.head_of(writer).filter(|head| head.len == tip.len()) {
+            return Ok(Some(head));
         }
         let kept = self
             .store
@@ -313,6 +315,7 @@ impl Writing<'_> {
     ) -> Result<(), ReplicaError> {
         let space = self.space(id)?;
         if space.own.as_ref().is_some_and(|own| own.id == *writer) {
+            space.sign_own();
             space.own = None;
             space.record.own = None;
             space.record.retired.push(*writer);
@@ -332,6 +335,7 @@ impl Writing<'_> {
             state.record.packed = state.record.packed.min(common);
             state.record.read = state.record.read.min(common);
             state.applied = state.applied.min(common);
+            state.all_merged();
             self.tx.truncate_log(no, common, |start, bytes| {
                 let mut entries = BatchEntries::new(bytes);
                 (start..common)
@@ -366,13 +370,14 @@ impl Writing<'_> {
     fn rebuild(&mut self, id: &SpaceId) -> Result<(), ReplicaError> {
         let no = self.space(id)?.no;
         self.tx.clear_docs(no)?;
-        self.changes.remove(id);
+        self.pending.changes.remove(id);
         let writers: Vec<WriterId> = self.space(id)?.writers.keys().copied().collect();
         for writer in writers {
             if let Some(state) = self.space(id)?.writers.get_mut(&writer) {
                 state.applied = 0;
                 state.record.applied_hlc = stead_base::Hlc::ZERO;
                 state.record.skipped = 0;
+                state.all_merged();
             }
             self.dirty_writer(id, &writer);
         }
@@ -394,7 +399,12 @@ impl Writing<'_> {
         let hlc = self.clock.tick(self.now_ms);
         self.append_own(id, hlc, &[], parcel, &[])?;
         let stamp = stead_base::Stamp { hlc, writer };
-        let pushed = self.changes.entry(*id).or_default().push(parcel, stamp);
+        let pushed = self
+            .pending
+            .changes
+            .entry(*id)
+            .or_default()
+            .push(parcel, stamp);
         pushed.map_err(|error| ReplicaError::Refused(error.to_string()))
     }
 }

@@ -191,9 +191,15 @@ impl Replica {
                 {
                     return Ok(());
                 }
-                if let Some(item) =
-                    describe(space, writer, state.applied, entry, &opened, bytes, query)
-                {
+                if let Some(item) = describe(
+                    space,
+                    writer,
+                    state.merged.applied,
+                    entry,
+                    &opened,
+                    bytes,
+                    query,
+                ) {
                     found.insert(stamp, item);
                     if found.len() > query.limit {
                         found.pop_first();

@@ -11,7 +11,7 @@ use stead_log::{
 };
 use stead_store::{Read, Store, WriterNo};
 
-use crate::space::WriterState;
+use crate::space::{SpaceState, WriterState};
 use crate::{Replica, ReplicaError};
 
 impl Replica {
@@ -25,7 +25,8 @@ impl Replica {
         upto: u64,
         bytes_max: usize,
     ) -> Result<Option<Vec<u8>>, ReplicaError> {
-        let Some(state) = self.space(space)?.writers.get(writer) else {
+        let space = self.space(space)?;
+        let Some(state) = space.writers.get(writer) else {
             return Ok(None);
         };
         let upto = upto.min(state.record.tip.len());
@@ -34,7 +35,7 @@ impl Replica {
         }
         let bytes_max = bytes_max.min(BATCH_BYTES_TARGET);
         let (entries, end) = collect(&self.store, state.no, from, upto, bytes_max)?;
-        let Some(head) = head_for(&self.store, state, end)? else {
+        let Some(head) = head_for(&self.store, space, writer, state, end)? else {
             return Ok(None);
         };
         let mut extension = Vec::new();
@@ -116,6 +117,8 @@ fn collect(
 /// The shortest signed head that covers `end` entries.
 fn head_for(
     store: &Store,
+    space: &SpaceState,
+    writer: &WriterId,
     state: &WriterState,
     end: u64,
 ) -> Result<Option<SignedHead>, ReplicaError> {
@@ -130,7 +133,7 @@ fn head_for(
             source,
         });
     }
-    Ok(tip.head().copied())
+    Ok(space.head_of(writer))
 }
 
 /// The Merkle tree of a stored log.

@@ -406,15 +406,9 @@ impl Writing<'_> {
             .tx
             .put_writer(no, &writer, 0, 0, &record.encode(), &[])?;
         let record = WriterRecord { tip, ..record };
-        state.writers.insert(
-            writer,
-            WriterState {
-                no: writer_no,
-                record,
-                applied: 1,
-                due_ms: None,
-            },
-        );
+        state
+            .writers
+            .insert(writer, WriterState::new(writer_no, record, 1));
         state.add_roster(&writer, 0, true, &roster);
         state.use_declared_keys();
         self.shared.publish(&state);

@@ -10,6 +10,7 @@ use stead_doc::Numbers;
 use stead_store::{CollectionNo, Read, Store, Tx};
 
 use crate::events::Event;
+use crate::merge::Pending;
 use crate::prepare::Shared;
 use crate::records::{SpaceRecord, WriterRecord};
 use crate::space::{SpaceState, WriterState};
@@ -30,7 +31,9 @@ pub struct Replica {
     pub(crate) collections: BTreeMap<(SpaceId, String), CollectionNo>,
     pub(crate) events: Vec<Event>,
     pub(crate) shared: Arc<Shared>,
+    pub(crate) signing: Option<Arc<crate::signing::SigningDesk>>,
     pub(crate) searches: crate::forks::Searches,
+    pub(crate) pending: Pending,
     /// A write failed half-way: what is in memory must be read again before the next one.
     pub(crate) stale: bool,
 }
@@ -94,6 +97,8 @@ impl Replica {
             collections: BTreeMap::new(),
             events: Vec::new(),
             shared: Arc::new(Shared::default()),
+            signing: None,
+            pending: Pending::default(),
             searches: crate::forks::Searches::new(),
             stale: true,
         };
@@ -109,6 +114,7 @@ impl Replica {
         }
         self.spaces.clear();
         self.collections.clear();
+        self.pending = Pending::default();
         self.numbers = load_numbers(&self.store)?;
         self.saved_numbers = (self.numbers.fields().len(), self.numbers.writers().len());
         let mut last = self.clock.last();
@@ -126,17 +132,14 @@ impl Replica {
                         source,
                     })?;
                 last = last.max(record.applied_hlc);
-                let state = WriterState {
-                    no: writer.no,
-                    record,
-                    applied: writer.applied,
-                    // Whatever waits is looked at again at the next tick.
-                    due_ms: (writer.applied < writer.len).then_some(0),
-                };
+                let mut state = WriterState::new(writer.no, record, writer.applied);
+                // Whatever waits is looked at again at the next tick.
+                state.due_ms = (writer.applied < writer.len).then_some(0);
                 space.writers.insert(writer.id, state);
             }
             self.spaces.insert(row.id, space);
         }
+        self.sign_all();
         self.clock = HlcClock::starting_after(last);
         for space in self.spaces.values() {
             self.shared.publish(space);
@@ -222,7 +225,7 @@ impl Replica {
     }
 
     fn outline_of(&self, space: &SpaceState) -> SpaceInfo {
-        let waiting = |w: &WriterState| w.accepted().saturating_sub(w.applied);
+        let waiting = |w: &WriterState| w.accepted().saturating_sub(w.merged.applied);
         let devices = space
             .roster
             .devices()
@@ -311,9 +314,11 @@ impl Replica {
         std::mem::take(&mut self.events)
     }
 
-    /// Makes every committed write safe from a loss of power.
+    /// Makes every committed write safe from a loss of power, and signed.
     pub fn flush(&mut self) -> Result<(), ReplicaError> {
-        Ok(self.store.flush()?)
+        self.store.flush()?;
+        self.finish_signing();
+        Ok(())
     }
 
     /// Moves everything into the main database file, so that a copy of it is complete.
@@ -358,6 +363,14 @@ pub(crate) fn save_numbers(
         tx.put_meta(WRITER_NUMBERS, &ids)?;
     }
     Ok((numbers.fields().len(), numbers.writers().len()))
+}
+
+impl Drop for Replica {
+    fn drop(&mut self) {
+        if let Some(desk) = &self.signing {
+            desk.close();
+        }
+    }
 }
 
 impl std::fmt::Debug for Replica {

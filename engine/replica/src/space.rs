@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use stead_access::{KeyBox, KeyPlace, Roster, ScopedKey, decode_ops, open_keys};
-use stead_base::{Hash, ScopeId, SpaceId, WriterId};
+use stead_base::{Hash, Hlc, ScopeId, SpaceId, WriterId};
 use stead_crypt::{DeviceKeys, EpochKey, SigningKey, wrapkey};
 use stead_store::{SpaceNo, WriterNo};
 
@@ -20,13 +20,64 @@ const UNDECLARED_KEYS_MAX: usize = 64;
 pub(crate) struct WriterState {
     pub(crate) no: WriterNo,
     pub(crate) record: WriterRecord,
-    /// Entries that documents contain.
+    /// Entries whose operations were taken: documents contain them, or will once what is gathered
+    /// is merged.
     pub(crate) applied: u64,
+    /// What of that documents contain. This is what the store knows of.
+    pub(crate) merged: Progress,
     /// When the next entry may count, if it waits for its time.
     pub(crate) due_ms: Option<u64>,
 }
 
+/// How far a log has gone into documents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Progress {
+    pub(crate) applied: u64,
+    /// Time of the last of these entries that counted.
+    pub(crate) hlc: Hlc,
+    /// Entries among them that this version cannot read.
+    pub(crate) skipped: u64,
+}
+
 impl WriterState {
+    /// A log as the store knows it.
+    pub(crate) fn new(no: WriterNo, record: WriterRecord, applied: u64) -> Self {
+        let merged = Progress {
+            applied,
+            hlc: record.applied_hlc,
+            skipped: record.skipped,
+        };
+        Self {
+            no,
+            record,
+            applied,
+            merged,
+            due_ms: None,
+        }
+    }
+
+    /// Everything taken is in the documents.
+    pub(crate) const fn all_merged(&mut self) {
+        self.merged = Progress {
+            applied: self.applied,
+            hlc: self.record.applied_hlc,
+            skipped: self.record.skipped,
+        };
+    }
+
+    /// The record as the store is to keep it: of what documents contain.
+    pub(crate) fn encode_record(&self) -> Vec<u8> {
+        if self.merged.applied == self.applied {
+            return self.record.encode();
+        }
+        WriterRecord {
+            applied_hlc: self.merged.hlc,
+            skipped: self.merged.skipped,
+            ..self.record.clone()
+        }
+        .encode()
+    }
+
     /// Entries that may count: all that are held, or those before a fork.
     pub(crate) fn accepted(&self) -> u64 {
         self.record.frozen.map_or(self.record.tip.len(), |frozen| {
@@ -38,7 +89,7 @@ impl WriterState {
 /// The writer this store writes a space with.
 pub(crate) struct OwnWriter {
     pub(crate) id: WriterId,
-    pub(crate) key: SigningKey,
+    pub(crate) key: Arc<SigningKey>,
 }
 
 /// A space in memory.
@@ -87,7 +138,7 @@ impl SpaceState {
                     .ok_or(ReplicaError::ForeignKeys)?;
                 Some(OwnWriter {
                     id: *writer,
-                    key: SigningKey::from_seed(&seed),
+                    key: Arc::new(SigningKey::from_seed(&seed)),
                 })
             }
         };

@@ -1,6 +1,7 @@
 //! This device's own transactions: from a person's intent to a sealed, signed, merged entry.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::Value;
 use stead_access::{RosterOp, encode_ops, sign_claim};
@@ -302,6 +303,7 @@ impl Writing<'_> {
         state.record.last_hlc = hlc;
         state.record.applied_hlc = hlc;
         state.applied = seq + 1;
+        state.all_merged();
         if space.add_roster(&writer, seq, false, &roster_bytes) {
             self.roster_changed(id);
         }
@@ -430,7 +432,7 @@ impl OwnWriter {
         let key = SigningKey::from_seed(seed);
         Self {
             id: WriterId::from_bytes(key.public()),
-            key,
+            key: Arc::new(key),
         }
     }
 }

@@ -7,13 +7,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use stead_base::{DocId, Entropy, Hash, HlcClock, SpaceId, WriterId};
 use stead_crypt::DeviceKeys;
-use stead_doc::{Changes, Numbers};
+use stead_doc::Numbers;
 use stead_log::SignedHead;
 use stead_store::{CollectionNo, Tx};
 
 use crate::events::{DocChange, Event};
+use crate::merge::Pending;
 use crate::prepare::Shared;
 use crate::replica::save_numbers;
+use crate::signing::SigningDesk;
 use crate::space::{SpaceState, WriterState};
 use crate::{Replica, ReplicaError};
 
@@ -35,9 +37,10 @@ pub(crate) struct Writing<'r> {
     pub(crate) numbers: &'r mut Numbers,
     pub(crate) collections: &'r mut BTreeMap<(SpaceId, String), CollectionNo>,
     pub(crate) shared: &'r Shared,
+    signing: Option<&'r SigningDesk>,
     pub(crate) now_ms: u64,
-    /// Operations gathered for merging at the end.
-    pub(crate) changes: BTreeMap<SpaceId, Changes>,
+    /// Operations gathered for merging.
+    pub(crate) pending: Pending,
     pub(crate) events: Vec<Event>,
     /// Spaces whose roster or keys changed: their logs must be looked at again.
     pub(crate) unsettled: BTreeSet<SpaceId>,
@@ -54,14 +57,37 @@ struct Touched {
     many: bool,
 }
 
+/// When operations go from memory into documents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Merging {
+    /// In this unit of work.
+    Now,
+    /// Later, unless much is gathered: their entries are stored, so nothing is lost.
+    Later,
+}
+
 impl Replica {
-    /// Runs `f` as one unit: all of it is stored, or none.
+    /// Runs `f` as one unit: all of it is stored, or none. What was gathered before is merged first.
     pub(crate) fn write<T, E: From<ReplicaError>>(
         &mut self,
         now_ms: u64,
         f: impl FnOnce(&mut Writing<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
+        self.merge_pending(now_ms)?;
+        self.unit(now_ms, Merging::Now, f)
+    }
+
+    /// Runs `f` as one unit: all of it is stored, or none.
+    pub(crate) fn unit<T, E: From<ReplicaError>>(
+        &mut self,
+        now_ms: u64,
+        merging: Merging,
+        f: impl FnOnce(&mut Writing<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
         self.refresh()?;
+        self.collect_heads();
+        let pending = std::mem::take(&mut self.pending);
+        let has_pending = !pending.is_empty();
         let saved_numbers = self.saved_numbers;
         let tx = self.store.begin().map_err(ReplicaError::from)?;
         let mut writing = Writing {
@@ -74,18 +100,23 @@ impl Replica {
             numbers: &mut self.numbers,
             collections: &mut self.collections,
             shared: &self.shared,
+            signing: self.signing.as_deref(),
             now_ms,
-            changes: BTreeMap::new(),
+            pending,
             events: Vec::new(),
             unsettled: BTreeSet::new(),
             dirty_spaces: BTreeSet::new(),
             dirty_writers: BTreeSet::new(),
             touched: BTreeMap::new(),
-            began: false,
+            // What is gathered is in no other place in memory: a failure has it read again.
+            began: has_pending,
         };
         let done = f(&mut writing).and_then(|value| {
             writing.settle()?;
-            writing.merge_all()?;
+            match merging {
+                Merging::Now => writing.merge_all()?,
+                Merging::Later => writing.merge_if_much()?,
+            }
             writing.save_rows()?;
             Ok(value)
         });
@@ -93,11 +124,13 @@ impl Replica {
         let finished = done.and_then(|value| {
             let numbers = save_numbers(&writing.tx, writing.numbers, saved_numbers)?;
             let events = writing.take_events();
+            let pending = std::mem::take(&mut writing.pending);
             writing.tx.commit().map_err(ReplicaError::from)?;
-            Ok((value, numbers, events))
+            Ok((value, numbers, events, pending))
         });
         match finished {
-            Ok((value, numbers, events)) => {
+            Ok((value, numbers, events, pending)) => {
+                self.pending = pending;
                 self.saved_numbers = numbers;
                 self.events.extend(events);
                 Ok(value)
@@ -155,15 +188,8 @@ impl Writing<'_> {
         let no = self
             .tx
             .put_writer(space_no, writer, 0, 0, &record.encode(), &[])?;
-        self.space(id)?.writers.insert(
-            *writer,
-            WriterState {
-                no,
-                record,
-                applied: 0,
-                due_ms: None,
-            },
-        );
+        let state = WriterState::new(no, record, 0);
+        self.space(id)?.writers.insert(*writer, state);
         Ok(())
     }
 
@@ -186,7 +212,7 @@ impl Writing<'_> {
         state.record.tail_bytes += bytes.len() as u64;
         let entries = len - state.record.packed;
         if entries >= SEGMENT_ENTRIES || state.record.tail_bytes >= SEGMENT_BYTES {
-            self.sign_own(id, writer)?;
+            self.space(id)?.sign_own();
             let state = writer_mut(self.spaces, id, writer)?;
             if start > state.record.packed {
                 let packed = state.record.packed;
@@ -200,22 +226,6 @@ impl Writing<'_> {
             state.record.tail_bytes = 0;
         }
         self.dirty_writer(id, writer);
-        Ok(())
-    }
-
-    /// Signs a log of this store's own as long as it is now, unless that is done already.
-    fn sign_own(&mut self, id: &SpaceId, writer: &WriterId) -> Result<(), ReplicaError> {
-        let space = self.space(id)?;
-        if let Some(own) = space.own.as_ref().filter(|own| own.id == *writer)
-            && let Some(state) = space.writers.get_mut(writer)
-            && state
-                .record
-                .tip
-                .head()
-                .is_none_or(|head| head.len < state.record.tip.len())
-        {
-            state.record.tip.sign(id, &own.key);
-        }
         Ok(())
     }
 
@@ -258,27 +268,32 @@ impl Writing<'_> {
     }
 
     fn save_rows(&mut self) -> Result<(), ReplicaError> {
-        for (id, writer) in self.dirty_writers.clone() {
-            if self.spaces.contains_key(&id) {
-                self.sign_own(&id, &writer)?;
-            }
-        }
         for (id, writer) in &self.dirty_writers {
-            let Some(state) = self
-                .spaces
-                .get(id)
-                .and_then(|space| space.writers.get(writer))
-            else {
+            let Some(space) = self.spaces.get_mut(id) else {
                 continue;
             };
-            let len = state.record.tip.len();
+            let Some(state) = space.writers.get(writer) else {
+                continue;
+            };
+            let (len, root) = (state.record.tip.len(), state.record.tip.root());
+            if state.record.tip.is_unsigned()
+                && let Some(own) = space.own.as_ref().filter(|own| own.id == *writer)
+                && !self
+                    .signing
+                    .is_some_and(|desk| desk.ask((*id, *writer), &own.key, len, root))
+            {
+                space.sign_own();
+            }
+            let Some(state) = space.writers.get(writer) else {
+                continue;
+            };
             self.tx
-                .advance_writer(state.no, len, state.applied, &state.record.encode())?;
+                .advance_writer(state.no, len, state.merged.applied, &state.encode_record())?;
             self.events.push(Event::Advanced {
                 space: *id,
                 writer: *writer,
                 len,
-                root: state.record.tip.root(),
+                root,
             });
         }
         for id in &self.dirty_spaces {

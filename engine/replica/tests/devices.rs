@@ -398,3 +398,88 @@ fn batches_prepared_before_the_keys_were_known_are_taken_up_all_the_same() {
     assert_eq!(a.dump(&space), b.dump(&space));
     assert_eq!(b.replica.space_info(&space).unwrap().waiting, 0);
 }
+
+#[test]
+fn entries_stored_but_not_merged_are_merged_after_a_restart_exactly_once() {
+    let (mut a, mut b) = (Device::on_disk(1), Device::on_disk(2));
+    a.replica.create_home(a.now).unwrap();
+    let space = a.replica.create_space("s", a.now).unwrap();
+    link(&mut a, &mut b);
+    sync(&mut a, &mut b);
+    for i in 0..40 {
+        let count = Edit {
+            collection: "d".into(),
+            id: Some(DocId::parse("counter").unwrap()),
+            change: Change::Add {
+                path: vec!["n".into()],
+                delta: 1,
+            },
+        };
+        a.write(
+            &space,
+            &[count, put("d", &format!("doc{i}"), json!({"i": i}))],
+        );
+    }
+    let before = b.dump(&space);
+    for item in a.replica.frontier(&space).unwrap() {
+        let batch = a
+            .replica
+            .read_batch(&space, &item.writer, 0, item.len, 1 << 20)
+            .unwrap();
+        let prepared = b.replica.preparer().prepare(space, batch.unwrap());
+        for result in b.replica.store_batches(vec![prepared], b.now) {
+            result.unwrap();
+        }
+    }
+    assert!(b.replica.has_pending());
+    assert_eq!(b.dump(&space), before);
+    assert_eq!(b.replica.space_info(&space).unwrap().waiting, 40);
+
+    let mut b = b.reopen();
+    assert_eq!(b.dump(&space), a.dump(&space));
+    assert_eq!(b.replica.space_info(&space).unwrap().waiting, 0);
+    b.replica.merge_pending(b.now).unwrap();
+    assert_eq!(b.get(&space, "d", "counter").unwrap()["n"], 40);
+}
+
+#[test]
+fn a_write_sees_what_was_stored_and_not_merged() {
+    let (mut a, mut b) = (Device::new(1), Device::new(2));
+    a.replica.create_home(a.now).unwrap();
+    let space = a.replica.create_space("s", a.now).unwrap();
+    link(&mut a, &mut b);
+    sync(&mut a, &mut b);
+    a.write(&space, &[put("d", "x", json!({"a": 1, "b": 1}))]);
+    for item in a.replica.frontier(&space).unwrap() {
+        let batch = a
+            .replica
+            .read_batch(&space, &item.writer, 0, item.len, 1 << 20)
+            .unwrap();
+        let prepared = b.replica.preparer().prepare(space, batch.unwrap());
+        b.replica.store_batches(vec![prepared], b.now);
+    }
+    b.write(&space, &[put("d", "x", json!({"a": 2}))]);
+    assert_eq!(b.get(&space, "d", "x").unwrap(), json!({"a": 2, "b": 1}));
+    sync(&mut a, &mut b);
+    assert_eq!(a.dump(&space), b.dump(&space));
+}
+
+#[test]
+fn a_log_signed_beside_the_writing_thread_is_signed_once_it_is_flushed() {
+    let mut a = Device::on_disk(1);
+    let signer = a.replica.signer();
+    let signing = std::thread::spawn(move || signer.run());
+    a.replica.create_home(a.now).unwrap();
+    let space = a.replica.create_space("s", a.now).unwrap();
+    for i in 0..200 {
+        a.write(&space, &[put("d", &format!("doc{i}"), json!({"i": i}))]);
+    }
+    a.replica.flush().unwrap();
+    let mut a = a.reopen();
+    signing.join().unwrap();
+    // A peer accepts what is signed and nothing else.
+    let mut b = Device::new(2);
+    link(&mut a, &mut b);
+    sync(&mut a, &mut b);
+    assert_eq!(a.dump(&space), b.dump(&space));
+}

@@ -43,6 +43,9 @@ pub(crate) fn run(scale: Scale) -> Result<Vec<Row>, Failure> {
         )?;
         let (mut replica, space) = fresh(&folder.path().join("stead.db"), durability)?;
         write_bulk(&mut replica, &space, &records)?;
+        // As in a node: logs are signed beside the thread that writes.
+        let signer = replica.signer();
+        let signing = std::thread::spawn(move || signer.run());
         let one = one_by_one(&mut replica, &space, &records, count / part)?;
         let aim = if part == 1 {
             Aim::TimesPeer(0.5)
@@ -58,6 +61,8 @@ pub(crate) fn run(scale: Scale) -> Result<Vec<Row>, Failure> {
             Row::new(name, "transactions/s", many, Aim::None)
                 .peer("SQLite, one-row transactions", sqlite),
         );
+        drop(replica);
+        signing.join().map_err(|_| "the signing thread panicked")?;
     }
     Ok(rows)
 }
@@ -79,6 +84,8 @@ fn one_by_one(
         )?;
         replica.drain_events();
     }
+    // The last of them is signed too.
+    replica.flush()?;
     Ok(count as f64 / start.elapsed().as_secs_f64())
 }
 
@@ -105,6 +112,8 @@ fn together(
         }
         replica.drain_events();
     }
+    // The last of them is signed too.
+    replica.flush()?;
     Ok((count / WAITING * WAITING) as f64 / start.elapsed().as_secs_f64())
 }
 

@@ -41,6 +41,30 @@ pub struct Lab {
     ports: Cell<u32>,
 }
 
+/// Two hosts on one network.
+#[derive(Debug)]
+pub struct Pair {
+    /// 10.77.1.1.
+    pub a: Host,
+    /// 10.77.1.2.
+    pub b: Host,
+    /// The cable of `b`.
+    pub cable: Cable,
+}
+
+/// Two hosts on networks of their own, and one that is on both.
+#[derive(Debug)]
+pub struct Chain {
+    /// 10.77.1.1.
+    pub left: Host,
+    /// 10.77.1.9 and 10.77.2.9.
+    pub middle: Host,
+    /// 10.77.2.2.
+    pub right: Host,
+    /// The cable of `right`.
+    pub cable: Cable,
+}
+
 /// A network: an unmanaged switch.
 #[derive(Debug, Clone)]
 pub struct Lan {
@@ -126,6 +150,32 @@ impl Lab {
         let host = Host { namespace };
         host.forward(false)?;
         Ok(host)
+    }
+
+    /// Adds two hosts on one network.
+    pub fn pair(&mut self) -> Result<Pair, LabError> {
+        let lan = self.lan()?;
+        let (a, b) = (self.host("a")?, self.host("b")?);
+        self.plug(&a, &lan, "10.77.1.1/24")?;
+        let cable = self.plug(&b, &lan, "10.77.1.2/24")?;
+        Ok(Pair { a, b, cable })
+    }
+
+    /// Adds two hosts on networks of their own, and one that is on both.
+    pub fn chain(&mut self) -> Result<Chain, LabError> {
+        let (one, two) = (self.lan()?, self.lan()?);
+        let left = self.host("left")?;
+        let (middle, right) = (self.host("middle")?, self.host("right")?);
+        self.plug(&left, &one, "10.77.1.1/24")?;
+        self.plug(&middle, &one, "10.77.1.9/24")?;
+        self.plug(&middle, &two, "10.77.2.9/24")?;
+        let cable = self.plug(&right, &two, "10.77.2.2/24")?;
+        Ok(Chain {
+            left,
+            middle,
+            right,
+            cable,
+        })
     }
 
     /// Plugs a host into a network under an address with its width, such as `10.77.1.2/24`.

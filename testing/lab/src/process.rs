@@ -84,6 +84,17 @@ impl Running {
         self.kill();
     }
 
+    /// Stops it where it stands, as a laptop that goes to sleep, or lets it go on.
+    pub fn freeze(&self, frozen: bool) -> io::Result<()> {
+        let signal = if frozen { "-STOP" } else { "-CONT" };
+        let id = self.child.id().to_string();
+        let status = Command::new("kill").args([signal, &id]).status()?;
+        if status.success() {
+            return Ok(());
+        }
+        Err(io::Error::other(format!("kill {signal} {id}: {status}")))
+    }
+
     /// Kills it without a word, as a power cut would.
     pub fn kill(&mut self) {
         // A process that is gone needs no killing.

@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use stead_api::{Client, ClientError};
 
 use crate::process::{Place, Running};
 
@@ -49,7 +50,9 @@ pub enum SteadError {
 pub struct Stead {
     name: String,
     home: PathBuf,
+    logs: PathBuf,
     place: Place,
+    clock: Option<(PathBuf, i64)>,
     running: Option<Running>,
     relays: Option<Running>,
 }
@@ -57,18 +60,36 @@ pub struct Stead {
 impl Stead {
     /// A node that has not been started, with its home below `dir`.
     pub fn new(name: &str, place: Place, dir: &Path) -> Self {
+        let home = dir.join(name);
         Self {
             name: name.to_owned(),
-            home: dir.join(name),
+            logs: home.with_extension("logs"),
+            home,
             place,
+            clock: None,
             running: None,
             relays: None,
         }
     }
 
+    /// Puts the home on another disk; what the node prints stays where it was.
+    pub fn move_home(&mut self, dir: &Path) {
+        self.home = dir.join(&self.name);
+    }
+
+    /// Has the node's clock run this many seconds beside the machine's, from its next start on, by
+    /// what [`shifted_clock`](crate::shifted_clock) has made.
+    pub fn shift_clock(&mut self, by: &Path, seconds: i64) {
+        self.clock = Some((by.to_owned(), seconds));
+    }
+
     /// Starts the node with these flags of `stead up` and waits until it answers.
     pub fn up(&mut self, flags: &[&str]) -> Result<(), SteadError> {
         let mut command = self.program();
+        if let Some((by, seconds)) = &self.clock {
+            command.env("LD_PRELOAD", by);
+            command.env(crate::clock::SECONDS, seconds.to_string());
+        }
         command.args(["up", "--foreground", "--key-file", "--name", &self.name]);
         command.args(flags);
         self.running = Some(self.launch(command, "node.out")?);
@@ -111,6 +132,22 @@ impl Stead {
     /// Kills the node as a power cut would.
     pub fn kill(&mut self) {
         self.running = None;
+    }
+
+    /// Stops the node's process where it stands, as a laptop that goes to sleep, or lets it go on.
+    pub fn freeze(&self, frozen: bool) -> Result<(), SteadError> {
+        let Some(running) = &self.running else {
+            return Err(self.failed("freeze", None, "it does not run".to_owned()));
+        };
+        let freeze = running.freeze(frozen);
+        freeze.map_err(|cause| self.failed("freeze", None, cause.to_string()))
+    }
+
+    /// A connection to the running node.
+    pub fn client(&self) -> Result<Client, ClientError> {
+        let client = Client::connect(&self.home)?;
+        client.set_read_timeout(Some(START_LIMIT))?;
+        Ok(client)
     }
 
     /// The node's process id, while it runs.
@@ -192,9 +229,8 @@ impl Stead {
             program: stead_binary().display().to_string(),
             cause: cause.to_string(),
         };
-        let beside = self.home.with_extension("logs");
-        std::fs::create_dir_all(&beside).map_err(start)?;
-        Running::start(command, beside.join(log)).map_err(start)
+        std::fs::create_dir_all(&self.logs).map_err(start)?;
+        Running::start(command, self.logs.join(log)).map_err(start)
     }
 
     fn output_of(&self, args: &[&str]) -> Result<Output, SteadError> {

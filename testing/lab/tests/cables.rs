@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use stead_lab::{Host, Lab, LabError, Running, eventually};
+use stead_lab::{Chain, Host, Lab, LabError, Pair, Running, eventually};
 
 const PROBE: &str = env!("CARGO_BIN_EXE_lab-probe");
 
@@ -26,10 +26,7 @@ fn a_cut_or_silent_cable_carries_nothing_until_it_is_restored() -> Result<(), La
         return Ok(());
     };
     let dir = tempfile::tempdir().expect("directory");
-    let lan = lab.lan()?;
-    let (a, b) = (lab.host("a")?, lab.host("b")?);
-    lab.plug(&a, &lan, "10.77.1.1/24")?;
-    let cable = lab.plug(&b, &lan, "10.77.1.2/24")?;
+    let Pair { a, b, cable } = lab.pair()?;
     let _answering = answering(&b, dir.path());
     let reach = || reaches(&a, "10.77.1.2");
     eventually("the hosts reach each other", Duration::from_secs(5), reach);
@@ -50,20 +47,20 @@ fn hosts_on_different_networks_do_not_reach_each_other() -> Result<(), LabError>
         return Ok(());
     };
     let dir = tempfile::tempdir().expect("directory");
-    let (left, right) = (lab.lan()?, lab.lan()?);
-    let (a, between, c) = (lab.host("a")?, lab.host("between")?, lab.host("c")?);
-    lab.plug(&a, &left, "10.77.1.1/24")?;
-    lab.plug(&between, &left, "10.77.1.9/24")?;
-    lab.plug(&between, &right, "10.77.2.9/24")?;
-    let cable = lab.plug(&c, &right, "10.77.2.3/24")?;
-    let _answering = answering(&c, dir.path());
-    let between_reaches = || reaches(&between, "10.77.2.3");
-    eventually("one network", Duration::from_secs(5), between_reaches);
-    assert!(!reaches(&a, "10.77.2.3"));
-    cable.remove_address("10.77.2.3/24")?;
-    assert!(!reaches(&between, "10.77.2.3"));
+    let Chain {
+        left,
+        middle,
+        right,
+        cable,
+    } = lab.chain()?;
+    let _answering = answering(&right, dir.path());
+    let middle_reaches = || reaches(&middle, "10.77.2.2");
+    eventually("one network", Duration::from_secs(5), middle_reaches);
+    assert!(!reaches(&left, "10.77.2.2"));
+    cable.remove_address("10.77.2.2/24")?;
+    assert!(!reaches(&middle, "10.77.2.2"));
     cable.add_address("10.77.2.4/24")?;
-    let moved = || reaches(&between, "10.77.2.4");
+    let moved = || reaches(&middle, "10.77.2.4");
     eventually("the new address", Duration::from_secs(5), moved);
     Ok(())
 }

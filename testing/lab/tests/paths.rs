@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use stead_lab::{Host, Lab, LabError, Running, eventually};
+use stead_lab::{Chain, Host, Lab, LabError, Pair, Running, eventually};
 
 const PEER: &str = env!("CARGO_BIN_EXE_lab-peer");
 const RELAY: &str = env!("CARGO_BIN_EXE_lab-relay");
@@ -54,10 +54,7 @@ fn devices_on_a_network_without_a_router_find_each_other() -> Result<(), LabErro
         return Ok(());
     };
     let dir = tempfile::tempdir().expect("directory");
-    let lan = lab.lan()?;
-    let (a, b) = (lab.host("a")?, lab.host("b")?);
-    lab.plug(&a, &lan, "10.77.1.1/24")?;
-    lab.plug(&b, &lan, "10.77.1.2/24")?;
+    let Pair { a, b, .. } = lab.pair()?;
     let _b = start(&b, PEER, "2", dir.path(), "b");
     let a = start(&a, PEER, "1 --keep 2", dir.path(), "a");
     echoes(&a, "direct: same network (10.77.1.2)", SOON);
@@ -70,17 +67,17 @@ fn a_device_on_two_networks_is_found_on_both() -> Result<(), LabError> {
         return Ok(());
     };
     let dir = tempfile::tempdir().expect("directory");
-    let (left, right) = (lab.lan()?, lab.lan()?);
-    let (a, b, c) = (lab.host("a")?, lab.host("b")?, lab.host("c")?);
-    lab.plug(&a, &left, "10.77.1.1/24")?;
-    lab.plug(&b, &left, "10.77.1.2/24")?;
-    lab.plug(&b, &right, "10.77.2.2/24")?;
-    lab.plug(&c, &right, "10.77.2.3/24")?;
-    let _b = start(&b, PEER, "2", dir.path(), "b");
-    let a = start(&a, PEER, "1 --keep 2", dir.path(), "a");
-    let c = start(&c, PEER, "3 --keep 2", dir.path(), "c");
-    echoes(&a, "direct: same network (10.77.1.2)", SOON);
-    echoes(&c, "direct: same network (10.77.2.2)", SOON);
+    let Chain {
+        left,
+        middle,
+        right,
+        ..
+    } = lab.chain()?;
+    let _b = start(&middle, PEER, "2", dir.path(), "b");
+    let a = start(&left, PEER, "1 --keep 2", dir.path(), "a");
+    let c = start(&right, PEER, "3 --keep 2", dir.path(), "c");
+    echoes(&a, "direct: same network (10.77.1.9)", SOON);
+    echoes(&c, "direct: same network (10.77.2.9)", SOON);
     Ok(())
 }
 
@@ -91,10 +88,7 @@ fn a_pulled_cable_and_a_changed_address_heal_by_themselves() -> Result<(), LabEr
         return Ok(());
     };
     let dir = tempfile::tempdir().expect("directory");
-    let lan = lab.lan()?;
-    let (a, b) = (lab.host("a")?, lab.host("b")?);
-    lab.plug(&a, &lan, "10.77.1.1/24")?;
-    let cable = lab.plug(&b, &lan, "10.77.1.2/24")?;
+    let Pair { a, b, cable } = lab.pair()?;
     let _b = start(&b, PEER, "2", dir.path(), "b");
     let a = start(&a, PEER, "1 --keep 2", dir.path(), "a");
     echoes(&a, "direct: same network", SOON);
@@ -122,21 +116,22 @@ fn without_a_common_network_a_relay_carries_and_a_direct_path_takes_over() -> Re
         return Ok(());
     };
     let dir = tempfile::tempdir().expect("directory");
-    let (left, right, common) = (lab.lan()?, lab.lan()?, lab.lan()?);
-    let (a_host, relay, b_host) = (lab.host("a")?, lab.host("relay")?, lab.host("b")?);
-    lab.plug(&a_host, &left, "10.77.1.1/24")?;
-    lab.plug(&relay, &left, "10.77.1.9/24")?;
-    lab.plug(&relay, &right, "10.77.2.9/24")?;
-    lab.plug(&b_host, &right, "10.77.2.2/24")?;
-    let server = start(&relay, RELAY, "0.0.0.0:3340", dir.path(), "relay");
+    let Chain {
+        left,
+        middle,
+        right,
+        ..
+    } = lab.chain()?;
+    let common = lab.lan()?;
+    let server = start(&middle, RELAY, "0.0.0.0:3340", dir.path(), "relay");
     let b_args = "2 --relay http://10.77.2.9:3340";
-    let _b = start(&b_host, PEER, b_args, dir.path(), "b");
+    let _b = start(&right, PEER, b_args, dir.path(), "b");
     let a_args = "1 --relay http://10.77.1.9:3340 --keep 2 --through http://10.77.1.9:3340";
-    let a = start(&a_host, PEER, a_args, dir.path(), "a");
+    let a = start(&left, PEER, a_args, dir.path(), "a");
     echoes(&a, "relayed by http://10.77.1.9:3340: no direct path", SOON);
 
-    let a_cable = lab.plug(&a_host, &common, "10.77.3.1/24")?;
-    lab.plug(&b_host, &common, "10.77.3.2/24")?;
+    let a_cable = lab.plug(&left, &common, "10.77.3.1/24")?;
+    lab.plug(&right, &common, "10.77.3.2/24")?;
     echoes(&a, "direct: same network (10.77.3.2)", AFTER_TROUBLE);
 
     // Long enough for both ends to have given up every other path.
@@ -146,7 +141,7 @@ fn without_a_common_network_a_relay_carries_and_a_direct_path_takes_over() -> Re
 
     drop(server);
     std::thread::sleep(Duration::from_secs(8));
-    let _server = start(&relay, RELAY, "0.0.0.0:3340", dir.path(), "relay-again");
+    let _server = start(&middle, RELAY, "0.0.0.0:3340", dir.path(), "relay-again");
     echoes(&a, "relayed by http://10.77.1.9:3340", AFTER_TROUBLE);
     Ok(())
 }

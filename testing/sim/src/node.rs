@@ -192,6 +192,7 @@ impl Node {
             self.inputs.push_back((connection, Input::Tick));
         }
         let wall = self.wall(now);
+        self.act(|replica| replica.merge_pending(wall));
         self.act(|replica| replica.tick(wall).map(drop));
         // What could not be done when it was due, because the disk failed, is tried again.
         self.act(|replica| replica.reconcile(wall).map(drop));
@@ -443,7 +444,18 @@ impl Node {
         let Some(replica) = &mut self.replica else {
             return;
         };
-        match replica.receive(&space, batch, wall) {
+        // Half of the batches are stored now and merged at the next tick, if there is one.
+        let received = if self.chance.below(2) == 0 {
+            replica.receive(&space, batch, wall)
+        } else {
+            let prepared = replica.preparer().prepare(space, batch.to_vec());
+            let results = replica.store_batches(vec![prepared], wall);
+            results
+                .into_iter()
+                .next()
+                .unwrap_or(Err(ReceiveError::NoSuchSpace(space)))
+        };
+        match received {
             Ok(_) | Err(ReceiveError::NotAdmitted { .. } | ReceiveError::NoSuchSpace(_)) => {
                 self.answer(connection, Input::Stored { credit });
             }

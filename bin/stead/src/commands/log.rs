@@ -123,14 +123,7 @@ fn describe(op: &LogOp) -> String {
         _ => format!("{}/{}", op.collection, op.id),
     };
     if !op.summary.is_empty() {
-        // A space's entry in the home space has the secret by which its devices know each other.
-        let secret = op.collection == "spaces" && op.summary.starts_with("set secret");
-        let summary = if secret {
-            "set secret (not shown)"
-        } else {
-            &op.summary
-        };
-        return format!("{document}  {summary}");
+        return format!("{document}  {}", op.summary);
     }
     let field = crate::query::path_text(&op.path);
     let value = op

@@ -108,7 +108,10 @@ impl Background {
         let log = home.join(LOG_FILE);
         let failed =
             |what: &str, err: std::io::Error| Failure::new(Code::Failed, format!("{what}: {err}."));
-        let file = open_log(&log).map_err(|err| failed(&log.display().to_string(), err))?;
+        let file = open_log(&log).map_err(|err| {
+            let message = format!("{} cannot be written: {err}.", log.display());
+            Failure::new(Code::Storage, message).hint(remedy(&err))
+        })?;
         let log_start = file.metadata().map_or(0, |data| data.len());
         let program = std::env::current_exe()
             .map_err(|err| failed("This program cannot find itself", err))?;
@@ -218,8 +221,25 @@ fn create_home(home: &Path) -> Result<(), Failure> {
                 Code::Storage,
                 format!("Stead's home {} cannot be made: {err}.", home.display()),
             )
-            .hint("Give another one with --home DIR.")
+            .hint(remedy(&err))
         })
+}
+
+/// What to do about a home that cannot be written.
+fn remedy(err: &std::io::Error) -> &'static str {
+    use std::io::ErrorKind;
+    match err.kind() {
+        ErrorKind::ReadOnlyFilesystem => {
+            "Mount its disk read-write, or give another home with --home DIR."
+        }
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            "Free some space there, or give another home with --home DIR."
+        }
+        ErrorKind::PermissionDenied => {
+            "Make the folder yours, or give another home with --home DIR."
+        }
+        _ => "Give another home with --home DIR.",
+    }
 }
 
 fn open_log(path: &Path) -> std::io::Result<File> {

@@ -11,6 +11,7 @@ use stead_store::{CollectionNo, Cursor, Found, Query, StoreError};
 use tokio::sync::oneshot;
 
 use super::filter::{fits, may_mean_id};
+use super::veil::Veil;
 use super::{Node, convert};
 use crate::faults;
 use crate::store_thread::Transaction;
@@ -34,6 +35,9 @@ impl Node {
     /// Hands in a transaction; calls of one client keep their order.
     pub(super) async fn put(&self, put: DocPut) -> Result<Outcome, ApiError> {
         let space = self.find_space(&put.space)?;
+        for edit in &put.edits {
+            self.veil(&space, &edit.collection).check_edit()?;
+        }
         let key = match put.idempotency_key {
             None => None,
             Some(key) => {
@@ -60,9 +64,11 @@ impl Node {
             .read(move |reader| reader.get(&space, &collection, &wanted))
             .await?;
         match found.filter(|row| get.deleted || !row.deleted) {
-            Some(row) => Ok(DocGot {
-                doc: convert::document(&id, &row.json, row.deleted)?,
-            }),
+            Some(row) => {
+                let mut doc = convert::document(&id, &row.json, row.deleted)?;
+                self.veil(&space, &get.collection).over(&mut doc.value);
+                Ok(DocGot { doc })
+            }
             None => Err(ApiError::new(
                 ErrorKind::NotFound,
                 format!("There is no document {:?} in {:?}.", get.id, get.collection),
@@ -74,7 +80,7 @@ impl Node {
     pub(super) async fn query(&self, ask: DocQuery) -> Result<Page, ApiError> {
         let space = self.find_space(&ask.space)?;
         let limit = u64::from(ask.limit.unwrap_or(PAGE_DEFAULT).min(PAGE_MAX)) as usize;
-        let search = Search::new(&ask)?;
+        let search = Search::new(&ask, self.veil(&space, &ask.collection))?;
         self.readers
             .read(move |reader| search.page(reader, &space, &ask.collection, limit, ask.count))
             .await?
@@ -87,10 +93,12 @@ pub(super) struct Search {
     /// Conditions that may be about the id.
     here: Vec<Filter>,
     deleted: bool,
+    veil: Veil,
 }
 
 impl Search {
-    pub(super) fn new(ask: &DocQuery) -> Result<Self, ApiError> {
+    pub(super) fn new(ask: &DocQuery, veil: Veil) -> Result<Self, ApiError> {
+        veil.check(&ask.filters, &ask.sort)?;
         let (here, there): (Vec<_>, Vec<_>) = ask.filters.iter().cloned().partition(may_mean_id);
         let after = ask.after.as_deref().map(str::parse::<Cursor>).transpose();
         let query = Query {
@@ -107,6 +115,7 @@ impl Search {
             query,
             here,
             deleted: ask.deleted,
+            veil,
         })
     }
 
@@ -131,10 +140,11 @@ impl Search {
                 if found.deleted != self.deleted {
                     continue;
                 }
-                let document = match convert::document(&found.id, &found.json, found.deleted) {
+                let mut document = match convert::document(&found.id, &found.json, found.deleted) {
                     Ok(document) => document,
                     Err(error) => return Ok(Err(error)),
                 };
+                self.veil.over(&mut document.value);
                 if fits(&self.here, &document.id, &document.value) && !f(found, document.value) {
                     return Ok(Ok(()));
                 }
@@ -205,6 +215,7 @@ impl Search {
             query: all,
             here: self.here.clone(),
             deleted: self.deleted,
+            veil: self.veil,
         };
         let mut total = 0;
         // A document that cannot be read is reported where it is shown, not where it is counted.
@@ -247,6 +258,7 @@ impl Search {
             },
             here: self.here.clone(),
             deleted: self.deleted,
+            veil: self.veil,
         }
     }
 }

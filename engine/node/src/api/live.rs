@@ -10,6 +10,7 @@ use stead_base::{DocId, SpaceId};
 use super::client::Outgoing;
 use super::documents::Search;
 use super::filter::fits;
+use super::veil::Veil;
 use super::watches::WatchInbox;
 use super::{Node, convert};
 
@@ -27,6 +28,7 @@ pub(super) struct Watch {
     ask: DocWatch,
     space: SpaceId,
     only: Option<DocId>,
+    veil: Veil,
     inbox: Arc<WatchInbox>,
     number: u64,
     out: Outgoing,
@@ -43,7 +45,8 @@ impl Watch {
         let space = node.find_space(&ask.space)?;
         let only = ask.id.as_deref().map(convert::doc_id).transpose()?;
         // Fails now for conditions that cannot be asked.
-        Search::new(&query_of(&ask))?;
+        let veil = node.veil(&space, &ask.collection);
+        Search::new(&query_of(&ask), veil)?;
         // From here on nothing is missed, whatever the first look sees.
         let inbox = node
             .board
@@ -54,6 +57,7 @@ impl Watch {
             ask,
             space,
             only,
+            veil,
             inbox,
             number,
             out,
@@ -115,7 +119,7 @@ impl Watch {
             }
             return Ok(());
         }
-        let mut search = Search::new(&query_of(&self.ask))?;
+        let mut search = Search::new(&query_of(&self.ask), self.veil)?;
         let mut gone: BTreeSet<DocId> = self.known.keys().cloned().collect();
         loop {
             let (space, collection) = (self.space, self.ask.collection.clone());
@@ -170,7 +174,8 @@ impl Watch {
         for (id, row) in rows.await? {
             let mut value = None;
             if let Some(row) = row {
-                let document = convert::document(&id, &row.json, false)?;
+                let mut document = convert::document(&id, &row.json, false)?;
+                self.veil.over(&mut document.value);
                 let fit = fits(&self.ask.filters, &document.id, &document.value);
                 value = Some(document.value).filter(|_| fit);
             }

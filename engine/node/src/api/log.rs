@@ -8,6 +8,7 @@ use stead_base::{Hlc, SpaceId, Stamp, WriterId};
 use stead_log::EntryRef;
 use stead_replica::{HistoryItem, HistoryQuery, Replica, ReplicaError, TouchedDocument};
 
+use super::veil::SPACES;
 use super::{Node, convert};
 use crate::faults;
 
@@ -30,6 +31,7 @@ impl Node {
             before: list.before.as_deref().map(read_mark).transpose()?,
         };
         let own = self.device.id;
+        let veil = self.veil(&space, SPACES);
         let page = self.store.look(move |desk| {
             let replica = &desk.replica;
             let mut items = replica.history(&space, &query)?;
@@ -40,7 +42,15 @@ impl Node {
                 .filter(|_| more)
                 .map(|item| mark(item.hlc, &item.writer));
             let mut entries = Vec::with_capacity(items.len());
-            for item in items {
+            for mut item in items {
+                for document in &mut item.documents {
+                    if document.collection == SPACES {
+                        document
+                            .changes
+                            .iter_mut()
+                            .for_each(|words| veil.over_words(words));
+                    }
+                }
                 let proof = match list.proof {
                     true => prove(replica, &space, &item)?,
                     false => None,

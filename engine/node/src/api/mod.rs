@@ -13,6 +13,7 @@ mod live;
 mod log;
 pub(crate) mod socket;
 mod spaces;
+pub(crate) mod veil;
 pub(crate) mod watches;
 pub(crate) mod websocket;
 

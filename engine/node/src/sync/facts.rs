@@ -34,11 +34,19 @@ pub(crate) struct PeerFacts {
     pub(crate) shared: BTreeMap<SpaceId, Option<Lack>>,
     /// Bytes of earlier connections: sent, received.
     pub(crate) bytes_before: (u64, u64),
-    /// Why the last session ended, when that was no ordinary end.
+    /// Why it is not reached although it was before.
     pub(crate) last_end: Option<String>,
 }
 
 impl PeerFacts {
+    /// It does not answer over what was its path: counts it as not connected.
+    pub(crate) fn silent(&mut self, path: &str) {
+        self.bytes_before = self.bytes();
+        self.connection = None;
+        self.shared.clear();
+        self.last_end = Some(format!("no answer just now; it was {path}"));
+    }
+
     /// Bytes sent and received since the node started.
     pub(crate) fn bytes(&self) -> (u64, u64) {
         let now = self.connection.as_ref().map_or((0, 0), Connection::bytes);

@@ -3,6 +3,7 @@
 pub(crate) mod facts;
 pub(crate) mod fetches;
 pub(crate) mod mailbox;
+mod outbox;
 pub(crate) mod peers;
 pub(crate) mod prepare;
 pub(crate) mod session;

@@ -3,7 +3,6 @@
 //! The protocol is `stead_sync`'s; what a batch means is the replica's. Nothing here waits for the
 //! other device without also reading what it sends.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -22,6 +21,7 @@ use tokio::time::Instant;
 use super::facts::{Facts, Lack};
 use super::fetches::Fetches;
 use super::mailbox::{LogKey, Mailbox, Note};
+use super::outbox::Outbox;
 use super::prepare::{Incoming, Preparing};
 use super::wire;
 use crate::clock::{steady_ms, wall_ms};
@@ -32,8 +32,6 @@ use crate::store_thread::StoreHandle;
 const OPEN_TIMEOUT: Duration = Duration::from_secs(15);
 /// Frames handed to the protocol machine before its outputs are worked off.
 const FRAMES_PER_TURN_MAX: usize = 32;
-/// Frames that wait for the writer: what credit allows, and control frames. More is a fault.
-const OUTBOX_BYTES_MAX: usize = 2 * WINDOW_BYTES_MAX as usize;
 /// How long the last frames may take when a session ends.
 const FAREWELL: Duration = Duration::from_secs(3);
 /// Time is told at least this often.
@@ -103,15 +101,14 @@ pub(crate) async fn run(connection: Connection, context: SyncContext) -> String 
         session: Session::new(opening, spaces, steady_ms()),
         remote: connection.remote(),
         mailbox,
-        outbox: VecDeque::new(),
-        outbox_bytes: 0,
+        outbox: Outbox::default(),
         wake_ms: steady_ms() + TICK_MAX_MS,
         shared: Vec::new(),
         ended: None,
         context,
     };
     let (mut incoming, reading) = wire::read(recv);
-    let (outgoing, writing) = wire::write(send);
+    let (outgoing, writing) = wire::write(send, driver.outbox.backlog());
     driver.turn(&connection, &mut incoming, &outgoing).await;
     driver.leave(no).await;
     drop(outgoing);
@@ -126,8 +123,7 @@ struct Driver {
     session: Session,
     remote: DeviceId,
     mailbox: Arc<Mailbox>,
-    outbox: VecDeque<Frame>,
-    outbox_bytes: usize,
+    outbox: Outbox,
     wake_ms: u64,
     shared: Vec<SpaceId>,
     ended: Option<String>,
@@ -145,7 +141,15 @@ impl Driver {
         let mut count_at: Option<Instant> = None;
         loop {
             self.work_off().await;
-            self.send(outgoing);
+            if !self.outbox.send(outgoing) {
+                self.ended.get_or_insert("the connection broke".to_owned());
+            }
+            if self.ended.is_none()
+                && let Some(congested) = self.outbox.turned()
+            {
+                self.input(Input::Congested(congested));
+                continue;
+            }
             if self.ended.is_some() && self.outbox.is_empty() {
                 return;
             }
@@ -165,18 +169,14 @@ impl Driver {
                     continue;
                 }
                 permit = outgoing.reserve(), if !self.outbox.is_empty() => {
-                    match (permit, self.outbox.pop_front()) {
-                        (Ok(permit), Some(frame)) => {
-                            self.outbox_bytes -= frame.wire_bytes();
-                            permit.send(frame);
-                        }
-                        _ => {
-                            self.ended.get_or_insert("the connection broke".to_owned());
-                            return;
-                        }
-                    }
+                    let Ok(permit) = permit else {
+                        self.ended.get_or_insert("the connection broke".to_owned());
+                        return;
+                    };
+                    self.outbox.send_one(permit);
                     continue;
                 }
+                () = self.outbox.relieved() => continue,
                 frame = incoming.recv(), if self.ended.is_none() => {
                     let mut next = Some(frame);
                     let mut left = FRAMES_PER_TURN_MAX;
@@ -204,24 +204,6 @@ impl Driver {
                 }
             }
             count_at.get_or_insert_with(|| Instant::now() + COUNT_AFTER);
-        }
-    }
-
-    /// Hands as much to the writer as it takes without waiting.
-    fn send(&mut self, outgoing: &mpsc::Sender<Frame>) {
-        while let Some(frame) = self.outbox.pop_front() {
-            let bytes = frame.wire_bytes();
-            match outgoing.try_send(frame) {
-                Ok(()) => self.outbox_bytes -= bytes,
-                Err(mpsc::error::TrySendError::Full(frame)) => {
-                    self.outbox.push_front(frame);
-                    return;
-                }
-                Err(mpsc::error::TrySendError::Closed(_)) => {
-                    self.outbox.clear();
-                    self.ended.get_or_insert("the connection broke".to_owned());
-                }
-            }
         }
     }
 
@@ -293,9 +275,7 @@ impl Driver {
         while let Some(output) = self.session.poll_output() {
             match output {
                 Output::Send(frame) => {
-                    self.outbox_bytes += frame.wire_bytes();
-                    self.outbox.push_back(frame);
-                    if self.outbox_bytes > OUTBOX_BYTES_MAX {
+                    if !self.outbox.push(frame) {
                         self.ended
                             .get_or_insert("more was to be sent than credit allows".to_owned());
                     }

@@ -47,9 +47,7 @@ impl Device {
     pub fn on_disk(seed: u8) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path().join("stead.db"), Options::default()).unwrap();
-        let mut device = Self::over(store, seed, Some(dir));
-        device.replica.create_home(device.now).unwrap();
-        device
+        Self::over(store, seed, Some(dir))
     }
 
     fn over(store: Store, seed: u8, dir: Option<tempfile::TempDir>) -> Self {

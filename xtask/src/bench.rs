@@ -7,6 +7,18 @@ use crate::run;
 
 /// Runs one bench or all of them; `--quick` takes a tenth of the data.
 pub(crate) fn bench(words: &[&str]) -> Result<(), Failure> {
+    // The memory of an idle node is that of the real program, which lies beside the bench.
+    let build = run::cargo(&[
+        "build",
+        "--release",
+        "--package",
+        "stead",
+        "--package",
+        "stead-bench",
+    ]);
+    if !run::watched(build)?.success {
+        return Err("the program or its bench could not be built".into());
+    }
     let mut command = run::cargo(&["run", "--release", "--package", "stead-bench", "--"]);
     command.args(words);
     match data::fetch() {

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use stead_access::decode_boxes;
 use stead_base::{SpaceId, Stamp, WriterId};
 use stead_doc::ParcelError;
-use stead_log::{BatchEntries, EntryRef};
 use stead_store::Read;
 
-use crate::opening::{Opened, Outcome, open_run};
+use crate::opening::{Opened, Outcome, open_segment};
 use crate::prepare::{Prepared, decode, verify_and_open};
 use crate::writing::{Merging, Writing, writer_mut};
 use crate::{Event, ReceiveError, Replica, ReplicaError};
@@ -444,19 +443,7 @@ impl Writing<'_> {
             let ring = Arc::clone(&space.ring);
             let segments = self.tx.segments(no, from, SETTLE_BYTES)?;
             for segment in segments {
-                let mut entries = Vec::new();
-                let mut iter = BatchEntries::new(&segment.bytes);
-                while let Ok(Some(bytes)) = iter.next_bytes() {
-                    entries.push(bytes);
-                }
-                let skip = from.saturating_sub(segment.start) as usize;
-                let start = segment.start + skip as u64;
-                let run = entries.get(skip..).unwrap_or_default();
-                let first = (start == 0)
-                    .then(|| run.first().and_then(|bytes| EntryRef::parse(bytes).ok()))
-                    .flatten();
-                let first_leaf = first.map(|entry| entry.leaf_hash());
-                let opened = open_run(&ring, id, writer, start, first_leaf, run.iter().copied());
+                let opened = open_segment(&ring, id, writer, &segment, from)?;
                 self.take_up(id, writer, &opened)?;
                 self.merge_if_much()?;
             }

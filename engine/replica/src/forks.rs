@@ -12,7 +12,7 @@ use stead_log::{BatchEntries, Branch, ForkProof, Peaks, SignedHead, Tip, TreeSou
 use stead_store::Read;
 
 use crate::logs::StoredTree;
-use crate::opening::{Outcome, open_run};
+use crate::opening::{Outcome, open_segment};
 use crate::space::{SpaceState, WriterState};
 use crate::writing::Writing;
 use crate::{Event, ReceiveError, Replica, ReplicaError};
@@ -280,21 +280,9 @@ impl Replica {
         let ring = &self.space(space)?.ring;
         let mut parcels = Vec::new();
         for segment in self.store.segments(state.no, from, usize::MAX)? {
-            let mut entries = Vec::new();
-            let mut iter = BatchEntries::new(&segment.bytes);
-            while let Ok(Some(bytes)) = iter.next_bytes() {
-                entries.push(bytes);
-            }
-            let opened = open_run(
-                ring,
-                space,
-                writer,
-                segment.start,
-                None,
-                entries.into_iter(),
-            );
+            let opened = open_segment(ring, space, writer, &segment, from)?;
             for entry in opened.entries {
-                if entry.seq >= from && entry.outcome == Outcome::Open && !entry.root.is_empty() {
+                if entry.outcome == Outcome::Open && !entry.root.is_empty() {
                     parcels.push(opened.arena[entry.root].to_vec());
                 }
             }

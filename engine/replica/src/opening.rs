@@ -5,8 +5,10 @@ use std::ops::Range;
 
 use stead_base::{Hash, Hlc, ScopeId, SpaceId, WriterId};
 use stead_crypt::Part;
-use stead_log::{EntryRef, Envelope, ParcelRef};
+use stead_log::{BatchEntries, EntryRef, Envelope, ParcelRef};
+use stead_store::SegmentRow;
 
+use crate::ReplicaError;
 use crate::keyring::{GENESIS_SPACE, KeyRing, WriterCiphers};
 
 /// What became of one entry.
@@ -69,6 +71,35 @@ pub(crate) fn open_run<'a>(
         opened.entries.push(OpenedEntry { genesis, ..entry });
     }
     opened
+}
+
+/// Opens the entries of a stored segment from sequence `from` on.
+pub(crate) fn open_segment(
+    ring: &KeyRing,
+    space: &SpaceId,
+    writer: &WriterId,
+    segment: &SegmentRow,
+    from: u64,
+) -> Result<Opened, ReplicaError> {
+    let record = |source| ReplicaError::Record {
+        what: "log segment",
+        source,
+    };
+    let start = segment.start.max(from);
+    let mut entries = Vec::with_capacity(segment.count as usize);
+    let mut iter = BatchEntries::new(&segment.bytes);
+    for _ in segment.start..start {
+        iter.skip_one().map_err(record)?;
+    }
+    while let Some(bytes) = iter.next_bytes().map_err(record)? {
+        entries.push(bytes);
+    }
+    let first_leaf = match entries.first() {
+        Some(bytes) if start == 0 => Some(EntryRef::parse(bytes).map_err(record)?.leaf_hash()),
+        _ => None,
+    };
+    let run = entries.into_iter();
+    Ok(open_run(ring, space, writer, start, first_leaf, run))
 }
 
 fn open_entry(

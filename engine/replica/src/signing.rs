@@ -19,7 +19,7 @@ use crate::space::SpaceState;
 
 /// How often a signer without work looks again before it sleeps: some ten microseconds, about the
 /// time from one small transaction to the next.
-const LOOKS: u32 = 400;
+const LOOKS: u32 = 1_500;
 
 type Log = (SpaceId, WriterId);
 

@@ -124,9 +124,22 @@ pub(crate) struct Up {
     /// Stay in this terminal instead of going to the background
     #[arg(long)]
     pub(crate) foreground: bool,
+    /// What the person typed when asked.
+    #[arg(skip)]
+    pub(crate) passphrase: Option<Passphrase>,
     /// The background process itself.
     #[arg(long, hide = true)]
     pub(crate) detached: bool,
+}
+
+/// A passphrase, which no message shows.
+#[derive(Clone)]
+pub(crate) struct Passphrase(pub(crate) String);
+
+impl std::fmt::Debug for Passphrase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Passphrase(..)")
+    }
 }
 
 /// Show this device, its spaces, and how other devices are reached

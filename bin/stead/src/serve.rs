@@ -42,6 +42,11 @@ pub(crate) fn node(home: PathBuf, up: &Up) -> Result<(), Failure> {
         .map_err(failure)
 }
 
+/// Whether a node can start in this home only with a passphrase.
+pub(crate) fn needs_passphrase(home: &Path) -> bool {
+    stead_node::needs_passphrase(home)
+}
+
 /// Runs a relay in this process until it is interrupted.
 pub(crate) fn relay(args: &Relay, out: &Output) -> Result<(), Failure> {
     start_tracing("error");
@@ -142,6 +147,9 @@ fn start_tracing(usual: &str) {
 
 fn policy(up: &Up) -> Result<KeyPolicy, Failure> {
     let file = KeyPolicy::owner_only_file();
+    if let Some(passphrase) = &up.passphrase {
+        return Ok(file.with_passphrase(passphrase.0.clone()));
+    }
     Ok(match (&up.passphrase_file, up.key_file) {
         (Some(passphrase), _) => file.with_passphrase(first_line(passphrase)?),
         (None, true) => file,

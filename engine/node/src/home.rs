@@ -4,6 +4,8 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
+use stead_keys::{Keystore, KeystoreError, Policy};
+
 use crate::NodeError;
 use crate::platform;
 
@@ -15,6 +17,8 @@ pub const LOCK_FILE: &str = "node.lock";
 const PORT_FILE: &str = "net.port";
 /// Names the device that linked this one, until that device's own document says where it is.
 pub(crate) const INTRODUCTION_FILE: &str = "introduced-by";
+/// The devices of this person that this one knew of, and since when.
+pub(crate) const KNOWN_DEVICES_FILE: &str = "known-devices";
 /// Most bytes of any small file read here.
 const SMALL_FILE_BYTES_MAX: u64 = 4096;
 
@@ -101,6 +105,15 @@ impl Drop for Home {
         // The lock goes with the file; an empty one says that nobody runs.
         let _ = self.lock.set_len(0);
     }
+}
+
+/// Whether the device key of this data directory opens with a passphrase only.
+pub fn needs_passphrase(home: &Path) -> bool {
+    let without = Policy::owner_only_file();
+    matches!(
+        Keystore::open_existing(home, &without),
+        Err(KeystoreError::PassphraseNeeded { .. })
+    )
 }
 
 /// Reads a small text file; None if there is none or it cannot be read.

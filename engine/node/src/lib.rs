@@ -25,7 +25,7 @@ mod sync;
 
 pub use config::NodeConfig;
 pub use error::NodeError;
-pub use home::{LOCK_FILE, STORE_FILE};
+pub use home::{LOCK_FILE, STORE_FILE, needs_passphrase};
 pub use node::{Node, run};
 pub use stead_keys::{OsKeyring, Policy as KeyPolicy};
 pub use stead_net::{Bind, Lan, PeerHints, RelayAccess, RelayUrl};

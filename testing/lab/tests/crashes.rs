@@ -203,14 +203,21 @@ fn a_clock_years_off_is_told_and_moves_nobody_elses() -> Outcome {
         "{newest}\n{log}"
     );
 
-    // Once its clock is right, everything counts again.
+    // Once its clock is right it sees all, and has all that it wrote. For the others its log goes on behind
+    // what is held back, and they say so.
     ben.down();
     ben.shift_clock(&library, 0);
     up(&mut ben, &ben_flags)?;
     ben.run(&["put", "family/people/ada", "right=again"])?;
-    shows(&ann, "family/people/ada", "right", "again");
     shows(&ben, "family/people/ada", "last", "word");
+    shows(&ben, "family/people/ada", "right", "again");
     shows(&ben, "family/late/one", "from", "ben");
+    eventually("ann says that changes wait", SOON, || {
+        let status = ann.json(&["status"]).unwrap_or_default();
+        status["warnings"]
+            .to_string()
+            .contains("wait for their time")
+    });
     Ok(())
 }
 

@@ -405,6 +405,7 @@ impl Device {
             bind: Some(self.bind),
             no_mdns: true,
             passphrase_file: None,
+            passphrase: None,
             // Nothing of a throwaway device belongs into the keyring.
             key_file: true,
             foreground: false,

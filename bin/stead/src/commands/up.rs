@@ -3,7 +3,7 @@
 use std::{
     ffi::OsString,
     fs::{self, File, OpenOptions},
-    io::{Read as _, Seek as _, SeekFrom},
+    io::{IsTerminal as _, Read as _, Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
@@ -14,7 +14,7 @@ use serde_json::json;
 use stead_api::{Client, ClientError, KeyStorageKind, NodeStatus, NodeStop, SOCKET_FILE, Status};
 
 use crate::{
-    args::Up,
+    args::{Passphrase, Up},
     client,
     exit::{Code, Failure},
     home::LOG_FILE,
@@ -62,6 +62,8 @@ pub(crate) fn up(home: &Path, up: &Up, out: &Output) -> Result<(), Failure> {
     }
     let first = is_first_start(home);
     create_home(home)?;
+    let asked = with_passphrase(home, up)?;
+    let up = asked.as_ref().unwrap_or(up);
     if up.foreground {
         announce_when_ready(home.to_owned(), first, *out);
         return serve::node(home.to_owned(), up);
@@ -72,6 +74,28 @@ pub(crate) fn up(home: &Path, up: &Up, out: &Output) -> Result<(), Failure> {
     spinner.finish_and_clear();
     welcome(&started?, first, true, out);
     Ok(())
+}
+
+/// Asks the person for the passphrase, where one is needed, none is given and somebody is there to ask.
+fn with_passphrase(home: &Path, up: &Up) -> Result<Option<Up>, Failure> {
+    let terminal = console::Term::stderr();
+    let somebody = terminal.is_term() && std::io::stdin().is_terminal();
+    if up.passphrase_file.is_some() || !somebody || !serve::needs_passphrase(home) {
+        return Ok(None);
+    }
+    let typed = terminal
+        .write_str("Passphrase of this device's keys: ")
+        .and_then(|()| terminal.read_secure_line());
+    let typed = typed.map_err(|err| {
+        Failure::new(Code::Failed, format!("No passphrase was read: {err}."))
+            .hint("Give it with: stead up --passphrase-file FILE")
+    })?;
+    Ok(Some(Up {
+        passphrase: Some(Passphrase(typed)),
+        // Says how a new key would be kept; this home has one.
+        key_file: false,
+        ..up.clone()
+    }))
 }
 
 pub(crate) fn down(home: &Path, out: &Output) -> Result<(), Failure> {
@@ -115,14 +139,21 @@ impl Background {
         let log_start = file.metadata().map_or(0, |data| data.len());
         let program = std::env::current_exe()
             .map_err(|err| failed("This program cannot find itself", err))?;
-        let child = Command::new(program)
+        let mut child = Command::new(program)
             .args(arguments(home, up))
-            .stdin(Stdio::null())
+            .stdin(match up.passphrase {
+                Some(_) => Stdio::piped(),
+                None => Stdio::null(),
+            })
             .stdout(Stdio::null())
             .stderr(Stdio::from(file))
             .current_dir(home)
             .spawn()
             .map_err(|err| failed("Stead could not be started in the background", err))?;
+        if let (Some(passphrase), Some(mut stdin)) = (&up.passphrase, child.stdin.take()) {
+            // A child that ended already says why in its log.
+            let _ = writeln!(stdin, "{}", passphrase.0);
+        }
         Ok(Self {
             child,
             log,
@@ -278,6 +309,10 @@ fn arguments(home: &Path, up: &Up) -> Vec<OsString> {
         "--passphrase-file",
         up.passphrase_file.as_ref().map(absolute),
     );
+    if up.passphrase.is_some() {
+        // Not on the command line, where every process could read it.
+        option("--passphrase-file", Some("/dev/stdin".into()));
+    }
     for (flag, set) in [("--no-mdns", up.no_mdns), ("--key-file", up.key_file)] {
         if set {
             args.push(flag.into());

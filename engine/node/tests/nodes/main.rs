@@ -5,3 +5,4 @@ mod faults;
 mod linking;
 mod support;
 mod syncing;
+mod veil;

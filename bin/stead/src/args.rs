@@ -1,5 +1,7 @@
 //! The command line: every command, flag and help text. Nothing is done here.
 
+mod people;
+
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{
@@ -10,6 +12,10 @@ use stead_interchange::Format;
 use crate::{
     address::{CollectionAddress, DocAddress, LogAddress, PutAddress},
     query::{SortArg, WhereArg},
+};
+
+pub(crate) use people::{
+    Can, Contact, Device, Identity, IdentityAction, MembersArgs, Revoke, SignIn, Verify,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -62,8 +68,18 @@ pub(crate) enum Command {
     Link(Link),
     /// List your devices
     Devices,
+    Identity(Identity),
+    #[command(subcommand)]
+    Device(Device),
+    #[command(subcommand)]
+    Contact(Contact),
     #[command(subcommand)]
     Space(Space),
+    Members(MembersArgs),
+    Revoke(Revoke),
+    Can(Can),
+    Share(Share),
+    Join(Join),
     Put(Put),
     Get(Get),
     Query(Query),
@@ -73,6 +89,8 @@ pub(crate) enum Command {
     Import(Import),
     Export(Export),
     Log(Log),
+    Verify(Verify),
+    SignIn(SignIn),
     Doctor(Doctor),
     Relay(Relay),
     Try(Try),
@@ -153,23 +171,98 @@ pub(crate) struct Status {
 
 /// Link another device with a one-time link
 ///
-/// Without an argument this device shows a link; the new device uses it. Everything this device has goes to the new one.
+/// Without an argument this device shows a link; the new device uses it and shows a code; that code, typed here, lets it in.
+/// Everything this device has goes to the new one. Where a link cannot be shown or copied, `--spoken` gives three words instead.
+///
+/// A script takes the code from the first line that `stead --json link LINK` prints on the new device, and lets it in with
+/// `stead link approve CODE` on the old one. Nothing lets a device in without a code or a yes.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  stead link                    on the device that has your data\n  stead link stead-link:04d9... on the new device"
+    after_help = "Examples:\n  stead link                      on the device that has your data\n  stead link stead-link:04d9...   on the new device\n  stead link --spoken             on the device that has your data\n  stead link --spoken rib ox sun  on the new device\n  stead link approve 042917       let in who asks, from another terminal or a script\n  stead link refuse               send away who asks\n  stead link pending              see who asks"
 )]
 pub(crate) struct Link {
-    /// The link that the other device shows; without it, this device makes one
-    pub(crate) link: Option<String>,
-    /// How many minutes the link may be used
-    #[arg(long, value_name = "MINUTES", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=1440), conflicts_with = "link")]
+    /// The link, or with --spoken the words, that the other device shows; or `approve` and the code, `refuse`, `pending`;
+    /// without any, this device makes a link
+    #[arg(value_name = "LINK", num_args = 0..)]
+    pub(crate) words: Vec<String>,
+    /// Use three spoken words instead of a link
+    #[arg(long)]
+    pub(crate) spoken: bool,
+    /// Where the device is that shows the words, when it is not found on the local network
+    #[arg(
+        long,
+        value_name = "ID@ADDRESS",
+        requires = "spoken",
+        requires = "words"
+    )]
+    pub(crate) at: Option<String>,
+    /// How many minutes the link or the words may be used
+    #[arg(long, value_name = "MINUTES", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=10), conflicts_with = "words")]
     pub(crate) minutes: u64,
-    /// Print the link and do not wait until it is used
-    #[arg(long, conflicts_with = "link")]
+    /// Print the link or the words and do not wait until they are used
+    #[arg(long, conflicts_with = "words")]
     pub(crate) no_wait: bool,
     /// Never draw the QR code
-    #[arg(long, conflicts_with = "link")]
+    #[arg(long, conflicts_with = "words")]
     pub(crate) no_qr: bool,
+}
+
+/// Let someone else into a space
+///
+/// Prints an invite. Whoever uses it joins with all their devices; `stead members` shows who did, and `stead revoke` takes
+/// an invite or a member back.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  stead share family                     one person may read and write\n  stead share family --role reader --uses 5\n  stead share recipes --role reader --anyone --days 30"
+)]
+pub(crate) struct Share {
+    /// The space
+    pub(crate) space: String,
+    /// What they may do: read, also write, also let others read and write, or everything
+    #[arg(long, value_enum, default_value_t = RoleName::Writer)]
+    pub(crate) role: RoleName,
+    /// How many people may use it
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) uses: u32,
+    /// Any number of people may use it
+    #[arg(long, conflicts_with = "uses")]
+    pub(crate) anyone: bool,
+    /// For how many days
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u64).range(1..=365))]
+    pub(crate) days: u64,
+}
+
+/// What a member may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum RoleName {
+    /// Reads
+    Reader,
+    /// Reads and writes
+    Writer,
+    /// Also lets readers and writers in, and puts them out
+    Manager,
+    /// Everything
+    Owner,
+}
+
+impl std::fmt::Display for RoleName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Reader => "reader",
+            Self::Writer => "writer",
+            Self::Manager => "manager",
+            Self::Owner => "owner",
+        })
+    }
+}
+
+/// Join a space that someone shares with you
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  stead join stead-invite:04d9...")]
+pub(crate) struct Join {
+    /// The invite you were given
+    #[arg(required = true, num_args = 1..)]
+    pub(crate) invite: Vec<String>,
 }
 
 /// Make, list and leave spaces
@@ -385,7 +478,7 @@ pub(crate) struct Export {
 /// Show who changed what and when, newest first
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  stead log family\n  stead log family/people/ada\n  stead log family --proof --json > proof.json"
+    after_help = "Examples:\n  stead log family\n  stead log family/people/ada\n  stead log family --proof --json > proof.json\n  stead log family --rights                        who gave what to whom\n  stead log family --rights --export rights.json   with proof, for `stead verify`"
 )]
 pub(crate) struct Log {
     /// SPACE, SPACE/COLLECTION or SPACE/COLLECTION/ID
@@ -397,6 +490,12 @@ pub(crate) struct Log {
     /// Check each entry against the head its device signed, and show the proof
     #[arg(long)]
     pub(crate) proof: bool,
+    /// Only what says who may do what
+    #[arg(long, conflicts_with = "proof")]
+    pub(crate) rights: bool,
+    /// Write it to a file with what a stranger needs to check it with `stead verify`
+    #[arg(long, value_name = "FILE", requires = "rights")]
+    pub(crate) export: Option<PathBuf>,
 }
 
 /// Look for trouble with store, keys, clock and network, and say what to do

@@ -78,7 +78,7 @@ impl fmt::Display for Failure {
 impl From<ApiError> for Failure {
     fn from(error: ApiError) -> Self {
         let code = match error.kind {
-            ErrorKind::NotFound => Code::NotFound,
+            ErrorKind::NotFound | ErrorKind::LinkNobody => Code::NotFound,
             ErrorKind::InvalidParams | ErrorKind::Ambiguous | ErrorKind::BadName => Code::Usage,
             ErrorKind::Exists
             | ErrorKind::LinkMalformed
@@ -87,6 +87,8 @@ impl From<ApiError> for Failure {
             | ErrorKind::LinkExpired
             | ErrorKind::LinkOwnDevice
             | ErrorKind::LinkTaken
+            | ErrorKind::LinkCodeWrong
+            | ErrorKind::LinkRefused
             | ErrorKind::NotAllowed
             | ErrorKind::WrongType
             | ErrorKind::TooLarge

@@ -2,6 +2,7 @@
 
 mod address;
 mod args;
+mod ask;
 mod client;
 mod commands;
 mod edits;
@@ -52,6 +53,16 @@ fn run(args: Args, out: &Output) -> Result<(), Failure> {
         Command::Status(status) => commands::status::status(&home, &status, out),
         Command::Link(link) => commands::link::link(&home, &link, out),
         Command::Devices => commands::status::devices(&home, out),
+        Command::Share(share) => commands::share::share(&home, &share, out),
+        Command::Join(join) => commands::share::join(&home, &join, out),
+        Command::Identity(identity) => commands::identity::identity(&home, &identity, out),
+        Command::Device(device) => commands::device::device(&home, device, out),
+        Command::Contact(contact) => commands::contact::contact(&home, contact, out),
+        Command::Members(members) => commands::rights::members(&home, &members, out),
+        Command::Revoke(revoke) => commands::rights::revoke(&home, revoke, out),
+        Command::Can(can) => commands::rights::can(&home, can, out),
+        Command::Verify(verify) => commands::audit::verify(&verify, out),
+        Command::SignIn(sign_in) => commands::sign_in::sign_in(&home, sign_in, out),
         Command::Space(space) => commands::space::space(&home, space, out),
         Command::Put(put) => commands::write::put(&home, put, out),
         Command::Get(get) => commands::read::get(&home, &get, out),
@@ -61,6 +72,7 @@ fn run(args: Args, out: &Output) -> Result<(), Failure> {
         Command::Restore(restore) => commands::write::restore(&home, &restore, out),
         Command::Import(import) => commands::import::import(&home, &import, out),
         Command::Export(export) => commands::export::export(&home, &export, out),
+        Command::Log(log) if log.rights => commands::audit::rights(&home, &log, out),
         Command::Log(log) => commands::log::log(&home, &log, out),
         Command::Doctor(doctor) => commands::doctor::doctor(&home, &doctor, out),
         Command::Relay(relay) => serve::relay(&relay, out),

@@ -75,6 +75,34 @@ pub(crate) fn relay(args: &Relay, out: &Output) -> Result<(), Failure> {
         .map_err(failure)
 }
 
+/// Checks a proof file about rights; no node is needed.
+pub(crate) fn check_proof(
+    proof: &stead_api::RightsProof,
+) -> Result<stead_node::audit::Proven, Failure> {
+    stead_node::audit::check(proof).map_err(|refused| {
+        Failure::new(Code::Refused, format!("Nothing is proven: {refused}."))
+            .hint("The file was changed, or made by another version. Ask for a new one.")
+    })
+}
+
+/// Makes a sign-in challenge of a site, as the site would.
+pub(crate) fn make_challenge(audience: &str, lifetime_ms: u64) -> Result<String, Failure> {
+    Ok(stead_node::sign_in::make_challenge(audience, lifetime_ms)?)
+}
+
+/// What tells a sign-in challenge from all others.
+pub(crate) fn sign_in_nonce(challenge: &str) -> Result<String, Failure> {
+    Ok(stead_node::sign_in::nonce_of(challenge)?)
+}
+
+/// Checks the answer to a sign-in challenge, as the site would.
+pub(crate) fn check_sign_in(
+    answer: &str,
+    challenge: &str,
+) -> Result<stead_node::sign_in::Visitor, Failure> {
+    Ok(stead_node::sign_in::check(answer, challenge)?)
+}
+
 /// Waits for Ctrl-C, or for the system to end this process politely.
 async fn asked_to_stop() {
     use tokio::signal::unix::{SignalKind, signal};

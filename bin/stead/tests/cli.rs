@@ -11,7 +11,8 @@ use scripted::ScriptedNode;
 use serde_json::{Value, json};
 use stead_api::{
     ApiError, Call, Change, ChangeKind, Commit, DocGot, Document, Edit, ErrorKind, Event,
-    LinkOutcome, Notification, Op, Page, Spaces,
+    LinkAccepted, LinkArrival, LinkAsking, LinkNewcomer, LinkOutcome, Notification, Op, Page,
+    Spaces,
 };
 
 fn stead(home: &std::path::Path, args: &[&str]) -> Command {
@@ -49,6 +50,18 @@ fn every_command_that_needs_a_node_says_plainly_that_none_runs() {
         &["down"],
         &["link"],
         &["devices"],
+        &["identity"],
+        &["identity", "phrase"],
+        &["device", "list"],
+        &["device", "rename", "a", "b"],
+        &["device", "remove", "a", "--yes"],
+        &["contact", "add", "ada", "00"],
+        &["contact", "list"],
+        &["contact", "verify", "ada"],
+        &["members"],
+        &["revoke", "a", "me", "--yes"],
+        &["can", "me", "read", "/", "--space", "a"],
+        &["sign-in", "stead-challenge:00"],
         &["space", "create", "x"],
         &["space", "list"],
         &["put", "a/b", "c=1"],
@@ -60,6 +73,7 @@ fn every_command_that_needs_a_node_says_plainly_that_none_runs() {
         &["import", "json", "-", "--into", "a/b"],
         &["export", "json", "--from", "a/b"],
         &["log", "a"],
+        &["log", "a", "--rights"],
         &["doctor"],
     ] {
         let output = stead(home.path(), args)
@@ -100,6 +114,12 @@ fn wrong_usage_ends_with_2_and_help_with_0() {
         &["up", "--key-file", "--passphrase-file", "f"],
         &["import", "xml", "f", "--into", "a/b"],
         &["link", "--minutes", "0"],
+        &["sign-in"],
+        &["verify"],
+        &["verify", "--sign-in", "a"],
+        &["log", "a", "--export", "f"],
+        &["link", "--minutes", "11"],
+        &["link", "--at", "x@y"],
     ] {
         assert_eq!(
             stead(home.path(), args).output().unwrap().status.code(),
@@ -126,7 +146,8 @@ fn help_of_every_command_has_an_example_where_one_helps() {
     let home = tempfile::tempdir().unwrap();
     for command in [
         "up", "status", "link", "put", "get", "query", "watch", "delete", "restore", "import",
-        "export", "log", "doctor", "relay",
+        "export", "log", "doctor", "relay", "identity", "members", "revoke", "can", "sign-in",
+        "verify",
     ] {
         let output = stead(home.path(), &[command, "--help"]).output().unwrap();
         assert!(text(&output.stdout).contains("\n  stead "), "{command}");
@@ -541,30 +562,142 @@ fn event(changes: Vec<Change>, ready: bool) -> Notification {
     })
 }
 
-#[test]
-fn a_link_is_shown_and_who_used_it() {
-    let node = ScriptedNode::start(|call| match call {
+fn newcomer(by_code: bool) -> LinkNewcomer {
+    LinkNewcomer {
+        link_id: "a".into(),
+        name: "phone".into(),
+        by_code,
+        ..LinkNewcomer::default()
+    }
+}
+
+fn to_json(value: impl serde::Serialize) -> Result<Value, ApiError> {
+    Ok(serde_json::to_value(value).unwrap())
+}
+
+/// A node at which a phone asks to be let in, and is.
+fn visited() -> ScriptedNode {
+    ScriptedNode::start(|call| match call {
         Call::LinkCreate(_) => Ok(
             json!({"link_id": "a", "link": scripted::link(u64::MAX), "expires_ms": 1_800_000_000_000u64}),
         ),
-        Call::LinkWait(_) => Ok(serde_json::to_value(LinkOutcome::Linked {
+        Call::LinkSpeak(_) => Ok(json!({
+            "link_id": "a",
+            "words": "rib ox sun",
+            "places": ["ab@192.0.2.1:5"],
+            "expires_ms": 1_800_000_000_000u64
+        })),
+        Call::LinkWait(wait) if !wait.beyond_asking => to_json(LinkOutcome::Asking {
+            newcomer: newcomer(true),
+        }),
+        Call::LinkWait(_) | Call::LinkApprove(_) => to_json(LinkOutcome::Linked {
             device: scripted::device("phone"),
-        })
-        .unwrap()),
+        }),
+        Call::LinkPending(_) => to_json(LinkAsking {
+            newcomer: Some(newcomer(true)),
+        }),
+        Call::LinkRefuse(_) => Ok(json!({"message": "The device was sent away."})),
         _ => Err(ApiError::new(ErrorKind::Internal, "Not in the script.")),
-    });
-    let output = run(&node, &["link"]);
+    })
+}
+
+#[test]
+fn a_link_is_shown_who_asks_and_who_was_let_in() {
+    let node = visited();
+    let output = stead(node.home(), &["link"])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
     let shown = text(&output.stdout);
     assert!(shown.contains("\nstead link stead-link:"), "{shown}");
-    assert!(shown.contains("once, until 08:00."), "{shown}");
+    assert!(shown.contains("It works once, until 08:00."), "{shown}");
+    assert!(
+        shown.contains("phone asks to become one of your devices"),
+        "{shown}"
+    );
+    assert!(shown.contains("stead link approve CODE"), "{shown}");
     assert!(shown.contains("✔ phone is linked."), "{shown}");
     let json = text(&run(&node, &["link", "--json"]).stdout);
     let lines: Vec<Value> = json
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
-    assert_eq!(lines[1]["outcome"], "linked");
-    assert_eq!(lines[1]["device"]["name"], "phone");
+    assert_eq!(lines[1]["outcome"], "asking");
+    assert_eq!(lines[1]["newcomer"]["name"], "phone");
+    assert_eq!(lines[2]["outcome"], "linked");
+    assert_eq!(lines[2]["device"]["name"], "phone");
+    // Nobody was let in without being told to.
+    let calls = node.calls();
+    assert!(
+        !calls
+            .iter()
+            .any(|call| matches!(call, Call::LinkApprove(_)))
+    );
+}
+
+#[test]
+fn spoken_words_are_shown_with_where_to_say_them() {
+    let output = stead(visited().home(), &["link", "--spoken", "--no-wait"])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let shown = text(&output.stdout);
+    assert!(
+        shown.contains("stead link --spoken rib ox sun\n"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("stead link --spoken rib ox sun --at ab@192.0.2.1:5"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn a_script_sees_who_asks_and_lets_it_in_or_not() {
+    let node = visited();
+    let output = run(&node, &["link", "pending"]);
+    assert!(text(&output.stdout).contains("Let it in with: stead link approve CODE"));
+    for code in [&["042917"][..], &["042", "917"]] {
+        let args = [&["link", "approve"], code].concat();
+        let output = run(&node, &args);
+        assert!(text(&output.stdout).contains("✔ phone is linked."));
+    }
+    assert_eq!(run(&node, &["link", "refuse"]).status.code(), Some(0));
+    let approvals: Vec<_> = node
+        .calls()
+        .into_iter()
+        .filter_map(|call| match call {
+            Call::LinkApprove(approve) => approve.code,
+            _ => None,
+        })
+        .collect();
+    assert_eq!(approvals, ["042917", "042917"]);
+}
+
+#[test]
+fn a_new_device_shows_its_code_and_says_when_it_is_in() {
+    let node = ScriptedNode::start(|call| match call {
+        Call::LinkAccept(_) => Ok(json!({"attempt": "b", "code": "042 917"})),
+        Call::LinkHear(hear) if hear.words == "rib approve sun" => Ok(json!({"attempt": "b"})),
+        Call::LinkArrive(_) => to_json(LinkArrival::Linked(LinkAccepted {
+            device: scripted::device("laptop"),
+            spaces: Vec::new(),
+        })),
+        _ => Err(ApiError::new(ErrorKind::Internal, "Not in the script.")),
+    });
+    let link = scripted::link(u64::MAX);
+    let shown = text(&run(&node, &["link", &link]).stdout);
+    assert!(
+        shown.starts_with("Type this code on the other device: 042 917\n"),
+        "{shown}"
+    );
+    assert!(shown.contains("✔ Linked with laptop."), "{shown}");
+    let json = text(&run(&node, &["--json", "link", &link]).stdout);
+    let first: Value = serde_json::from_str(json.lines().next().unwrap()).unwrap();
+    assert_eq!(first["code"], "042 917");
+    // Any word of the list may be one of the three, also one that is a command elsewhere.
+    let shown = text(&run(&node, &["link", "--spoken", "rib", "approve", "sun"]).stdout);
+    assert!(shown.contains("Say yes on the other device."), "{shown}");
 }
 
 #[test]
@@ -581,7 +714,6 @@ fn a_link_that_cannot_work_is_refused_with_one_sentence() {
             &mistyped,
             "This is no link that can be used: a part of the link is missing or was mistyped.",
         ),
-        (&scripted::link(1_000), "The link has expired."),
     ] {
         let output = run(&node, &["link", link]);
         assert_eq!(output.status.code(), Some(5));

@@ -2,7 +2,9 @@
 //! that it can open before it holds any key of the space.
 //!
 //! Owns what a box holds and what it is bound to: the space, the addressee, and the entry that
-//! carries it, so that a box copied elsewhere does not open. A box says nothing of who made it:
+//! carries it, so that a box copied elsewhere does not open. Scope and generation are sealed
+//! together with each key, and the entry stands for the roster its author knew: whoever carries
+//! the box learns none of the three. A box says nothing of who made it:
 //! the entry's author does, and [`Roster::declares`](crate::Roster::declares) whether the keys
 //! inside are the space's.
 

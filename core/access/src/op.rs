@@ -1,35 +1,246 @@
-//! Roster operations and the parcel that holds them. Owns their encoding; what they bring about
-//! is decided in `rights`.
+//! Roster operations: what `@roster` parcels say.
+//!
+//! Owns the words; their bytes are in `op/codec`, what they bring about is in `rules`.
 
-use stead_base::{DecodeError, DecodeFault, Decoder, DeviceId, Encoder, ScopeId};
+mod codec;
+
+use std::fmt;
+
+use stead_base::{DeviceId, ScopeId, SpaceId, WriterId};
 use stead_crypt::KeyId;
 
-use crate::{DeviceRecord, Name, Role};
+pub use codec::{decode_ops, encode_ops};
+
+use crate::{Card, DeviceRecord, IdentityId, Lengths, Name, Path, Role};
 
 /// Most operations in one `@roster` parcel.
 pub const OPS_PER_PARCEL_MAX: usize = 512;
-/// Longest path of a grant, in bytes of UTF-8.
-pub const PATH_BYTES_MAX: usize = 4096;
-/// The path that stands for the whole space.
-pub const WHOLE_SPACE: &str = "/";
+/// Most memberships that one operation removes.
+pub const REMOVED_AT_ONCE_MAX: usize = 256;
+/// Most parts that a grant to a group names.
+pub const GROUP_PARTS_MAX: usize = 256;
+/// Greatest rank of a part that a grant to a group names.
+pub const GROUP_RANK_MAX: u32 = 65_535;
+/// Longest reason given for a removal, in bytes of UTF-8.
+pub const REASON_BYTES_MAX: usize = 512;
+/// Longest wrapped key in an epoch operation, in bytes.
+pub const WRAP_BYTES_MAX: usize = 128;
+/// Longest list of operations in a root statement, in bytes.
+pub const ROOT_STATEMENT_BYTES_MAX: usize = 256 << 10;
 
-const TAG_GENESIS: u8 = 0;
-const TAG_CLAIM: u8 = 1;
-const TAG_GRANT: u8 = 2;
-const TAG_EPOCH: u8 = 3;
+/// Where an operation stands, and the name of the membership it makes.
+///
+/// An operation of a root statement is named after the statement, not after the entry that
+/// carries it: `log` is the statement's hash and `seq` 0. So carrying it twice changes nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OpId {
+    /// The author's log.
+    pub log: WriterId,
+    /// The entry.
+    pub seq: u64,
+    /// The operation's place in the entry's `@roster` parcel.
+    pub index: u32,
+}
+
+impl fmt::Display for OpId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.log.short(), self.seq, self.index)
+    }
+}
+
+/// A device or a person: who can be a member by themselves, or a part of a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Party {
+    /// One device.
+    Device(DeviceRecord),
+    /// A person, with the devices they have at this time.
+    Identity(Card),
+}
+
+/// Names a [`Party`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PartyId {
+    /// One device.
+    Device(DeviceId),
+    /// A person.
+    Identity(IdentityId),
+}
+
+impl Party {
+    /// Who this is.
+    pub const fn id(&self) -> PartyId {
+        match self {
+            Self::Device(record) => PartyId::Device(record.id),
+            Self::Identity(card) => PartyId::Identity(card.identity),
+        }
+    }
+}
+
+/// A part of a group as a grant to the group names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupPart {
+    /// Who it is.
+    pub party: Party,
+    /// Whether it keeps the group: adds and removes parts.
+    pub keeper: bool,
+    /// Which stay in the group this is.
+    pub stay: u32,
+    /// Its rank in the group; the founder's is 0.
+    pub rank: u32,
+}
+
+/// Who a grant is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// A device or a person.
+    Party(Party),
+    /// A group of people, kept in a space of its own.
+    Group {
+        /// The group's space.
+        group: SpaceId,
+        /// Its parts at this time; the granter vouches for them.
+        parts: Vec<GroupPart>,
+    },
+    /// Whoever holds the key of an invite.
+    Invite {
+        /// The public half of the key in the link.
+        key: [u8; 32],
+        /// How many may join; any number if none.
+        uses: Option<u32>,
+        /// When an honest device stops admitting, Unix time in ms. Advice: time never authorises.
+        expires_ms: u64,
+    },
+    /// Everyone, for reading only.
+    Everyone,
+}
+
+/// Lets someone in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// Who.
+    pub subject: Subject,
+    /// As what.
+    pub role: Role,
+    /// Where.
+    pub path: Path,
+    /// The membership covers only entries from these lengths on; all of logs not named.
+    pub since: Lengths,
+}
+
+/// Turns an invite into a membership of someone, one rank below the invite.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Join {
+    /// The grant that made the invite.
+    pub invite: OpId,
+    /// The invite's key, as that grant names it.
+    pub key: [u8; 32],
+    /// Who joins.
+    pub joiner: Party,
+    /// The invite key's signature; see [`sign_join`](crate::sign_join).
+    pub signature: [u8; 64],
+    /// As in [`Grant`].
+    pub since: Lengths,
+}
+
+/// Ends memberships, one's own included.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remove {
+    /// Which.
+    pub memberships: Vec<OpId>,
+    /// The last accepted length of each log of the subjects' devices; logs not named are void
+    /// from their first entry. For an invite: of each log that admitted someone by it.
+    pub lengths: Lengths,
+    /// For people.
+    pub reason: Option<String>,
+}
+
+/// Adds a device to an identity, by one of its devices or its root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AddDevice {
+    /// Whose device.
+    pub identity: IdentityId,
+    /// The device.
+    pub record: DeviceRecord,
+    /// 0 when the device is added first. A removal ends this and all earlier stays, so a device
+    /// comes back only by a greater number, and a replay brings back nothing.
+    pub stay: u32,
+    /// As in [`Grant`].
+    pub since: Lengths,
+}
+
+/// Takes a device from an identity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemoveDevice {
+    /// Whose device.
+    pub identity: IdentityId,
+    /// The device.
+    pub device: DeviceId,
+    /// Its last stay that ends.
+    pub stay: u32,
+    /// As in [`Remove`].
+    pub lengths: Lengths,
+}
+
+/// Adds a part to a group, by one of its keepers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupAdd {
+    /// The group's space.
+    pub group: SpaceId,
+    /// Who is added.
+    pub party: Party,
+    /// Whether it keeps the group.
+    pub keeper: bool,
+    /// As in [`AddDevice`].
+    pub stay: u32,
+    /// As in [`Grant`].
+    pub since: Lengths,
+}
+
+/// Takes a part from a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupRemove {
+    /// The group's space.
+    pub group: SpaceId,
+    /// Who is taken out.
+    pub party: PartyId,
+    /// Their last stay that ends.
+    pub stay: u32,
+    /// As in [`Remove`].
+    pub lengths: Lengths,
+}
+
+/// Starts an epoch of a scope.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StartEpoch {
+    /// The scope.
+    pub scope: ScopeId,
+    /// Which generation of its key, counted from 0.
+    pub generation: u32,
+    /// Commits to the key.
+    pub key: KeyId,
+    /// How much of which log's removals it takes into account; of a root statement that
+    /// removes: its hash, length 1.
+    pub knows: Lengths,
+    /// The previous generation's key sealed under this one; empty if there is none.
+    pub previous: Vec<u8>,
+    /// This key sealed under that of the scope around it; empty if there is none.
+    pub for_parent: Vec<u8>,
+}
 
 /// One operation on a space's roster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RosterOp {
-    /// Founds the space; counts only in the entry whose hash is the space's id. It also claims
-    /// its writer for the founding device.
+    /// Founds the space; counts only first in the entry whose hash is the space's id. It also
+    /// claims its writer for the founding device.
     Genesis {
         /// The space's first name.
         name: Name,
         /// Makes the id unlike any other.
         nonce: [u8; 32],
-        /// The founding device, which owns the space.
+        /// The founding device.
         device: DeviceRecord,
+        /// The person who owns the space, by a card with this device on it; else the device does.
+        card: Option<Card>,
         /// The device's signature; see [`sign_genesis`](crate::sign_genesis).
         signature: [u8; 64],
     },
@@ -40,123 +251,45 @@ pub enum RosterOp {
         /// Its signature; see [`sign_claim`](crate::sign_claim).
         signature: [u8; 64],
     },
-    /// Lets a device in.
-    Grant {
-        /// Who is let in.
-        device: DeviceRecord,
-        /// As what.
-        role: Role,
-        /// Where: [`WHOLE_SPACE`], or a path below it.
-        path: String,
+    /// Lets someone in.
+    Grant(Grant),
+    /// Turns an invite into a membership.
+    Join(Join),
+    /// Ends memberships.
+    Remove(Remove),
+    /// Adds a device to an identity.
+    AddDevice(AddDevice),
+    /// Takes a device from an identity.
+    RemoveDevice(RemoveDevice),
+    /// Adds a part to a group.
+    GroupAdd(GroupAdd),
+    /// Takes a part from a group.
+    GroupRemove(GroupRemove),
+    /// Starts an epoch.
+    Epoch(StartEpoch),
+    /// Makes a subtree a scope with keys of its own.
+    Scope {
+        /// The subtree; it gives the scope its number, see [`scope_at`](crate::scope_at).
+        path: Path,
     },
-    /// Starts an epoch of a scope.
-    Epoch {
-        /// The scope.
-        scope: ScopeId,
-        /// Which generation of its key, counted from 0.
-        generation: u32,
-        /// Commits to the key.
-        key: KeyId,
+    /// Names the space anew.
+    Rename {
+        /// The name.
+        name: Name,
+        /// One more than the turn of the name before; the greatest turn counts.
+        turn: u32,
     },
-}
-
-impl RosterOp {
-    /// Appends the operation: a tag byte, then its fields in the order they are declared.
-    pub fn encode(&self, out: &mut Encoder) {
-        match self {
-            Self::Genesis {
-                name,
-                nonce,
-                device,
-                signature,
-            } => {
-                out.byte(TAG_GENESIS);
-                name.encode(out);
-                out.raw(nonce);
-                device.encode(out);
-                out.raw(signature);
-            }
-            Self::Claim { device, signature } => {
-                out.byte(TAG_CLAIM).raw(device.as_bytes()).raw(signature);
-            }
-            Self::Grant { device, role, path } => {
-                out.byte(TAG_GRANT);
-                device.encode(out);
-                role.encode(out);
-                out.text(path);
-            }
-            Self::Epoch {
-                scope,
-                generation,
-                key,
-            } => {
-                out.byte(TAG_EPOCH)
-                    .uint(scope.number())
-                    .uint((*generation).into());
-                key.encode(out);
-            }
-        }
-    }
-
-    /// Reads an operation.
-    pub fn decode(input: &mut Decoder<'_>) -> Result<Self, DecodeError> {
-        let undefined = input.error("roster operation", DecodeFault::Undefined);
-        match input.byte("roster operation")? {
-            TAG_GENESIS => Ok(Self::Genesis {
-                name: Name::decode(input, "space name")?,
-                nonce: input.array("genesis nonce")?,
-                device: DeviceRecord::decode(input)?,
-                signature: input.array("genesis signature")?,
-            }),
-            TAG_CLAIM => Ok(Self::Claim {
-                device: DeviceId::from_bytes(input.array("claiming device")?),
-                signature: input.array("claim signature")?,
-            }),
-            TAG_GRANT => Ok(Self::Grant {
-                device: DeviceRecord::decode(input)?,
-                role: Role::decode(input)?,
-                path: decode_path(input)?,
-            }),
-            TAG_EPOCH => Ok(Self::Epoch {
-                scope: ScopeId::from_number(input.uint("epoch scope")?),
-                generation: input.uint_max(u32::MAX.into(), "epoch generation")? as u32,
-                key: KeyId::decode(input)?,
-            }),
-            _ => Err(undefined),
-        }
-    }
-}
-
-fn decode_path(input: &mut Decoder<'_>) -> Result<String, DecodeError> {
-    let undefined = input.error("grant path", DecodeFault::Undefined);
-    let path = input.text(PATH_BYTES_MAX, "grant path")?;
-    if !path.starts_with('/') {
-        return Err(undefined);
-    }
-    Ok(path.to_owned())
-}
-
-/// Encodes the plaintext of a `@roster` parcel: a count, then the operations.
-///
-/// A list above [`OPS_PER_PARCEL_MAX`] can be encoded but not decoded.
-pub fn encode_ops(ops: &[RosterOp]) -> Vec<u8> {
-    let mut out = Encoder::new();
-    out.uint(ops.len() as u64);
-    for op in ops {
-        op.encode(&mut out);
-    }
-    out.finish()
-}
-
-/// Decodes the plaintext of a `@roster` parcel.
-pub fn decode_ops(parcel: &[u8]) -> Result<Vec<RosterOp>, DecodeError> {
-    let mut input = Decoder::new(parcel);
-    let count = input.count(OPS_PER_PARCEL_MAX, 1, "roster operations")?;
-    let ops = (0..count)
-        .map(|_| RosterOp::decode(&mut input))
-        .collect::<Result<_, _>>()?;
-    input.finish("roster parcel")?;
-    Ok(ops)
+    /// What a root key says, whoever carries it.
+    RootStatement {
+        /// Whose root key.
+        identity: IdentityId,
+        /// Makes the statement unlike any other.
+        nonce: [u8; 32],
+        /// Encoded operations; see [`encode_ops`].
+        ops: Vec<u8>,
+        /// The root key's signature; see [`sign_root_statement`](crate::sign_root_statement).
+        signature: [u8; 64],
+    },
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The four roles. Owns their order and encoding; what each may do is decided in `rights`.
+//! The four roles and what each may do. Owns their order and encoding.
 
 use std::fmt;
 
@@ -17,6 +17,30 @@ pub enum Role {
     Owner,
 }
 
+/// What someone may want to do at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Read documents.
+    Read,
+    /// Change documents.
+    Write,
+    /// Start epochs and make scopes.
+    Manage,
+    /// Let others in, or put them out, at that role.
+    Grant(Role),
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Read => f.write_str("read"),
+            Self::Write => f.write_str("write"),
+            Self::Manage => f.write_str("manage"),
+            Self::Grant(role) => write!(f, "grant the role {role}"),
+        }
+    }
+}
+
 impl Role {
     /// All roles, from the least to the greatest.
     pub const ALL: [Self; 4] = [Self::Reader, Self::Writer, Self::Manager, Self::Owner];
@@ -30,14 +54,15 @@ impl Role {
         }
     }
 
-    /// Whether a holder of this role may start an epoch.
-    pub fn may_start_epochs(self) -> bool {
-        self >= Self::Manager
-    }
-
-    /// Whether a holder of this role may change documents.
-    pub fn may_write(self) -> bool {
-        self >= Self::Writer
+    /// Whether a holder of this role may do `action`.
+    pub fn may(self, action: Action) -> bool {
+        let needed = match action {
+            Action::Read => Self::Reader,
+            Action::Write => Self::Writer,
+            Action::Manage => Self::Manager,
+            Action::Grant(role) => return self.may_grant(role),
+        };
+        self >= needed
     }
 
     /// Appends the role to an encoding.

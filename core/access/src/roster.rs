@@ -1,276 +1,399 @@
 //! A space's roster: takes roster entries in any order, any number of times, and answers who may
-//! do what. Owns what was collected; the rules are in `rights`, the bytes in `op`.
+//! do what.
+//!
+//! Owns when to work out what anew; what was said is in `ledger`, what follows in `rules`.
+
+mod growth;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use stead_base::{DeviceId, ScopeId, SpaceId, WriterId};
 use stead_crypt::KeyId;
 
-use crate::rights::{self, Member};
-use crate::statement::{verify_claim, verify_genesis};
-use crate::{DeviceRecord, Name, Role, RosterOp, WHOLE_SPACE};
+use crate::change::Change;
+use crate::compound::{StandingPart, card_parts, group_parts};
+use crate::epochs::{Epoch, Keys, Stale};
+use crate::ledger::{Genesis, Ledger, RosterError, Touched};
+use crate::members::{MemberSubject, Membership, memberships};
+use crate::op::{OpId, Party, Subject};
+use crate::rules::{Author, Line};
+use crate::verdicts::{Span, Verdicts};
+use crate::{Action, DeviceRecord, Name, Path, RosterOp};
 
-/// Why an entry was refused as a space's genesis.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum RosterError {
-    /// It does not begin with a genesis operation.
-    #[error("the first entry of the space holds no genesis")]
-    NoGenesis,
-    /// The founding device did not sign it for this writer.
-    #[error("the genesis of the space is not signed by the device it names for this writer")]
-    ForgedGenesis,
-}
-
-/// How a space began.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Genesis {
-    /// The writer whose entry 0 founded the space.
-    pub writer: WriterId,
-    /// The space's first name.
-    pub name: Name,
-    /// Makes the id unlike any other.
-    pub nonce: [u8; 32],
-    /// The founding device.
-    pub device: DeviceRecord,
-}
-
-/// A grant as it was found, whether or not it counts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Grant {
-    /// The entry that holds it.
-    pub at: (WriterId, u64),
-    /// Who is let in.
-    pub device: DeviceRecord,
-    /// As what.
-    pub role: Role,
-    /// Where.
-    pub path: String,
-}
-
-impl Grant {
-    pub(crate) fn covers_the_space(&self) -> bool {
-        self.path == WHOLE_SPACE
-    }
-}
-
-/// One generation of a scope's key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Epoch {
-    /// Which generation, counted from 0.
-    pub generation: u32,
-    /// Commits to the key.
-    pub key: KeyId,
-    /// The entry that started it.
-    pub at: (WriterId, u64),
-}
+/// Most operations kept of a log whose device was never let in.
+pub const STRANGER_OPS_MAX: usize = 512;
 
 /// The roster of one space. See the module's head.
 #[derive(Debug, Clone)]
 pub struct Roster {
-    space: SpaceId,
-    genesis: Option<Genesis>,
-    seen: BTreeSet<(WriterId, u64)>,
-    /// In order of place: `rights::members` relies on it.
-    grants: Vec<Grant>,
-    /// A writer's device is that of its earliest valid claim.
-    claims: BTreeMap<WriterId, (u64, DeviceId)>,
-    epochs: BTreeMap<ScopeId, BTreeSet<Epoch>>,
-    members: BTreeMap<DeviceId, Member>,
+    ledger: Ledger,
+    memberships: BTreeMap<OpId, Membership>,
+    by_device: BTreeMap<DeviceId, BTreeSet<OpId>>,
+    verdicts: Verdicts,
+    keys: Keys,
+    strangers: BTreeMap<WriterId, usize>,
+    /// Where logs of strangers were cut because they said too much.
+    dropped: BTreeMap<WriterId, u64>,
+}
+
+/// An entry that was taken, and what it may have changed.
+struct Taken {
+    writer: WriterId,
+    seq: u64,
+    touched: Touched,
 }
 
 impl Roster {
     /// Starts an empty roster: nobody has any right.
-    pub const fn new(space: SpaceId) -> Self {
+    pub fn new(space: SpaceId) -> Self {
+        let ledger = Ledger::new(space);
+        let verdicts = Verdicts::default();
+        let keys = Keys::of(&ledger, &verdicts, &|_, _| false);
         Self {
-            space,
-            genesis: None,
-            seen: BTreeSet::new(),
-            grants: Vec::new(),
-            claims: BTreeMap::new(),
-            epochs: BTreeMap::new(),
-            members: BTreeMap::new(),
+            ledger,
+            memberships: BTreeMap::new(),
+            by_device: BTreeMap::new(),
+            verdicts,
+            keys,
+            strangers: BTreeMap::new(),
+            dropped: BTreeMap::new(),
         }
     }
 
-    /// The space this is the roster of.
-    pub const fn space(&self) -> &SpaceId {
-        &self.space
-    }
-
     /// Takes entry 0 of `writer`, whose hash **the caller has checked to be the space's id**.
-    /// Returns the writers that are admitted now and were not before.
     pub fn insert_genesis(
         &mut self,
         writer: WriterId,
         ops: Vec<RosterOp>,
-    ) -> Result<BTreeSet<WriterId>, RosterError> {
-        let Some(RosterOp::Genesis {
-            name,
-            nonce,
-            device,
-            signature,
-        }) = ops.first()
-        else {
-            return Err(RosterError::NoGenesis);
-        };
-        verify_genesis(&writer, nonce, name, device, signature)
-            .map_err(|_| RosterError::ForgedGenesis)?;
-        if self.genesis.is_none() {
-            self.genesis = Some(Genesis {
-                writer,
-                name: name.clone(),
-                nonce: *nonce,
-                device: device.clone(),
-            });
-            self.claims.insert(writer, (0, device.id));
+    ) -> Result<Change, RosterError> {
+        if self.ledger.genesis.is_some() {
+            return Ok(Change::default());
         }
-        let before = self.admitted();
-        self.collect(writer, 0, ops);
-        self.settle();
-        Ok(self.admitted().difference(&before).copied().collect())
+        self.ledger.found(writer, ops.first())?;
+        self.ledger.take(writer, 0, ops);
+        Ok(self.settle())
     }
 
-    /// Takes the roster operations of an entry; an entry taken before changes nothing. Returns
-    /// the writers that are admitted now and were not before: what they wrote may now be applied.
+    /// Takes the roster operations of an entry; an entry taken before changes nothing.
     ///
-    /// As long as the entries of each writer arrive in the order of its log, rights only grow.
-    /// In any order at all, the same entries give the same rights in the end.
-    ///
-    /// Operations of a writer without rights are kept, for its rights may arrive later.
-    pub fn insert(&mut self, writer: WriterId, seq: u64, ops: Vec<RosterOp>) -> BTreeSet<WriterId> {
-        let was_admitted = self.is_admitted(&writer);
-        let moves_rights = ops.iter().any(|op| !matches!(op, RosterOp::Epoch { .. }));
-        if !self.collect(writer, seq, ops) || !moves_rights {
-            return BTreeSet::new();
+    /// In any order at all, the same entries give the same rights in the end. Operations of a
+    /// writer without rights are kept, up to [`STRANGER_OPS_MAX`], for its rights may arrive later.
+    pub fn insert(&mut self, writer: WriterId, seq: u64, ops: Vec<RosterOp>) -> Change {
+        self.insert_all([(writer, seq, ops)])
+    }
+
+    /// Takes many entries and works out what they change once, which is much faster than one by
+    /// one when some of them remove someone.
+    pub fn insert_all(
+        &mut self,
+        entries: impl IntoIterator<Item = (WriterId, u64, Vec<RosterOp>)>,
+    ) -> Change {
+        let mut taken: Vec<Taken> = Vec::new();
+        for (writer, seq, ops) in entries {
+            if self.ledger.has(writer, seq) || self.is_too_much(writer, seq, ops.len()) {
+                continue;
+            }
+            let touched = self.ledger.take(writer, seq, ops);
+            taken.push(Taken {
+                writer,
+                seq,
+                touched,
+            });
         }
         // What a stranger says changes nothing, however much of it there is.
-        if !was_admitted && !self.is_admitted(&writer) {
-            return BTreeSet::new();
+        taken.retain(|entry| entry.touched.by_root || !self.is_stranger(&entry.writer));
+        let mut change = Change::default();
+        if taken.iter().any(|entry| entry.touched.rights) {
+            match self.grow(&taken) {
+                Some(grown) => change = grown,
+                None => return self.settle(),
+            }
         }
-        let before = self.admitted();
-        self.settle();
-        self.admitted().difference(&before).copied().collect()
+        if taken.iter().any(|entry| entry.touched.keys) {
+            change.keys |= self.settle_keys();
+        }
+        change
     }
 
-    /// What `writer` may do in the whole space; none if it is not admitted.
-    pub fn rights(&self, writer: &WriterId) -> Option<Role> {
-        let device = self.device_of(writer)?;
-        Some(self.members.get(&device)?.role)
+    /// Whether the writer may do `action` at `path` in its entry `seq`.
+    pub fn verdict(&self, writer: &WriterId, seq: u64, path: &Path, action: Action) -> bool {
+        self.verdicts.allows(writer, seq, path, action)
     }
 
-    /// Whether a member device has claimed `writer`.
+    /// All that the writer may do: where, as what, and in which of its entries.
+    pub fn spans(&self, writer: &WriterId) -> &[Span] {
+        self.verdicts.spans(writer)
+    }
+
+    /// The writers that may do anything in any of their entries.
+    pub fn writers(&self) -> impl Iterator<Item = &WriterId> {
+        self.verdicts.writers()
+    }
+
+    /// Whether the writer may do anything in any of its entries.
     pub fn is_admitted(&self, writer: &WriterId) -> bool {
-        self.rights(writer).is_some()
+        !self.verdicts.spans(writer).is_empty()
+    }
+
+    /// Whether `device` may do `action` at `path` in what it writes next.
+    pub fn can(&self, device: &DeviceId, path: &Path, action: Action) -> bool {
+        let held = self.held_by(device).any(|membership| {
+            membership.is_held_by(device)
+                && membership.role.may(action)
+                && membership.path.covers(path)
+        });
+        held || (action == Action::Read && self.verdicts.is_public(path))
     }
 
     /// The device that has claimed `writer`, whether or not it is a member.
     pub fn device_of(&self, writer: &WriterId) -> Option<DeviceId> {
-        self.claims.get(writer).map(|(_, device)| *device)
+        self.ledger.claims.device_of(writer)
     }
 
-    /// The member devices.
-    pub const fn devices(&self) -> &BTreeMap<DeviceId, Member> {
-        &self.members
+    /// The writers that `device` has claimed.
+    pub fn writers_of(&self, device: &DeviceId) -> impl Iterator<Item = &WriterId> {
+        self.ledger.claims.writers_of(device)
+    }
+
+    /// The space this is the roster of.
+    pub const fn space(&self) -> &SpaceId {
+        &self.ledger.space
     }
 
     /// How the space began, once known.
     pub const fn genesis(&self) -> Option<&Genesis> {
-        self.genesis.as_ref()
+        self.ledger.genesis.as_ref()
     }
 
-    /// Every grant found, in order of place, whether or not it counts.
-    pub fn grants(&self) -> &[Grant] {
-        &self.grants
+    /// What the space is called now.
+    pub fn name(&self) -> Option<&Name> {
+        let first = self.genesis().map(|genesis| &genesis.name);
+        self.keys.name().map(|(name, _)| name).or(first)
     }
 
-    /// The epochs of `scope` that members with the right to do so have started, by generation.
-    pub fn epochs(&self, scope: ScopeId) -> Vec<Epoch> {
-        let epochs = self.epochs.get(&scope).into_iter().flatten();
-        epochs
-            .filter(|epoch| self.rights(&epoch.at.0).is_some_and(Role::may_start_epochs))
-            .copied()
+    /// The turn that the next rename takes.
+    pub fn next_name_turn(&self) -> u32 {
+        self.keys
+            .name()
+            .map_or(1, |(_, turn)| turn.saturating_add(1))
+    }
+
+    /// Every membership that counts or did until it ended, by name.
+    pub const fn members(&self) -> &BTreeMap<OpId, Membership> {
+        &self.memberships
+    }
+
+    /// The memberships by which a device acts or acted.
+    pub fn held_by(&self, device: &DeviceId) -> impl Iterator<Item = &Membership> {
+        let held = self.by_device.get(device).into_iter().flatten();
+        held.filter_map(|id| self.memberships.get(id))
+    }
+
+    /// The parts of the person or group that a membership is for; none for others.
+    pub fn parts_of(&self, membership: &OpId) -> Vec<StandingPart> {
+        let genesis = self.genesis().filter(|genesis| genesis.id() == *membership);
+        if let Some(genesis) = genesis {
+            let card = genesis.card.as_ref();
+            return card.map_or_else(Vec::new, |card| card_parts(&self.ledger, card));
+        }
+        let joined = self.ledger.joins.get(membership);
+        let party = match self
+            .ledger
+            .grants
+            .get(membership)
+            .map(|said| &said.what.subject)
+        {
+            Some(Subject::Group { group, parts }) => {
+                return group_parts(&self.ledger, group, parts);
+            }
+            Some(Subject::Party(party)) => Some(party),
+            _ => joined.map(|said| &said.what.joiner),
+        };
+        match party {
+            Some(Party::Identity(card)) => card_parts(&self.ledger, card),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The parts of a person or group now, through whichever memberships they have here.
+    pub fn current_parts(&self, subject: MemberSubject) -> Vec<StandingPart> {
+        let of = self
+            .memberships
+            .values()
+            .filter(|it| it.subject == subject && it.ended.is_none());
+        of.flat_map(|it| self.parts_of(&it.id))
+            .filter(|part| part.ended.is_none())
             .collect()
     }
 
+    /// All devices that are members now, each as its most senior membership describes it.
+    pub fn devices(&self) -> BTreeMap<DeviceId, &DeviceRecord> {
+        self.readers(ScopeId::ROSTER)
+    }
+
+    /// The devices that may read a scope, to which its keys are sealed.
+    pub fn readers(&self, scope: ScopeId) -> BTreeMap<DeviceId, &DeviceRecord> {
+        self.keys.readers(scope, &self.memberships)
+    }
+
+    /// Whether everyone may read what is at `path`.
+    pub fn is_public(&self, path: &Path) -> bool {
+        self.verdicts.is_public(path)
+    }
+
+    /// All scopes and where they are; `@roster` and `/` always are.
+    pub const fn scopes(&self) -> &BTreeMap<ScopeId, Path> {
+        self.keys.scopes()
+    }
+
+    /// The innermost scope around `path`.
+    pub fn scope_of(&self, path: &Path) -> ScopeId {
+        self.keys.scope_of(path)
+    }
+
+    /// The scope around a scope, under whose key its keys are wrapped; none for `/` and `@roster`.
+    pub fn parent_of(&self, scope: ScopeId) -> Option<ScopeId> {
+        self.keys.parent_of(scope)
+    }
+
+    /// The epochs of `scope` that members with the right to do so have started, by generation
+    /// and key id.
+    pub fn epochs(&self, scope: ScopeId) -> &[Epoch] {
+        self.keys.epochs(scope)
+    }
+
     /// The epoch to seal new parcels of `scope` under: the latest generation; of several begun
-    /// at once, the one with the smallest key id.
-    pub fn current_epoch(&self, scope: ScopeId) -> Option<Epoch> {
-        let epochs = self.epochs(scope);
-        let latest = epochs.last()?.generation;
-        epochs.into_iter().find(|epoch| epoch.generation == latest)
+    /// at once, the one with the smallest key id. Look at [`Roster::stale_scopes`] first.
+    pub fn current_epoch(&self, scope: ScopeId) -> Option<&Epoch> {
+        self.keys.current(scope)
     }
 
     /// Whether a member has declared `key` for that generation of `scope`.
     pub fn declares(&self, scope: ScopeId, generation: u32, key: &KeyId) -> bool {
-        self.epochs(scope)
-            .iter()
-            .any(|epoch| epoch.generation == generation && epoch.key == *key)
+        let epochs = self.keys.epochs(scope).iter();
+        let mut declared = epochs.filter(|epoch| epoch.generation == generation);
+        declared.any(|epoch| epoch.key == *key)
     }
 
-    fn collect(&mut self, writer: WriterId, seq: u64, ops: Vec<RosterOp>) -> bool {
-        if !self.seen.insert((writer, seq)) {
-            return false;
-        }
-        for op in ops {
-            match op {
-                // Counts only through `insert_genesis`.
-                RosterOp::Genesis { .. } => {}
-                RosterOp::Claim { device, signature } => {
-                    self.claim(writer, seq, device, &signature);
-                }
-                RosterOp::Grant { device, role, path } => {
-                    let at = (writer, seq);
-                    let place = self.grants.partition_point(|other| other.at <= at);
-                    let grant = Grant {
-                        at,
-                        device,
-                        role,
-                        path,
-                    };
-                    self.grants.insert(place, grant);
-                }
-                RosterOp::Epoch {
-                    scope,
-                    generation,
-                    key,
-                } => {
-                    let at = (writer, seq);
-                    self.epochs.entry(scope).or_default().insert(Epoch {
-                        generation,
-                        key,
-                        at,
-                    });
-                }
-            }
-        }
-        true
+    /// Whether a key may serve to open what others sealed: `declares`, or someone who managed the
+    /// scope at another time declared it. Honest members may have sealed under such a key before
+    /// they learned of the removal that made its epoch void; nothing new is sealed under it.
+    pub fn may_open_under(&self, scope: ScopeId, generation: u32, key: &KeyId) -> bool {
+        self.keys.ever_declared(scope, generation, *key) || self.declares(scope, generation, key)
     }
 
-    fn claim(&mut self, writer: WriterId, seq: u64, device: DeviceId, signature: &[u8; 64]) {
-        let earlier = self.claims.get(&writer).is_some_and(|(at, _)| *at <= seq);
-        if !earlier && verify_claim(&device, &self.space, &writer, signature).is_ok() {
-            self.claims.insert(writer, (seq, device));
-        }
+    /// The scopes under whose current key nothing new may be sealed, and why: someone who was
+    /// removed may hold it, or there is none.
+    pub fn stale_scopes(&self) -> BTreeMap<ScopeId, Stale> {
+        self.keys.stale(&self.memberships)
     }
 
-    fn settle(&mut self) {
-        if let Some(genesis) = &self.genesis {
-            let claims = self
-                .claims
-                .iter()
-                .map(|(writer, (_, device))| (*writer, *device))
-                .collect();
-            self.members = rights::members(&genesis.device, &self.grants, &claims);
-        }
-    }
-
-    fn admitted(&self) -> BTreeSet<WriterId> {
-        self.members
-            .values()
-            .flat_map(|member| member.claims.iter().copied())
+    /// What a new epoch of `scope` says it knows: every removal that this replica knows of and
+    /// that took the scope's keys from someone.
+    pub fn known_removals(&self, scope: ScopeId) -> crate::Lengths {
+        let reading = self.memberships.values();
+        reading
+            .filter(|membership| self.keys.reads(membership, scope))
+            .flat_map(crate::epochs::ends)
+            .flat_map(|ended| &ended.by)
+            .map(|id| (id.log, id.seq + 1))
             .collect()
     }
-}
 
-#[cfg(test)]
-mod tests;
+    /// Lines by which a device acts or acted, with their memberships.
+    /// How a device was last described by whoever let it in, whether or not it is still in.
+    pub fn record_of(&self, device: &DeviceId) -> Option<&DeviceRecord> {
+        let lines = self.lines_of(*device).map(|(_, line)| &line.record);
+        lines.last()
+    }
+
+    /// The device that added `device` to its person, as far as the latest addition that stands in a
+    /// log tells; None for one that was there from the beginning, or that the root key added.
+    pub fn added_by(&self, device: &DeviceId) -> Option<DeviceId> {
+        let adds = self.ledger.device_adds.values().flatten();
+        let of = adds.filter(|(_, said)| said.what.record.id == *device);
+        let (_, said) = of.max_by_key(|(_, said)| said.what.stay)?;
+        match said.by {
+            Author::Entry { writer, .. } => self.device_of(&writer),
+            Author::Root(_) => None,
+        }
+    }
+
+    fn lines_of(&self, device: DeviceId) -> impl Iterator<Item = (&Membership, &Line)> {
+        let held = self.by_device.get(&device).into_iter().flatten();
+        held.filter_map(|id| self.memberships.get(id))
+            .flat_map(move |held| held.lines_of(device).map(move |line| (held, line)))
+    }
+
+    fn is_stranger(&self, writer: &WriterId) -> bool {
+        self.device_of(writer)
+            .is_none_or(|device| !self.by_device.contains_key(&device))
+    }
+
+    /// Whether a stranger has said too much for this entry to be kept.
+    fn is_too_much(&mut self, writer: WriterId, seq: u64, ops: usize) -> bool {
+        if !self.is_stranger(&writer) {
+            return false;
+        }
+        let said = self.strangers.entry(writer).or_default();
+        let dropped = self.dropped.get(&writer).copied();
+        if *said + ops > STRANGER_OPS_MAX || dropped.is_some_and(|from| from <= seq) {
+            let from = dropped.map_or(seq, |from| from.min(seq));
+            self.dropped.insert(writer, from);
+            return true;
+        }
+        *said += ops;
+        false
+    }
+
+    /// Works everything out from the ledger.
+    fn settle(&mut self) -> Change {
+        let members = memberships(&self.ledger);
+        let before = std::mem::replace(&mut self.memberships, members);
+        let is_same = before.values().eq(self.memberships.values());
+        self.by_device.clear();
+        for membership in self.memberships.values() {
+            for line in membership.lines.iter() {
+                let held = self.by_device.entry(line.record.id).or_default();
+                held.insert(membership.id);
+            }
+        }
+        let verdicts = Verdicts::of(&self.memberships, &self.ledger.claims);
+        let before = std::mem::replace(&mut self.verdicts, verdicts);
+        let mut change = Change {
+            members: !is_same,
+            ..Change::default()
+        };
+        for (writer, shift) in self.verdicts.shifts_since(&before) {
+            let had = !before.spans(&writer).is_empty();
+            change.note(writer, had, self.is_admitted(&writer), Some(shift));
+        }
+        change.keys = self.settle_keys();
+        self.welcome(&mut change);
+        change
+    }
+
+    /// Works out epochs, scopes and the name; returns whether they changed.
+    fn settle_keys(&mut self) -> bool {
+        let managed = |device, path: &Path| {
+            self.held_by(&device)
+                .any(|held| held.role.may(Action::Manage) && held.path.covers(path))
+        };
+        let keys = Keys::of(&self.ledger, &self.verdicts, &managed);
+        let before = std::mem::replace(&mut self.keys, keys);
+        before != self.keys
+    }
+
+    /// Asks again for what was dropped of logs whose devices are strangers no more.
+    fn welcome(&mut self, change: &mut Change) {
+        let dropped = std::mem::take(&mut self.dropped);
+        for (writer, from) in dropped {
+            if self.is_stranger(&writer) {
+                self.dropped.insert(writer, from);
+            } else {
+                self.strangers.remove(&writer);
+                change.reread.insert(writer, from);
+            }
+        }
+    }
+}

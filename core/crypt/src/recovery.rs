@@ -174,6 +174,11 @@ impl RootKey {
         self.signing.public()
     }
 
+    /// The key that signs for the identity.
+    pub const fn signing(&self) -> &SigningKey {
+        &self.signing
+    }
+
     /// Signs `message`. What a signature covers is the caller's to say.
     pub fn sign(&self, message: &[u8]) -> [u8; 64] {
         self.signing.sign(message)

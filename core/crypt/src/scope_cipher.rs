@@ -62,7 +62,21 @@ impl ScopeCipher {
         writer: &WriterId,
         part: Part,
     ) -> Self {
-        let derived = Zeroizing::new(
+        let derived = Self::disclose(key, space, scope, generation, writer, part);
+        Self::from_disclosed(&derived, key.id())
+    }
+
+    /// The key that opens one part of one writer's entries in one epoch, to be shown to a stranger
+    /// as proof of what they say. It opens nothing else, and the epoch key does not follow from it.
+    pub fn disclose(
+        key: &EpochKey,
+        space: &SpaceId,
+        scope: ScopeId,
+        generation: u32,
+        writer: &WriterId,
+        part: Part,
+    ) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(
             Hasher::deriving("stead/scope-cipher/1")
                 .update(key.expose())
                 .update(space.as_bytes())
@@ -71,10 +85,15 @@ impl ScopeCipher {
                 .update(writer.as_bytes())
                 .update(&[part.number()])
                 .finish_key(),
-        );
+        )
+    }
+
+    /// The cipher of a key that was disclosed. `key_id` is that of the epoch key, which every
+    /// sealing binds; that the two belong together only opening shows.
+    pub fn from_disclosed(derived: &[u8; 32], key_id: KeyId) -> Self {
         Self {
-            aead: Aes256GcmSiv::new((&*derived).into()),
-            key_id: key.id(),
+            aead: Aes256GcmSiv::new(derived.into()),
+            key_id,
         }
     }
 

@@ -3,12 +3,23 @@
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
+use crate::people::{
+    ContactAdd, ContactList, ContactVerify, Contacts, DevicePlanRemoval, DeviceRemoval,
+    DeviceRemove, DeviceRename, IdentityPhrase, IdentityShow, IdentityShown, IdentityWritten,
+    Phrase, SafetyWords,
+};
+use crate::rights::{
+    Decision, MemberList, Members, Removal, Rights, RightsLog, SpaceCan, SpacePlanRevoke,
+    SpaceRevoke,
+};
+use crate::sign_in::{SignInAnswer, SignInAnswered, SignInAsked, SignInLook};
 use crate::{
     ApiError, Commit, Devices, Diagnosis, DocDelete, DocGet, DocGot, DocPut, DocQuery, DocRestore,
-    DocUnwatch, DocWatch, DoctorRun, Done, ErrorKind, Hello, LinkAccept, LinkAccepted, LinkCancel,
-    LinkCreate, LinkCreated, LinkOutcome, LinkWait, LogList, LogPage, NodeStatus, NodeStop, Page,
-    SpaceCreate, SpaceInfo, SpaceLeave, SpaceList, Spaces, Status, Watching, Welcome,
-    node::DeviceList,
+    DocUnwatch, DocWatch, DoctorRun, Done, ErrorKind, Hello, LinkAccept, LinkApprove, LinkArrival,
+    LinkArrive, LinkAsking, LinkBegun, LinkCancel, LinkCreate, LinkCreated, LinkGiveUp, LinkHear,
+    LinkOutcome, LinkPending, LinkRefuse, LinkSpeak, LinkSpoken, LinkWait, LogList, LogPage,
+    NodeStatus, NodeStop, Page, SpaceCreate, SpaceInfo, SpaceJoin, SpaceJoined, SpaceLeave,
+    SpaceList, SpaceShare, SpaceShared, Spaces, Status, Watching, Welcome, node::DeviceList,
 };
 
 /// Parameters that belong to one method.
@@ -71,18 +82,66 @@ methods! {
     DoctorRun => Diagnosis, "doctor.run";
     /// Makes a one-time link for a new device.
     LinkCreate => LinkCreated, "link.create";
-    /// Answers once the link was used, refused, cancelled or has expired, or after the given time.
+    /// Makes three one-time words for a new device, for where a link cannot be shown.
+    LinkSpeak => LinkSpoken, "link.speak";
+    /// Answers once somebody asks to be let in, nobody can any more, or after the given time.
     LinkWait => LinkOutcome, "link.wait";
-    /// Makes an open link worthless.
+    /// Who asks to be let in.
+    LinkPending => LinkAsking, "link.pending";
+    /// Lets in who asks. A wrong code makes the link worthless.
+    LinkApprove => LinkOutcome, "link.approve";
+    /// Sends away who asks.
+    LinkRefuse => Done, "link.refuse";
+    /// Makes an open link or spoken words worthless, and sends away who came with them.
     LinkCancel => Done, "link.cancel";
-    /// Uses a link that another device shows; answers when this device is linked.
-    LinkAccept => LinkAccepted, "link.accept";
+    /// Uses a link that another device shows; answers with the code to type there.
+    LinkAccept => LinkBegun, "link.accept";
+    /// Uses words that another device shows; answers when that device asks its person.
+    LinkHear => LinkBegun, "link.hear";
+    /// Answers once this device was let in or refused, or after the given time.
+    LinkArrive => LinkArrival, "link.arrive";
+    /// Ends an attempt of this device that nobody has answered.
+    LinkGiveUp => Done, "link.give_up";
     /// The person's devices.
     DeviceList => Devices, "devices.list";
+    /// The person: identity, devices, whether the recovery words are written down.
+    IdentityShow => IdentityShown, "identity.show";
+    /// The recovery words, until they are said to be written down.
+    IdentityPhrase => Phrase, "identity.phrase";
+    /// The recovery words are written down: the node forgets them for good.
+    IdentityWritten => Done, "identity.written";
+    /// Gives one of the person's devices another name.
+    DeviceRename => Done, "device.rename";
+    /// Says what removing a device takes with it; changes nothing.
+    DevicePlanRemoval => DeviceRemoval, "device.plan_removal";
+    /// Takes a device from the person, in every space, and renews keys.
+    DeviceRemove => DeviceRemoval, "device.remove";
+    /// Gives a name to another person's identity.
+    ContactAdd => Done, "contact.add";
+    /// The names that the person gave to identities.
+    ContactList => Contacts, "contact.list";
+    /// The safety words to compare with a contact; or marks them as the same.
+    ContactVerify => SafetyWords, "contact.verify";
+    /// Who asks by a sign-in challenge; signs nothing.
+    SignInLook => SignInAsked, "sign_in.look";
+    /// Answers a sign-in challenge that the person agreed to.
+    SignInAnswer => SignInAnswered, "sign_in.answer";
     /// Makes a space.
     SpaceCreate => SpaceInfo, "space.create";
     /// The spaces on this device.
     SpaceList => Spaces, "space.list";
+    /// Makes an invite by which people join a space.
+    SpaceShare => SpaceShared, "space.share";
+    /// Joins the space of an invite; answers once this device has been let in.
+    SpaceJoin => SpaceJoined, "space.join";
+    /// Who is let into a space.
+    MemberList => Members, "space.members";
+    /// Says what putting a member out takes with it; changes nothing.
+    SpacePlanRevoke => Removal, "space.plan_revoke";
+    /// Puts a member out of a space, or leaves it.
+    SpaceRevoke => Removal, "space.revoke";
+    /// Whether someone may do something somewhere, and why.
+    SpaceCan => Decision, "space.can";
     /// Stops keeping a space on this device and erases its data here.
     SpaceLeave => Done, "space.leave";
     /// Applies edits to any number of documents of one space as one atomic transaction.
@@ -101,6 +160,8 @@ methods! {
     DocUnwatch => Done, "doc.unwatch";
     /// Who changed what, when; newest first.
     LogList => LogPage, "log.list";
+    /// Who gave what to whom, with proof for strangers.
+    RightsLog => Rights, "log.rights";
 }
 
 fn read_params<P: DeserializeOwned>(

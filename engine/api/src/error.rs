@@ -104,6 +104,12 @@ kinds! {
     LinkUnreachable = 1106, "link_unreachable";
     /// This device already belongs to an identity with data of its own.
     LinkTaken = 1107, "link_taken";
+    /// The code, or the words, were wrong: the link is worthless now.
+    LinkCodeWrong = 1108, "link_code_wrong";
+    /// The person at the other device did not let this one in.
+    LinkRefused = 1109, "link_refused";
+    /// Nobody asks to be let in.
+    LinkNobody = 1110, "link_nobody";
     /// This device may not do that in this space.
     NotAllowed = 1201, "not_allowed";
     /// The field holds something else than the edit expects.

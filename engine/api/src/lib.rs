@@ -16,10 +16,14 @@ mod client;
 mod documents;
 mod error;
 mod history;
+mod invite;
 mod link;
 mod linking;
 mod message;
 mod node;
+mod people;
+mod rights;
+mod sign_in;
 mod spaces;
 
 pub use call::{Call, METHODS, Method};
@@ -31,9 +35,12 @@ pub use documents::{
 };
 pub use error::{ApiError, ErrorKind};
 pub use history::{LogEntry, LogKind, LogList, LogOp, LogPage, LogProof, Time};
+pub use invite::{InviteText, SpaceJoin, SpaceJoined, SpaceShare, SpaceShared};
 pub use link::{Link, LinkError, LinkSecret};
 pub use linking::{
-    LinkAccept, LinkAccepted, LinkCancel, LinkCreate, LinkCreated, LinkOutcome, LinkWait,
+    LinkAccept, LinkAccepted, LinkApprove, LinkArrival, LinkArrive, LinkAsking, LinkBegun,
+    LinkCancel, LinkCreate, LinkCreated, LinkGiveUp, LinkHear, LinkNewcomer, LinkOutcome,
+    LinkPending, LinkRefuse, LinkSpeak, LinkSpoken, LinkWait,
 };
 pub use message::{
     Event, Incoming, IncomingError, Notification, Refusal, Request, RequestId, Response,
@@ -43,6 +50,19 @@ pub use node::{
     Check, CheckState, DeviceInfo, DeviceList, Devices, Diagnosis, DoctorRun, Done, Hello,
     Identity, KeyStorage, KeyStorageKind, NodeStatus, NodeStop, PathKind, PeerInfo, RelayInfo,
     Status, StoreInfo, Warning, Welcome,
+};
+pub use people::{
+    Contact, ContactAdd, ContactList, ContactVerify, Contacts, DevicePlanRemoval, DeviceRemoval,
+    DeviceRemove, DeviceRename, IdentityPhrase, IdentityShow, IdentityShown, IdentityWritten,
+    OwnDevice, Phrase, SafetyWords, WordCheck, Words,
+};
+pub use rights::{
+    Decision, Member, MemberKind, MemberList, Members, ProofEntry, ProofHead, RIGHTS_PROOF_FORMAT,
+    Reason, Removal, Rights, RightsEntry, RightsLog, RightsProof, SpaceCan, SpacePlanRevoke,
+    SpaceRevoke,
+};
+pub use sign_in::{
+    SIGN_IN_TEXT_BYTES_MAX, SignInAnswer, SignInAnswered, SignInAsked, SignInLook, SignInText,
 };
 pub use spaces::{
     CollectionInfo, SpaceCreate, SpaceInfo, SpaceLeave, SpaceList, Spaces, SyncPhase, SyncState,

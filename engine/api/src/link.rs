@@ -4,7 +4,7 @@
 //! `i` and `l` are read as the digits they look like. Whether the link has expired is the reader's to check.
 //!
 //! ```text
-//! version 1 | device 32 | secret 32 | expires_ms 8, big-endian
+//! version 1 | device 32 | key hash 32 | secret 32 | expires_ms 8, big-endian
 //! | count of addresses 1 | (4, address 4, port 2 | 6, address 16, port 2)*
 //! | length of relay 1 | relay, UTF-8 | CRC-32 of all before 4, big-endian
 //! ```
@@ -17,7 +17,7 @@ use std::{
 
 /// What every link starts with.
 const PREFIX: &str = "stead-link:";
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// Most addresses in a link.
 pub(crate) const ADDRESSES_MAX: usize = 16;
 /// Longest relay address, in bytes.
@@ -31,6 +31,8 @@ const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 pub struct Link {
     /// The public key of the device that made it.
     pub device: [u8; 32],
+    /// BLAKE3 of the X-Wing public key that the device made for this link alone and sends on the connection.
+    pub key_hash: [u8; 32],
     /// Proves that its holder was shown the link.
     pub secret: LinkSecret,
     /// When it becomes worthless, in Unix milliseconds.
@@ -92,6 +94,7 @@ impl Link {
         let mut out = Vec::with_capacity(128);
         out.push(VERSION);
         out.extend_from_slice(&self.device);
+        out.extend_from_slice(&self.key_hash);
         out.extend_from_slice(&self.secret.0);
         out.extend_from_slice(&self.expires_ms.to_be_bytes());
         let addresses = &self.addresses[..self.addresses.len().min(ADDRESSES_MAX)];
@@ -132,6 +135,7 @@ impl Link {
             return Err(LinkError::Version { version });
         }
         let device = reader.take()?;
+        let key_hash = reader.take()?;
         let secret = LinkSecret(reader.take()?);
         let expires_ms = u64::from_be_bytes(reader.take()?);
         let [count] = reader.take()?;
@@ -155,6 +159,7 @@ impl Link {
         }
         Ok(Self {
             device,
+            key_hash,
             secret,
             expires_ms,
             addresses,
@@ -163,10 +168,10 @@ impl Link {
     }
 }
 
-struct Reader<'a>(&'a [u8]);
+pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Reader<'a> {
-    fn take<const N: usize>(&mut self) -> Result<[u8; N], LinkError> {
+    pub(crate) fn take<const N: usize>(&mut self) -> Result<[u8; N], LinkError> {
         let (head, rest) = self.0.split_first_chunk().ok_or(LinkError::Damaged)?;
         self.0 = rest;
         Ok(*head)
@@ -208,7 +213,7 @@ impl FromStr for Link {
     }
 }
 
-fn base32(bytes: &[u8]) -> String {
+pub(crate) fn base32(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len() * 8 / 5 + 1);
     let (mut buffer, mut bits) = (0u32, 0u32);
     for &byte in bytes {
@@ -225,7 +230,7 @@ fn base32(bytes: &[u8]) -> String {
     out
 }
 
-fn unbase32(text: &str) -> Result<Vec<u8>, LinkError> {
+pub(crate) fn unbase32(text: &str) -> Result<Vec<u8>, LinkError> {
     let mut out = Vec::with_capacity(text.len() * 5 / 8);
     let (mut buffer, mut bits) = (0u32, 0u32);
     for character in text.chars() {
@@ -254,7 +259,7 @@ fn unbase32(text: &str) -> Result<Vec<u8>, LinkError> {
 }
 
 /// CRC-32 as in ISO 3309: guards against typing mistakes, not against people.
-fn crc32(bytes: &[u8]) -> u32 {
+pub(crate) fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0u32, |crc, &byte| {
         (0..8).fold(crc ^ u32::from(byte), |crc, _| {
             (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg())

@@ -32,6 +32,9 @@ const RECONCILE_ROUNDS_MAX: usize = 8;
 const PENDING_BYTES_MIN: usize = 1 << 20;
 /// Received operations are merged at the latest after this long, so that a person sees them come.
 const PENDING_MS_MAX: u64 = 2_000;
+/// A device that was put out of a space may still fetch it for this long in a session, so that it
+/// learns why nothing comes any more.
+const EVICTION_MS: u64 = 10_000;
 /// Written and removed to see whether the disk takes writes again.
 const PROBE_FILE: &str = "write-probe";
 
@@ -63,6 +66,14 @@ struct Published {
     tips: BTreeMap<WriterId, Tip>,
 }
 
+/// How far a space is from not being shared with a device any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Eviction {
+    /// At this time of the steady clock.
+    Due(u64),
+    Done,
+}
+
 /// The store thread's desk.
 pub(crate) struct Desk {
     /// The replica.
@@ -78,6 +89,8 @@ pub(crate) struct Desk {
     due_ms: Option<u64>,
     reconcile: bool,
     dirty: bool,
+    /// Sessions with devices that were put out of a space.
+    evictions: BTreeMap<(u64, SpaceId), Eviction>,
     /// Since when stored entries wait to be merged, on the steady clock.
     pending_since_ms: Option<u64>,
 }
@@ -95,6 +108,7 @@ impl Desk {
             due_ms: None,
             reconcile: true,
             dirty: true,
+            evictions: BTreeMap::new(),
             pending_since_ms: None,
         };
         for space in desk.replica.space_ids() {
@@ -371,6 +385,8 @@ impl Desk {
             Event::RosterChanged { space } => {
                 tracing::debug!(space = %space.short(), "members or keys changed");
                 self.reconcile = true;
+                self.readmit(&space);
+                self.tell_if_removed(&space);
                 self.board.fetches.members_changed(space, steady_ms());
                 self.board.members.send_modify(|count| *count += 1);
             }
@@ -541,8 +557,55 @@ impl Desk {
         }
     }
 
+    /// Ends the sharing of spaces with devices that were put out of them and still know the secret
+    /// by which members recognise each other. They get some time first, to learn of it.
+    pub(crate) fn evict_removed(&mut self) {
+        let now_ms = steady_ms();
+        for session in &self.sessions {
+            let (no, peer) = (session.no(), session.peer());
+            for space in self.published.keys() {
+                if !self.replica.was_removed(space, &peer) {
+                    continue;
+                }
+                let eviction = self.evictions.entry((no, *space));
+                let eviction = eviction.or_insert(Eviction::Due(now_ms + EVICTION_MS));
+                if matches!(*eviction, Eviction::Due(at) if at <= now_ms) {
+                    *eviction = Eviction::Done;
+                    session.input(Input::RemoveSpace { space: *space });
+                }
+            }
+        }
+    }
+
+    /// Shares a space again with devices that were let in anew.
+    fn readmit(&mut self, space: &SpaceId) {
+        for session in &self.sessions {
+            if self.replica.was_removed(space, &session.peer()) {
+                continue;
+            }
+            let eviction = self.evictions.remove(&(session.no(), *space));
+            if eviction == Some(Eviction::Done)
+                && let Some(membership) = self.membership(space)
+            {
+                session.input(Input::AddSpace(membership));
+            }
+        }
+    }
+
+    fn tell_if_removed(&self, space: &SpaceId) {
+        if self.replica.was_removed(space, &self.replica.device())
+            && let Ok(outline) = self.replica.outline(space)
+        {
+            self.notice(format!(
+                "This device was put out of {}. What it has of it stays here; nothing new comes, and what it still writes there counts nowhere.",
+                outline.name
+            ));
+        }
+    }
+
     /// Stops telling a session.
     pub(crate) fn unsubscribe(&mut self, no: u64) {
+        self.evictions.retain(|(session, _), _| *session != no);
         self.sessions.retain(|session| session.no() != no);
     }
 }

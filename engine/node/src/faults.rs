@@ -25,6 +25,10 @@ pub(crate) fn replica(error: &ReplicaError) -> ApiError {
         .hint(
             "Bring a device that owns the space within reach; this one is let in by itself then.",
         ),
+        ReplicaError::Removed { .. } => sentence(ErrorKind::NotAllowed, error)
+            .hint("Ask whoever manages the space for an invite if that was a mistake."),
+        ReplicaError::NoRight { .. } => sentence(ErrorKind::NotAllowed, error)
+            .hint("Somebody who manages the space can give you more: `stead members` lists them."),
         ReplicaError::Refused(_) => sentence(ErrorKind::InvalidParams, error),
         ReplicaError::TooLarge { .. } => {
             sentence(ErrorKind::TooLarge, error).hint("Split it into several transactions.")

@@ -5,6 +5,7 @@
 //! network's, the sync protocol is `stead_sync`'s. It prints nothing and reads no environment.
 
 mod api;
+pub mod audit;
 mod clock;
 mod config;
 mod desk;
@@ -13,11 +14,13 @@ mod doctor;
 mod error;
 mod faults;
 mod home;
+pub mod invite;
 pub mod link;
 mod node;
 mod platform;
 mod readers;
 pub mod relay;
+pub mod sign_in;
 mod sign_of_life;
 mod status;
 mod store_thread;

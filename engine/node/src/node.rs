@@ -12,7 +12,7 @@ use stead_keys::{Keystore, OsEntropy};
 use stead_net::{Bind, Net, NetConfig};
 use stead_replica::{Replica, ReplicaError};
 use stead_store::{Durability, Options, Store};
-use tokio::sync::{Mutex as AsyncMutex, Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::api::watches::Watches;
@@ -20,10 +20,14 @@ use crate::api::{self, CLIENTS_MAX, Own};
 use crate::clock::wall_ms;
 use crate::desk::Board;
 use crate::directory::{Directory, Introductions};
-use crate::home::{Home, INTRODUCTION_FILE, STORE_FILE};
-use crate::link::LINK_ALPN;
+use crate::home::{Home, INTRODUCTION_FILE, KNOWN_DEVICES_FILE, STORE_FILE};
+use crate::invite::INVITE_ALPN;
+use crate::invite::join::Joiner;
+use crate::invite::offer::Invites;
 use crate::link::accept::Acceptor;
+use crate::link::notice::Newcomers;
 use crate::link::offer::Links;
+use crate::link::{LINK_ALPN, SPOKEN_ALPN};
 use crate::readers::{READERS, Readers};
 use crate::store_thread::{StoreHandle, StoreThread};
 use crate::sync::SYNC_ALPN;
@@ -121,11 +125,13 @@ impl Node {
             numbers: Arc::new(AtomicU64::new(1)),
         };
         let (peers, syncing) = Peers::new(net.clone(), context, introductions.clone());
+        let invites = Invites::new(net.clone(), store.handle.clone());
         let links = Links::new(
             net.clone(),
             store.handle.clone(),
             config.device_name.clone(),
         );
+        let news = watch::Sender::new(Vec::new());
         let served = Arc::new(api::Node {
             home: home.path().to_owned(),
             device: Own {
@@ -139,13 +145,20 @@ impl Node {
             readers: Readers::start(readers)?,
             net: net.clone(),
             links: links.clone(),
-            acceptor: Acceptor {
+            invites: invites.clone(),
+            joiner: Joiner {
                 net: net.clone(),
                 store: store.handle.clone(),
-                introductions,
+                introductions: introductions.clone(),
                 members: board.members.subscribe(),
-                turn: AsyncMutex::new(()),
             },
+            acceptor: Acceptor::new(
+                net.clone(),
+                store.handle.clone(),
+                introductions,
+                board.members.subscribe(),
+            ),
+            newcomers: news.subscribe(),
             facts,
             board: board.clone(),
             stop: stop.clone(),
@@ -156,7 +169,13 @@ impl Node {
         let mut tasks = JoinSet::new();
         serve_api(&home, &config, &served, &stopped, &mut tasks).await?;
         tasks.spawn(peers.run(board.members.subscribe(), stopped.clone()));
-        tasks.spawn(accept(net.clone(), syncing, links, stopped.clone()));
+        tasks.spawn(accept(
+            net.clone(),
+            syncing,
+            links,
+            invites,
+            stopped.clone(),
+        ));
         let directory = Directory {
             net: net.clone(),
             store: store.handle.clone(),
@@ -171,6 +190,13 @@ impl Node {
             board.members.subscribe(),
             stopped.clone(),
         ));
+        let newcomers = Newcomers {
+            store: store.handle.clone(),
+            own: device,
+            path: home.file(KNOWN_DEVICES_FILE),
+            news,
+        };
+        tasks.spawn(newcomers.run(board.members.subscribe(), stopped.clone()));
         tasks.spawn(tick(store.handle.clone(), store.due.clone(), stopped));
         tracing::info!(device = %device.short(), home = %home.path().display(), "the node runs");
         Ok(Self {
@@ -281,7 +307,9 @@ fn net_config(config: &NodeConfig, home: &Home, network_seed: [u8; 32]) -> NetCo
     net.relays = config.relays.clone();
     net.lan = config.lan.clone();
     net.direct = config.direct;
-    net.alpns = vec![SYNC_ALPN.to_vec(), LINK_ALPN.to_vec()];
+    net.alpns = [SYNC_ALPN, LINK_ALPN, SPOKEN_ALPN, INVITE_ALPN]
+        .map(<[u8]>::to_vec)
+        .to_vec();
     net
 }
 
@@ -331,6 +359,7 @@ async fn accept(
     net: Net,
     syncing: mpsc::Sender<stead_net::Connection>,
     links: Links,
+    invites: Invites,
     mut stopped: watch::Receiver<bool>,
 ) {
     loop {
@@ -347,8 +376,11 @@ async fn accept(
                     return;
                 }
             }
-            LINK_ALPN => {
+            LINK_ALPN | SPOKEN_ALPN => {
                 tokio::spawn(links.clone().serve(connection));
+            }
+            INVITE_ALPN => {
+                tokio::spawn(invites.clone().serve(connection));
             }
             _ => connection.close(1, "unknown protocol"),
         }

@@ -17,6 +17,7 @@ use stead_replica::SpaceInfo;
 use crate::api::Node;
 use crate::clock::wall_ms;
 use crate::home::STORE_FILE;
+use crate::link::notice;
 use crate::platform;
 use crate::sync::facts::{CLOCK_DIFFERENCE_MAX_MS, PeerFacts};
 
@@ -43,6 +44,13 @@ impl Node {
             (a.path == PathKind::Offline, &a.name).cmp(&(b.path == PathKind::Offline, &b.name))
         });
         let addresses = self.net.local_hints().addrs;
+        let mut warnings = self.warnings(&outlines, &names, &facts);
+        if self.words_wait().await {
+            warnings.push(Warning {
+                message: "Your 24 recovery words wait to be written down.".to_owned(),
+                hint: "`stead identity phrase` shows them: without them, whoever loses all devices loses everything.".to_owned(),
+            });
+        }
         Ok(Status {
             api: API_VERSION,
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -63,7 +71,7 @@ impl Node {
             lan_discovery: self.net.lan_status() == LanStatus::Searching,
             relay: self.relay(),
             store: self.store_info(),
-            warnings: self.warnings(&outlines, &names, &facts),
+            warnings,
         })
     }
 
@@ -158,6 +166,11 @@ impl Node {
         for notice in &*self.board.notices.borrow() {
             warn(notice.clone(), "");
         }
+        for linked in &*self.newcomers.borrow() {
+            if let Some(news) = linked.sentence(wall_ms()) {
+                warn(news, notice::HINT);
+            }
+        }
         if let Some(free) = free_bytes(&self.home).filter(|free| *free < FREE_BYTES_MIN) {
             warn(
                 format!(
@@ -231,7 +244,8 @@ pub(crate) const CLOCK_HINT: &str =
 
 /// A difference of clocks, in words.
 pub(crate) fn clock_sentence(name: &str, ahead_ms: i64) -> String {
-    let minutes = ahead_ms.unsigned_abs() / 60_000;
+    // To the nearest, since the way of a message makes the difference a little smaller or larger.
+    let minutes = (ahead_ms.unsigned_abs() + 30_000) / 60_000;
     let way = if ahead_ms > 0 { "ahead of" } else { "behind" };
     let much = match minutes {
         0..=119 => format!("{minutes} minutes"),

@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use stead_access::decode_boxes;
-use stead_base::{SpaceId, Stamp, WriterId};
+use stead_access::{
+    Action, Change, Path, Role, Roster, RosterOp, Shift, decode_boxes, decode_ops, verify_claim,
+};
+use stead_base::{DocId, SpaceId, Stamp, WriterId};
 use stead_doc::ParcelError;
 use stead_store::Read;
 
 use crate::opening::{Opened, Outcome, open_segment};
 use crate::prepare::{Prepared, decode, verify_and_open};
+use crate::space::SpaceState;
 use crate::writing::{Merging, Writing, writer_mut};
 use crate::{Event, ReceiveError, Replica, ReplicaError};
 
@@ -216,8 +219,9 @@ impl Writing<'_> {
                 .keys()
                 .filter(|writer| !space.admits(writer))
                 .count();
+            let too_many = state.is_none() && strangers >= STRANGERS_MAX;
             if work.tip.len() > STRANGER_ENTRIES_MAX
-                || (state.is_none() && strangers >= STRANGERS_MAX)
+                || (too_many && !claimed_by_member(space, &writer, &work.opened))
             {
                 return Err(ReceiveError::NotAdmitted { writer });
             }
@@ -321,7 +325,7 @@ impl Writing<'_> {
         };
         let accepted = state.accepted();
         let (mut read, mut last) = (state.record.read, state.record.last_hlc);
-        let mut changed = false;
+        let mut changes = Vec::new();
         for entry in &opened.entries {
             if entry.seq != read || read >= accepted || entry.outcome == Outcome::Locked {
                 continue;
@@ -330,16 +334,32 @@ impl Writing<'_> {
             if entry.outcome == Outcome::Open && entry.hlc > last {
                 last = entry.hlc;
                 let parcel = &opened.arena[entry.roster.clone()];
-                changed |= space.add_roster(writer, entry.seq, entry.genesis, parcel);
+                changes.extend(space.add_roster(writer, entry.seq, entry.genesis, parcel));
             }
         }
         if let Some(state) = space.writers.get_mut(writer) {
             (state.record.read, state.record.last_hlc) = (read, last);
         }
-        if changed {
-            self.roster_changed(id);
+        for change in &changes {
+            self.rights_changed(id, change);
         }
         Ok(())
+    }
+
+    /// Roster operations were taken up: logs are looked at again, and documents are built again if
+    /// something that is in them, or was passed over, counts differently now.
+    pub(crate) fn rights_changed(&mut self, id: &SpaceId, change: &Change) {
+        self.roster_changed(id);
+        let Some(space) = self.spaces.get(id) else {
+            return;
+        };
+        let passed = |(writer, shift): (&WriterId, &Shift)| {
+            let state = space.writers.get(writer);
+            state.is_some_and(|state| shift.from < state.applied)
+        };
+        if change.shifts.iter().any(passed) {
+            self.misjudged.insert(*id);
+        }
     }
 
     /// Gathers the document operations of entries that count now.
@@ -350,7 +370,18 @@ impl Writing<'_> {
         opened: &Opened,
     ) -> Result<(), ReplicaError> {
         let now_ms = self.now_ms;
-        let state = writer_mut(self.spaces, id, writer)?;
+        // What was taken before a clock was set back stays taken when documents are built again.
+        let taken = self.clock.last();
+        let space = self
+            .spaces
+            .get_mut(id)
+            .ok_or_else(|| ReplicaError::NoSuchSpace { name: id.short() })?;
+        let is_own = space.is_own(writer);
+        let roster = &space.roster;
+        let state = space
+            .writers
+            .get_mut(writer)
+            .ok_or_else(|| ReplicaError::NoSuchSpace { name: id.short() })?;
         let accepted = state.accepted();
         for entry in &opened.entries {
             if entry.seq != state.applied || state.applied >= accepted {
@@ -359,7 +390,9 @@ impl Writing<'_> {
             state.due_ms = None;
             match entry.outcome {
                 Outcome::Locked => break,
-                Outcome::Open if entry.hlc.is_held_back_at(now_ms) => {
+                Outcome::Open
+                    if entry.hlc.is_held_back_at(now_ms) && entry.hlc > taken && !is_own =>
+                {
                     state.due_ms = Some(
                         entry
                             .hlc
@@ -374,9 +407,24 @@ impl Writing<'_> {
                         writer: *writer,
                     };
                     let parcel = &opened.arena[entry.root.clone()];
-                    if !parcel.is_empty() {
+                    let reach = if parcel.is_empty() {
+                        Reach::Nothing
+                    } else {
+                        reach(roster, writer, entry.seq)
+                    };
+                    if reach != Reach::Nothing {
                         let changes = self.pending.changes.entry(*id).or_default();
-                        match changes.push(parcel, stamp) {
+                        let pushed = match reach {
+                            Reach::Everything => changes.push(parcel, stamp),
+                            _ => {
+                                changes.push_allowed(parcel, stamp, &mut |collection, doc, path| {
+                                    path_of(collection, doc, path.names()).is_some_and(|path| {
+                                        roster.verdict(writer, entry.seq, &path, Action::Write)
+                                    })
+                                })
+                            }
+                        };
+                        match pushed {
                             Ok(()) => {}
                             Err(ParcelError::NotUnderstood { .. }) => state.record.skipped += 1,
                             Err(error) => {
@@ -399,13 +447,24 @@ impl Writing<'_> {
 
     /// Looks again at the logs of spaces whose members or keys changed, until nothing moves.
     pub(crate) fn settle(&mut self) -> Result<(), ReplicaError> {
-        while let Some(id) = self.unsettled.pop_first() {
+        loop {
+            if let Some(id) = self.misjudged.pop_first() {
+                if self.spaces.contains_key(&id) {
+                    self.rebuild(&id)?;
+                }
+                continue;
+            }
+            let Some(id) = self.unsettled.pop_first() else {
+                return Ok(());
+            };
+            self.take_wrapped_keys(&id)?;
             let Some(space) = self.spaces.get_mut(&id) else {
                 continue;
             };
             if space.use_declared_keys() {
                 self.dirty_space(&id);
             }
+            self.read_again_if_needed(&id)?;
             let Some(space) = self.spaces.get(&id) else {
                 continue;
             };
@@ -423,7 +482,6 @@ impl Writing<'_> {
                 self.catch_up(&id, &writer)?;
             }
         }
-        Ok(())
     }
 
     /// Opens what is stored of a log but not taken up.
@@ -456,4 +514,51 @@ impl Writing<'_> {
             }
         }
     }
+}
+
+/// Whether a new log begins with the claim of a device that is a member: there is always room for it.
+fn claimed_by_member(space: &SpaceState, writer: &WriterId, opened: &Opened) -> bool {
+    let first = opened.entries.first().filter(|entry| entry.seq == 0);
+    let said = first.and_then(|entry| decode_ops(&opened.arena[entry.roster.clone()]).ok());
+    said.unwrap_or_default().iter().any(|op| match op {
+        RosterOp::Claim { device, signature } => {
+            space.is_member(device) && verify_claim(device, &space.id, writer, signature).is_ok()
+        }
+        _ => false,
+    })
+}
+
+/// How much of an entry's document operations may count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// All.
+    Everything,
+    /// Those below some paths.
+    Somewhere,
+    /// None.
+    Nothing,
+}
+
+fn reach(roster: &Roster, writer: &WriterId, seq: u64) -> Reach {
+    let mut reach = Reach::Nothing;
+    for span in roster.spans(writer) {
+        if span.since <= seq && seq < span.limit && span.role >= Role::Writer {
+            if span.path.is_whole_space() {
+                return Reach::Everything;
+            }
+            reach = Reach::Somewhere;
+        }
+    }
+    reach
+}
+
+/// The path of rights for a place in a document. None if it is longer than any path.
+pub(crate) fn path_of<'a>(
+    collection: &str,
+    doc: &DocId,
+    names: impl Iterator<Item = &'a str>,
+) -> Option<Path> {
+    let mut parts = vec![collection.to_owned(), doc.to_string()];
+    parts.extend(names.map(str::to_owned));
+    Path::of(parts.iter().map(String::as_str)).ok()
 }

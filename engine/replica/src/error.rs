@@ -47,6 +47,22 @@ pub enum ReplicaError {
         /// The space's name.
         space: String,
     },
+    /// This device was put out of the space.
+    #[error("this device was put out of {space:?}: what it would write there counts nowhere")]
+    Removed {
+        /// The space's name.
+        space: String,
+    },
+    /// This device may not write there.
+    #[error(
+        "this device may not write to {path} in {space:?}; `stead can me write {path} --space {space}` says why"
+    )]
+    NoRight {
+        /// The space's name.
+        space: String,
+        /// Where.
+        path: String,
+    },
     /// The change was refused where it was made.
     #[error("{0}")]
     Refused(String),

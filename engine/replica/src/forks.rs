@@ -355,7 +355,7 @@ impl Writing<'_> {
     }
 
     /// Empties the documents of a space and has every log applied again.
-    fn rebuild(&mut self, id: &SpaceId) -> Result<(), ReplicaError> {
+    pub(crate) fn rebuild(&mut self, id: &SpaceId) -> Result<(), ReplicaError> {
         let no = self.space(id)?.no;
         self.tx.clear_docs(no)?;
         self.pending.changes.remove(id);

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use stead_access::{RosterOp, decode_ops};
+use stead_access::{OpId, Party, RosterOp, Subject, decode_ops};
 use stead_base::{DeviceId, DocId, Hash, Hlc, SpaceId, Stamp, WriterId};
 use stead_doc::{Changes, OpRef, ValueRef};
 use stead_log::{BatchEntries, EntryRef, InclusionProof, SignedHead};
 use stead_store::Read;
 
+use crate::identity::Names;
 use crate::logs::StoredTree;
 use crate::opening::{Opened, OpenedEntry, Outcome, open_run};
 use crate::space::SpaceState;
@@ -125,7 +126,7 @@ impl Replica {
         }))
     }
 
-    fn entry(
+    pub(crate) fn entry(
         &self,
         space: &SpaceId,
         writer: &WriterId,
@@ -277,17 +278,22 @@ fn describe(
     }
     let roster = decode_ops(&opened.arena[entry.roster.clone()]).unwrap_or_default();
     let device = space.roster.device_of(writer);
-    let member = device.and_then(|device| space.roster.devices().get(&device));
+    let counts = entry.seq < applied
+        && space
+            .roster
+            .spans(writer)
+            .iter()
+            .any(|span| span.since <= entry.seq && entry.seq < span.limit);
     Some(HistoryItem {
         writer: *writer,
         device,
-        device_name: member.map(|member| member.record.name.as_str().to_owned()),
+        device_name: device.and_then(|device| space.roster.name_of(&device)),
         seq: entry.seq,
         hlc: entry.hlc,
         leaf: EntryRef::parse(bytes).ok()?.leaf_hash(),
         documents,
         roster: roster.iter().map(roster_in_words).collect(),
-        counts: entry.seq < applied,
+        counts,
     })
 }
 
@@ -316,7 +322,12 @@ fn shortened(text: &str) -> String {
     }
 }
 
-fn roster_in_words(op: &RosterOp) -> String {
+/// A roster operation in one plain phrase.
+pub fn roster_in_words(op: &RosterOp) -> String {
+    let party = |party: &Party| match party {
+        Party::Device(record) => format!("{} ({})", record.name.as_str(), record.id.short()),
+        Party::Identity(card) => format!("person {}", card.identity.short()),
+    };
     match op {
         RosterOp::Genesis { name, device, .. } => {
             format!(
@@ -326,15 +337,62 @@ fn roster_in_words(op: &RosterOp) -> String {
             )
         }
         RosterOp::Claim { device, .. } => format!("writer claimed by device {}", device.short()),
-        RosterOp::Grant { device, role, .. } => {
+        RosterOp::Grant(grant) => {
+            let (role, path) = (grant.role, &grant.path);
+            match &grant.subject {
+                Subject::Party(who) => format!("{} let in as {role} at {path}", party(who)),
+                Subject::Group { group, .. } => {
+                    format!("group {} let in as {role} at {path}", group.short())
+                }
+                Subject::Invite { uses: None, .. } => {
+                    format!("invite made for any number of people as {role} at {path}")
+                }
+                Subject::Invite { uses: Some(1), .. } => {
+                    format!("invite made for one person as {role} at {path}")
+                }
+                Subject::Invite {
+                    uses: Some(uses), ..
+                } => format!("invite made for {uses} people as {role} at {path}"),
+                Subject::Everyone => format!("everyone may read {path}"),
+            }
+        }
+        RosterOp::Join(join) => format!("{} joined by invite {}", party(&join.joiner), join.invite),
+        RosterOp::Remove(remove) => {
+            let which: Vec<String> = remove.memberships.iter().map(OpId::to_string).collect();
+            let reason = remove.reason.as_ref();
+            let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
+            format!("membership {} ended{reason}", which.join(", "))
+        }
+        RosterOp::AddDevice(add) => format!(
+            "device {} ({}) added to person {}",
+            add.record.name.as_str(),
+            add.record.id.short(),
+            add.identity.short()
+        ),
+        RosterOp::RemoveDevice(remove) => format!(
+            "device {} taken from person {}",
+            remove.device.short(),
+            remove.identity.short()
+        ),
+        RosterOp::GroupAdd(add) => {
+            format!("{} added to group {}", party(&add.party), add.group.short())
+        }
+        RosterOp::GroupRemove(remove) => {
+            format!("someone taken out of group {}", remove.group.short())
+        }
+        RosterOp::Epoch(epoch) => {
+            format!("epoch {} of scope {} begun", epoch.generation, epoch.scope)
+        }
+        RosterOp::Scope { path } => format!("{path} given keys of its own"),
+        RosterOp::Rename { name, .. } => format!("space renamed to {:?}", name.as_str()),
+        RosterOp::RootStatement { identity, ops, .. } => {
+            let said = decode_ops(ops).unwrap_or_default();
+            let said: Vec<String> = said.iter().map(roster_in_words).collect();
             format!(
-                "{} ({}) let in as {role}",
-                device.name.as_str(),
-                device.id.short()
+                "by the recovery words of person {}: {}",
+                identity.short(),
+                said.join("; ")
             )
         }
-        RosterOp::Epoch {
-            scope, generation, ..
-        } => format!("epoch {generation} of scope {scope} begun"),
     }
 }

@@ -3,52 +3,70 @@
 //! Shared between the thread that opens batches and the one that stores them; a snapshot never
 //! changes, so a reader needs no lock while it works.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use stead_base::{ScopeId, SpaceId, WriterId};
-use stead_crypt::{EpochKey, Part, ScopeCipher};
+use stead_crypt::{EpochKey, KeyId, Part, ScopeCipher};
 
 /// The space id that seals a genesis entry, whose hash the real id is.
 pub(crate) const GENESIS_SPACE: SpaceId = SpaceId::from_bytes([0; 32]);
 
 /// Every epoch key this device holds for one space.
+///
+/// Two managers who start an epoch at the same time make two keys of one generation, so there may
+/// be several.
 #[derive(Clone, Default)]
 pub(crate) struct KeyRing {
-    keys: BTreeMap<(ScopeId, u32), Arc<EpochKey>>,
+    keys: BTreeMap<(ScopeId, u32), Vec<Arc<EpochKey>>>,
+    /// Generations of which a declared key is not held.
+    incomplete: BTreeSet<(ScopeId, u32)>,
 }
 
 impl KeyRing {
-    /// Adds a key. Returns false if a key of that scope and generation is already held.
+    /// Adds a key. Returns false if it is already held.
     pub(crate) fn insert(&mut self, scope: ScopeId, generation: u32, key: EpochKey) -> bool {
-        match self.keys.entry((scope, generation)) {
-            std::collections::btree_map::Entry::Occupied(_) => false,
-            std::collections::btree_map::Entry::Vacant(slot) => {
-                slot.insert(Arc::new(key));
-                true
-            }
+        let held = self.keys.entry((scope, generation)).or_default();
+        if held.iter().any(|held| **held == key) {
+            return false;
         }
+        held.push(Arc::new(key));
+        true
     }
 
-    /// The key of one generation.
-    pub(crate) fn get(&self, scope: ScopeId, generation: u32) -> Option<&EpochKey> {
-        self.keys.get(&(scope, generation)).map(|key| &**key)
-    }
-
-    /// The newest generation held of a scope.
-    pub(crate) fn newest(&self, scope: ScopeId) -> Option<(u32, &EpochKey)> {
-        let range = (scope, 0)..=(scope, u32::MAX);
+    /// The keys of one generation.
+    pub(crate) fn of(&self, scope: ScopeId, generation: u32) -> &[Arc<EpochKey>] {
         self.keys
-            .range(range)
-            .next_back()
-            .map(|((_, generation), key)| (*generation, &**key))
+            .get(&(scope, generation))
+            .map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether a key of a generation is declared and not held: what does not open may be under it.
+    pub(crate) fn is_incomplete(&self, scope: ScopeId, generation: u32) -> bool {
+        self.incomplete.contains(&(scope, generation))
+    }
+
+    /// The generations of which a declared key is not held.
+    pub(crate) const fn incomplete(&self) -> &BTreeSet<(ScopeId, u32)> {
+        &self.incomplete
+    }
+
+    /// Notes of which generations a declared key is not held.
+    pub(crate) fn set_incomplete(&mut self, incomplete: BTreeSet<(ScopeId, u32)>) {
+        self.incomplete = incomplete;
+    }
+
+    /// One key of a generation, by what commits to it.
+    pub(crate) fn find(&self, scope: ScopeId, generation: u32, id: &KeyId) -> Option<&EpochKey> {
+        let held = self.of(scope, generation).iter();
+        held.map(|key| &**key).find(|key| key.id() == *id)
     }
 
     /// Every key with its scope and generation.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (ScopeId, u32, &EpochKey)> {
-        self.keys
-            .iter()
-            .map(|((scope, generation), key)| (*scope, *generation, &**key))
+        self.keys.iter().flat_map(|((scope, generation), keys)| {
+            keys.iter().map(|key| (*scope, *generation, &**key))
+        })
     }
 }
 
@@ -63,7 +81,7 @@ pub(crate) struct WriterCiphers<'k> {
     ring: &'k KeyRing,
     space: SpaceId,
     writer: WriterId,
-    made: Vec<(ScopeId, u32, Part, ScopeCipher)>,
+    made: Vec<(ScopeId, u32, Part, Vec<ScopeCipher>)>,
 }
 
 impl<'k> WriterCiphers<'k> {
@@ -76,22 +94,26 @@ impl<'k> WriterCiphers<'k> {
         }
     }
 
-    /// The cipher of a part; None if its epoch key is not held.
-    pub(crate) fn get(
-        &mut self,
-        scope: ScopeId,
-        generation: u32,
-        part: Part,
-    ) -> Option<&ScopeCipher> {
-        let same = |made: &&(ScopeId, u32, Part, ScopeCipher)| {
+    /// Whether another key of an epoch is declared than those held.
+    pub(crate) fn is_incomplete(&self, scope: ScopeId, generation: u32) -> bool {
+        self.ring.is_incomplete(scope, generation)
+    }
+
+    /// The ciphers of a part, one for each key of its epoch that is held.
+    pub(crate) fn get(&mut self, scope: ScopeId, generation: u32, part: Part) -> &[ScopeCipher] {
+        let same = |made: &(ScopeId, u32, Part, Vec<ScopeCipher>)| {
             (made.0, made.1, made.2) == (scope, generation, part)
         };
-        if let Some(at) = self.made.iter().position(|made| same(&made)) {
-            return Some(&self.made[at].3);
-        }
-        let key = self.ring.get(scope, generation)?;
-        let cipher = ScopeCipher::new(key, &self.space, scope, generation, &self.writer, part);
-        self.made.push((scope, generation, part, cipher));
-        self.made.last().map(|made| &made.3)
+        let at = self.made.iter().position(same).unwrap_or_else(|| {
+            let keys = self.ring.of(scope, generation).iter();
+            let ciphers = keys
+                .map(|key| {
+                    ScopeCipher::new(key, &self.space, scope, generation, &self.writer, part)
+                })
+                .collect();
+            self.made.push((scope, generation, part, ciphers));
+            self.made.len() - 1
+        });
+        &self.made[at].3
     }
 }

@@ -4,36 +4,45 @@
 //! time and randomness are arguments, so the same code runs in a node, in the simulator and, later,
 //! in a browser. It does not know what carries batches or who asks for documents.
 
+mod audit;
 mod commit;
 mod doctor;
+mod epochs;
 mod error;
 mod events;
 mod forks;
 mod history;
+mod identity;
 mod keyring;
 mod logs;
 mod membership;
 mod merge;
+mod naming;
 mod opening;
 mod prepare;
 mod reader;
 mod records;
 mod replica;
+mod rights;
 mod signing;
 mod space;
 mod transact;
 mod writing;
 
+pub use audit::{RightsEvidence, RightsItem};
 pub use commit::Received;
 pub use doctor::{Finding, Severity};
 pub use error::{ReceiveError, ReplicaError};
 pub use events::{DocChange, Event};
 pub use forks::ProbeNext;
-pub use history::{HistoryItem, HistoryQuery, LogProof, TouchedDocument};
+pub use history::{HistoryItem, HistoryQuery, LogProof, TouchedDocument, roster_in_words};
+pub use identity::OwnDevice;
 pub use membership::SpaceTicket;
+pub use naming::Contact;
 pub use prepare::{Prepared, Preparer};
 pub use reader::ReplicaReader;
 pub use replica::{DeviceInfo, Replica, SpaceInfo};
+pub use rights::{Invite, MemberInfo, Revoked};
 pub use signing::Signer;
 pub use space::FrontierItem;
 pub use stead_store::{Condition, Cursor, Direction, DocRow, Found, Op, Query, Scalar, SortKey};

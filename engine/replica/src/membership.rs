@@ -2,17 +2,16 @@
 
 use serde_json::json;
 use stead_access::{
-    DeviceRecord, KeyPlace, Name, Role, RosterOp, ScopedKey, WHOLE_SPACE, encode_boxes, encode_ops,
-    seal_keys, sign_genesis,
+    Card, DeviceRecord, Lengths, Name, RosterOp, ScopedKey, StartEpoch, encode_ops, sign_genesis,
 };
 use stead_base::limits::{NAME_BYTES_MAX, SPACES_MAX};
-use stead_base::{DecodeError, Decoder, DeviceId, DocId, Encoder, ScopeId, SpaceId};
+use stead_base::{DecodeError, Decoder, DocId, Encoder, ScopeId, SpaceId};
 use stead_crypt::EpochKey;
 use stead_log::{EntryRef, Envelope, Tip};
 use stead_store::{Query, Read};
 use zeroize::Zeroizing;
 
-use crate::keyring::KeyRing;
+use crate::identity::{CARDS, OutOfStep, PHRASE};
 use crate::records::{SpaceRecord, WriterRecord};
 use crate::space::{OwnWriter, SpaceState, WriterState, membership_secret};
 use crate::transact::Sealing;
@@ -23,7 +22,6 @@ use crate::{Change, Edit, Event, Replica, ReplicaError};
 const DEVICES: &str = "devices";
 /// Home collection that lists this person's spaces.
 pub(crate) const SPACES: &str = "spaces";
-const HOME_NAME: &str = "home";
 const TICKET_KEYS_MAX: usize = 1024;
 
 /// What a device needs to take part in a space: given only to devices that were let in, and only
@@ -85,15 +83,7 @@ impl SpaceTicket {
 }
 
 impl Replica {
-    /// Makes this person's home space, whose roster is the list of their devices.
-    pub fn create_home(&mut self, now_ms: u64) -> Result<SpaceId, ReplicaError> {
-        match self.home() {
-            Some(home) => Ok(home),
-            None => self.write(now_ms, |writing| writing.found(HOME_NAME, true)),
-        }
-    }
-
-    /// Makes a space, lets this person's other devices in and lists it in the home space.
+    /// Makes a space of this person's, lets all their devices in and lists it in the home space.
     pub fn create_space(&mut self, name: &str, now_ms: u64) -> Result<SpaceId, ReplicaError> {
         let home = self.home().ok_or(ReplicaError::NoHome)?;
         Name::new(name).map_err(|error| ReplicaError::Refused(error.to_string()))?;
@@ -102,12 +92,70 @@ impl Replica {
                 "there is already a space called {name:?} on this device"
             )));
         }
-        self.write(now_ms, |writing| {
-            let id = writing.found(name, false)?;
+        let card = self.card()?;
+        let id = self.write(now_ms, |writing| {
+            let id = writing.found(name, false, Some(card))?;
             writing.list_in_home(&home, &id)?;
-            writing.admit_home_devices(&home, &id)?;
-            Ok(id)
-        })
+            Ok::<_, ReplicaError>(id)
+        })?;
+        self.reconcile(now_ms)?;
+        Ok(id)
+    }
+
+    /// Brings spaces and the home space in step: opens spaces that another device listed, adds and
+    /// removes this person's devices in each space as the home space says, and renews keys that
+    /// miss a removal. Returns whether anything was done.
+    pub fn reconcile(&mut self, now_ms: u64) -> Result<bool, ReplicaError> {
+        let Some(home) = self.home() else {
+            return Ok(false);
+        };
+        let missing = self.listed_but_missing(&home)?;
+        let others = self.spaces.keys().filter(|id| **id != home);
+        let out_of_step: Vec<(SpaceId, OutOfStep)> = others
+            .filter_map(|id| Some((*id, self.out_of_step(&home, id)?)))
+            .collect();
+        let stale = self.spaces_to_rekey();
+        let own = self.device();
+        let lacking = self.spaces.values();
+        let lacking: Vec<SpaceId> = lacking
+            .filter(|space| space.newest_key(ScopeId::ROSTER).is_some())
+            .filter(|space| !space.unserved(&own).is_empty())
+            .map(|space| space.id)
+            .collect();
+        if missing.is_empty() && out_of_step.is_empty() && stale.is_empty() && lacking.is_empty() {
+            return Ok(false);
+        }
+        let before = self.roster_entries();
+        self.write(now_ms, |writing| {
+            for ticket in &missing {
+                writing.join(ticket, false)?;
+            }
+            for (id, steps) in &out_of_step {
+                for record in &steps.missing {
+                    writing.add_own_device(id, steps.identity, record)?;
+                }
+                for device in &steps.gone {
+                    writing.take_own_device(id, steps.identity, device, None, false)?;
+                }
+            }
+            for id in &stale {
+                writing.renew_if_allowed(id)?;
+            }
+            for id in &lacking {
+                writing.serve_readers(id)?;
+            }
+            Ok::<_, ReplicaError>(())
+        })?;
+        let done = !missing.is_empty() || !lacking.is_empty();
+        Ok(done || self.roster_entries() != before)
+    }
+
+    /// How many roster entries all spaces hold: whether anything was said.
+    fn roster_entries(&self) -> usize {
+        self.spaces
+            .values()
+            .map(|space| space.record.roster.len())
+            .sum()
     }
 
     /// Opens an empty replica of a space that this device was let into; syncing fills it.
@@ -170,7 +218,7 @@ impl Replica {
         let others = self.spaces.len() > 1 || space.roster.devices().len() > 1;
         let mut listed = 0;
         for collection in self.store.collections(space.no)? {
-            if collection.name != DEVICES {
+            if ![DEVICES, CARDS].contains(&collection.name.as_str()) {
                 listed += self.store.count(&Query::all(collection.no))?;
             }
         }
@@ -188,6 +236,8 @@ impl Replica {
             ));
         }
         self.write(now_ms, |writing| {
+            // The recovery words of an identity that is given up would only mislead.
+            writing.tx.remove_secret(PHRASE)?;
             let no = writing.space(&home)?.no;
             writing.tx.remove_space(no)?;
             writing.spaces.remove(&home);
@@ -217,64 +267,6 @@ impl Replica {
     /// The secret that proves membership of a space to peers.
     pub fn membership_secret(&self, id: &SpaceId) -> Option<[u8; 32]> {
         self.spaces.get(id).map(|space| space.record.secret)
-    }
-
-    /// Lets a device of this person into the home space and every space that this device owns.
-    pub fn grant_device(&mut self, device: &DeviceRecord, now_ms: u64) -> Result<(), ReplicaError> {
-        self.home().ok_or(ReplicaError::NoHome)?;
-        let owned = self.owned_spaces();
-        self.write(now_ms, |writing| {
-            for id in &owned {
-                writing.admit(id, std::slice::from_ref(device))?;
-            }
-            Ok(())
-        })
-    }
-
-    /// Brings spaces and the home roster in step: opens spaces that another device listed, and lets
-    /// home devices into spaces that this device owns. Returns whether anything was done.
-    pub fn reconcile(&mut self, now_ms: u64) -> Result<bool, ReplicaError> {
-        let Some(home) = self.home() else {
-            return Ok(false);
-        };
-        let missing = self.listed_but_missing(&home)?;
-        let owned = self.owned_spaces();
-        let home_devices = self.space(&home)?.roster.devices();
-        let lacking = |id: &SpaceId| {
-            let held = self.spaces.get(id).map(|space| space.roster.devices());
-            home_devices
-                .keys()
-                .any(|device| held.is_some_and(|held| !held.contains_key(device)))
-        };
-        let lacking: Vec<SpaceId> = owned.into_iter().filter(lacking).collect();
-        if missing.is_empty() && lacking.is_empty() {
-            return Ok(false);
-        }
-        self.write(now_ms, |writing| {
-            for ticket in &missing {
-                writing.join(ticket, false)?;
-            }
-            for id in &lacking {
-                writing.admit_home_devices(&home, id)?;
-            }
-            Ok(true)
-        })
-    }
-
-    fn owned_spaces(&self) -> Vec<SpaceId> {
-        let device = self.device();
-        let owned = |space: &&SpaceState| {
-            space
-                .roster
-                .devices()
-                .get(&device)
-                .is_some_and(|member| member.role == Role::Owner)
-        };
-        self.spaces
-            .values()
-            .filter(owned)
-            .map(|space| space.id)
-            .collect()
     }
 
     fn listed_but_missing(&self, home: &SpaceId) -> Result<Vec<SpaceTicket>, ReplicaError> {
@@ -313,14 +305,18 @@ impl Replica {
 
 impl Writing<'_> {
     /// Founds a space: its id is the hash of the entry made here.
-    fn found(&mut self, name: &str, is_home: bool) -> Result<SpaceId, ReplicaError> {
+    pub(crate) fn found(
+        &mut self,
+        name: &str,
+        is_home: bool,
+        card: Option<Card>,
+    ) -> Result<SpaceId, ReplicaError> {
         self.began = true;
         if self.spaces.len() >= SPACES_MAX {
             return Err(ReplicaError::Refused(format!(
                 "this device has {SPACES_MAX} spaces already"
             )));
         }
-        let mut ring = KeyRing::default();
         let roster_key = EpochKey::generate(&mut *self.entropy);
         let root_key = EpochKey::generate(&mut *self.entropy);
         let mut seed = Zeroizing::new([0; 32]);
@@ -331,17 +327,30 @@ impl Writing<'_> {
         let own = OwnWriter::from_seed(&seed);
         let name = Name::from_any(name);
         let device = DeviceRecord::of(self.keys, Name::from_any(self.device_name));
-        let signature = sign_genesis(self.keys.signing(), &own.id, &nonce, &name, &device);
-        let epoch = |scope, key: &EpochKey| RosterOp::Epoch {
-            scope,
-            generation: 0,
-            key: key.id(),
+        let signature = sign_genesis(
+            self.keys.signing(),
+            &own.id,
+            &nonce,
+            &name,
+            &device,
+            card.as_ref(),
+        );
+        let epoch = |scope, key: &EpochKey| {
+            RosterOp::Epoch(StartEpoch {
+                scope,
+                generation: 0,
+                key: key.id(),
+                knows: Lengths::none(),
+                previous: Vec::new(),
+                for_parent: Vec::new(),
+            })
         };
         let ops = [
             RosterOp::Genesis {
                 name: name.clone(),
                 nonce,
                 device,
+                card,
                 signature,
             },
             epoch(ScopeId::ROSTER, &roster_key),
@@ -349,16 +358,11 @@ impl Writing<'_> {
         ];
         let roster = encode_ops(&ops);
         let secret = membership_secret(&roster_key);
-        ring.insert(
-            ScopeId::ROSTER,
-            0,
-            EpochKey::from_bytes(roster_key.expose()),
-        );
-        ring.insert(ScopeId::ROOT, 0, EpochKey::from_bytes(root_key.expose()));
         let hlc = self.clock.tick(self.now_ms);
         let space = SpaceId::from_bytes([0; 32]);
         let sealing = Sealing {
-            ring: &ring,
+            roster_key: (0, &roster_key),
+            root_key: None,
             space,
             writer: own.id,
             seq: 0,
@@ -422,7 +426,7 @@ impl Writing<'_> {
         Ok(id)
     }
 
-    fn join(&mut self, ticket: &SpaceTicket, is_home: bool) -> Result<(), ReplicaError> {
+    pub(crate) fn join(&mut self, ticket: &SpaceTicket, is_home: bool) -> Result<(), ReplicaError> {
         self.began = true;
         let name = ticket.name.clone();
         let record = SpaceRecord {
@@ -443,7 +447,11 @@ impl Writing<'_> {
         Ok(())
     }
 
-    fn list_in_home(&mut self, home: &SpaceId, id: &SpaceId) -> Result<(), ReplicaError> {
+    pub(crate) fn list_in_home(
+        &mut self,
+        home: &SpaceId,
+        id: &SpaceId,
+    ) -> Result<(), ReplicaError> {
         let space = self.space(id)?;
         let secret = stead_base::Hash::from_bytes(space.record.secret).to_string();
         let value = json!({ "name": space.record.name, "secret": secret });
@@ -459,64 +467,6 @@ impl Writing<'_> {
                 change,
             }],
         )?;
-        Ok(())
-    }
-
-    fn admit_home_devices(&mut self, home: &SpaceId, id: &SpaceId) -> Result<(), ReplicaError> {
-        let records: Vec<DeviceRecord> = self
-            .space(home)?
-            .roster
-            .devices()
-            .values()
-            .map(|member| member.record.clone())
-            .collect();
-        self.admit(id, &records)
-    }
-
-    /// Lets devices into a space and seals the present keys to each of them, in one entry.
-    fn admit(&mut self, id: &SpaceId, devices: &[DeviceRecord]) -> Result<(), ReplicaError> {
-        let own: DeviceId = self.keys.id();
-        let held = self.space(id)?.roster.devices();
-        let fresh: Vec<DeviceRecord> = devices
-            .iter()
-            .filter(|device| device.id != own && !held.contains_key(&device.id))
-            .cloned()
-            .collect();
-        if fresh.is_empty() {
-            return Ok(());
-        }
-        let writer = self.own_writer(id)?;
-        let seq = self.writer_len(id, &writer)?;
-        let space = self
-            .spaces
-            .get(id)
-            .ok_or_else(|| ReplicaError::NoSuchSpace { name: id.short() })?;
-        let keys: Vec<ScopedKey> = space
-            .ring
-            .iter()
-            .map(|(scope, generation, key)| ScopedKey {
-                scope,
-                generation,
-                key: EpochKey::from_bytes(key.expose()),
-            })
-            .collect();
-        let place = KeyPlace {
-            space: *id,
-            granted_at: (writer, seq),
-        };
-        let boxes = fresh
-            .iter()
-            .map(|device| seal_keys(device, &place, &keys, &mut *self.entropy))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| ReplicaError::Refused(error.to_string()))?;
-        let grant = |device: &DeviceRecord| RosterOp::Grant {
-            device: device.clone(),
-            role: Role::Owner,
-            path: WHOLE_SPACE.to_owned(),
-        };
-        let ops: Vec<RosterOp> = fresh.iter().map(grant).collect();
-        let hlc = self.clock.tick(self.now_ms);
-        self.append_own(id, hlc, &ops, &[], &[encode_boxes(&boxes)])?;
         Ok(())
     }
 }

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use stead_base::{Hash, Hlc, ScopeId, SpaceId, WriterId};
-use stead_crypt::Part;
+use stead_crypt::{Part, ScopeCipher};
 use stead_log::{BatchEntries, EntryRef, Envelope, ParcelRef};
 use stead_store::SegmentRow;
 
@@ -139,15 +139,14 @@ fn open_parts(
     entry: &mut OpenedEntry,
 ) -> Outcome {
     let (salt, envelope) = (parsed.salt(), parsed.envelope());
-    let Some(cipher) = ciphers.get(ScopeId::ROSTER, envelope.epoch, Part::Envelope) else {
-        return Outcome::Locked;
-    };
     scratch.clear();
-    if cipher
-        .open(seq, salt, envelope.ciphertext, scratch)
-        .is_err()
-    {
-        return Outcome::Void;
+    let with = ciphers.get(ScopeId::ROSTER, envelope.epoch, Part::Envelope);
+    match open_part(with, seq, salt, envelope.ciphertext, scratch) {
+        Outcome::Open => {}
+        Outcome::Void if ciphers.is_incomplete(ScopeId::ROSTER, envelope.epoch) => {
+            return Outcome::Locked;
+        }
+        other => return other,
     }
     match Envelope::decode_hlc(scratch) {
         Ok(hlc) => entry.hlc = hlc,
@@ -163,17 +162,31 @@ fn open_parts(
             // A subtree's parcel: this version has no such scope and holds no key to it.
             _ => continue,
         };
-        let Some(cipher) = ciphers.get(scope, part.epoch, Part::Parcel) else {
-            return Outcome::Locked;
-        };
         let at = opened.arena.len();
-        if cipher
-            .open(seq, salt, part.ciphertext, &mut opened.arena)
-            .is_err()
-        {
-            return Outcome::Void;
+        let with = ciphers.get(scope, part.epoch, Part::Parcel);
+        match open_part(with, seq, salt, part.ciphertext, &mut opened.arena) {
+            Outcome::Open => *range = at..opened.arena.len(),
+            Outcome::Void if ciphers.is_incomplete(scope, part.epoch) => return Outcome::Locked,
+            other => return other,
         }
-        *range = at..opened.arena.len();
     }
     Outcome::Open
+}
+
+/// Opens one part with whichever key of its generation fits.
+fn open_part(
+    ciphers: &[ScopeCipher],
+    seq: u64,
+    salt: [u8; 4],
+    ciphertext: &[u8],
+    out: &mut Vec<u8>,
+) -> Outcome {
+    if ciphers.is_empty() {
+        return Outcome::Locked;
+    }
+    let mut opens = |cipher: &ScopeCipher| cipher.open(seq, salt, ciphertext, out).is_ok();
+    match ciphers.iter().any(&mut opens) {
+        true => Outcome::Open,
+        false => Outcome::Void,
+    }
 }

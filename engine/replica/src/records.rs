@@ -2,6 +2,8 @@
 //!
 //! These bytes never leave the device; `docs/formats/store.md` describes them.
 
+use std::collections::BTreeSet;
+
 use stead_base::codec::{DecodeError, DecodeFault, Decoder, Encoder};
 use stead_base::limits::{ENTRY_BYTES_MAX, LOG_LEN_MAX, NAME_BYTES_MAX};
 use stead_base::{Hlc, ScopeId, WriterId};
@@ -39,6 +41,8 @@ pub(crate) struct SpaceRecord {
     pub(crate) retired: Vec<WriterId>,
     pub(crate) keys: Vec<WrappedKey>,
     pub(crate) roster: Vec<RosterEntry>,
+    /// Which keys this store has sent to which devices, as short hashes of both.
+    pub(crate) served: BTreeSet<u64>,
 }
 
 impl SpaceRecord {
@@ -68,6 +72,10 @@ impl SpaceRecord {
                 .uint(entry.seq)
                 .byte(entry.genesis.into())
                 .bytes(&entry.parcel);
+        }
+        out.uint(self.served.len() as u64);
+        for served in &self.served {
+            out.raw(&served.to_be_bytes());
         }
         out.finish()
     }
@@ -108,8 +116,12 @@ impl SpaceRecord {
                 })
             })
             .collect::<Result<_, DecodeError>>()?;
+        let served = (0..input.count(LIST_MAX, 8, what)?)
+            .map(|_| Ok(u64::from_be_bytes(input.array(what)?)))
+            .collect::<Result<_, DecodeError>>()?;
         input.finish(what)?;
         Ok(Self {
+            served,
             name,
             is_home,
             secret,

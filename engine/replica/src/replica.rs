@@ -47,6 +47,8 @@ pub struct DeviceInfo {
     pub name: String,
     /// What it may do.
     pub role: Role,
+    /// The device that let it in; none for the founding one.
+    pub linked_by: Option<DeviceId>,
     /// The logs it writes.
     pub writers: Vec<WriterId>,
 }
@@ -226,26 +228,30 @@ impl Replica {
 
     fn outline_of(&self, space: &SpaceState) -> SpaceInfo {
         let waiting = |w: &WriterState| w.accepted().saturating_sub(w.merged.applied);
+        let role_of = |device: &DeviceId| {
+            let held = space.roster.held_by(device);
+            let current = held.filter(|member| member.is_held_by(device));
+            current.map(|member| member.role).max()
+        };
         let devices = space
             .roster
             .devices()
-            .iter()
-            .map(|(id, member)| DeviceInfo {
-                id: *id,
-                name: member.record.name.as_str().to_owned(),
-                role: member.role,
-                writers: member.claims.iter().copied().collect(),
+            .into_iter()
+            .filter_map(|(id, record)| {
+                Some(DeviceInfo {
+                    id,
+                    name: record.name.as_str().to_owned(),
+                    role: role_of(&id)?,
+                    writers: space.roster.writers_of(&id).copied().collect(),
+                    linked_by: space.roster.added_by(&id),
+                })
             })
             .collect();
         SpaceInfo {
             id: space.id,
             name: space.record.name.clone(),
             is_home: space.record.is_home,
-            role: space
-                .roster
-                .devices()
-                .get(&self.keys.id())
-                .map(|member| member.role),
+            role: role_of(&self.keys.id()),
             documents: 0,
             entries: space.writers.values().map(|w| w.record.tip.len()).sum(),
             waiting: space.writers.values().map(waiting).sum(),

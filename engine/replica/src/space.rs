@@ -1,10 +1,12 @@
 //! One space in memory: who is in it, which keys are held, where each log stands.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use stead_access::{KeyBox, KeyPlace, Roster, ScopedKey, decode_ops, open_keys};
-use stead_base::{Hash, Hlc, ScopeId, SpaceId, WriterId};
+use stead_access::{
+    Change, KeyBox, KeyPlace, Roster, RosterOp, ScopedKey, Stale, decode_ops, open_keys,
+};
+use stead_base::{DeviceId, Hash, Hlc, ScopeId, SpaceId, WriterId};
 use stead_crypt::{DeviceKeys, EpochKey, SigningKey, wrapkey};
 use stead_store::{SpaceNo, WriterNo};
 
@@ -105,6 +107,10 @@ pub(crate) struct SpaceState {
     pub(crate) seen: BTreeMap<WriterId, u64>,
     /// Keys that came in a box and that no member has declared yet: they are not used.
     undeclared: Vec<ScopedKey>,
+    /// A second key of a generation came: what did not open under the first may open now.
+    pub(crate) reread: bool,
+    /// Scopes under whose epoch nothing may be sealed: it misses a removal.
+    pub(crate) stale: BTreeSet<ScopeId>,
 }
 
 impl SpaceState {
@@ -142,10 +148,7 @@ impl SpaceState {
                 })
             }
         };
-        let mut roster = Roster::new(id);
-        for entry in &record.roster {
-            add_to_roster(&mut roster, entry);
-        }
+        let roster = roster_of(id, &record.roster);
         let mut space = Self {
             id,
             no,
@@ -156,8 +159,12 @@ impl SpaceState {
             writers: BTreeMap::new(),
             seen: BTreeMap::new(),
             undeclared: held,
+            reread: false,
+            stale: BTreeSet::new(),
         };
+        space.note_stale();
         space.use_declared_keys();
+        space.reread = false;
         Ok(space)
     }
 
@@ -171,7 +178,7 @@ impl SpaceState {
         device: &DeviceKeys,
         entropy: &mut dyn stead_base::Entropy,
     ) -> Result<bool, ReplicaError> {
-        let used = self.ring.get(scope, generation).is_some();
+        let used = self.ring.find(scope, generation, &key.id()).is_some();
         let same = |held: &ScopedKey| {
             held.scope == scope && held.generation == generation && held.key == *key
         };
@@ -196,21 +203,41 @@ impl SpaceState {
     }
 
     /// Uses the kept keys that are known to be the space's: the first roster key by the membership
-    /// secret, all others because a member declared them. Returns whether there were any.
+    /// secret, all others because someone who manages, or managed, their scope declared them.
+    /// Returns whether there were any.
     pub(crate) fn use_declared_keys(&mut self) -> bool {
         let mut any = false;
+        let mut second = false;
         let (secret, roster) = (&self.record.secret, &self.roster);
         let ring = &mut self.ring;
         self.undeclared.retain(|held| {
             let founding = held.scope == ScopeId::ROSTER && held.generation == 0;
             let known = founding && membership_secret(&held.key) == *secret;
-            if !known && !roster.declares(held.scope, held.generation, &held.key.id()) {
+            if !known && !roster.may_open_under(held.scope, held.generation, &held.key.id()) {
                 return true;
             }
             let key = EpochKey::from_bytes(held.key.expose());
+            second |= !ring.of(held.scope, held.generation).is_empty();
             any |= Arc::make_mut(ring).insert(held.scope, held.generation, key);
             false
         });
+        self.reread |= second && any;
+        let mut incomplete = BTreeSet::new();
+        for scope in self.roster.scopes().keys() {
+            for epoch in self.roster.epochs(*scope) {
+                if self
+                    .ring
+                    .find(*scope, epoch.generation, &epoch.key)
+                    .is_none()
+                {
+                    incomplete.insert((*scope, epoch.generation));
+                }
+            }
+        }
+        if *self.ring.incomplete() != incomplete {
+            Arc::make_mut(&mut self.ring).set_incomplete(incomplete);
+            any = true;
+        }
         any
     }
 
@@ -261,21 +288,22 @@ impl SpaceState {
         Ok(())
     }
 
-    /// Takes up the roster operations of one entry. Returns whether there were any.
+    /// Takes up the roster operations of one entry. Returns what they changed; None if there were
+    /// none that were not taken before.
     pub(crate) fn add_roster(
         &mut self,
         writer: &WriterId,
         seq: u64,
         genesis: bool,
         parcel: &[u8],
-    ) -> bool {
+    ) -> Option<Change> {
         let held = self
             .record
             .roster
             .iter()
             .any(|e| e.seq == seq && e.writer == *writer);
         if parcel.is_empty() || held {
-            return false;
+            return None;
         }
         let entry = RosterEntry {
             writer: *writer,
@@ -283,9 +311,24 @@ impl SpaceState {
             genesis,
             parcel: parcel.to_vec(),
         };
-        add_to_roster(&mut self.roster, &entry);
+        let mut change = add_to_roster(&mut self.roster, &entry);
         self.record.roster.push(entry);
-        true
+        // What was too much to keep of a stranger counts once that writer is let in.
+        while let Some((writer, from)) = change.reread.pop_first() {
+            let missed = self.record.roster.iter();
+            let missed = missed.filter(|entry| entry.writer == writer && entry.seq >= from);
+            for entry in missed {
+                merge_changes(&mut change, add_to_roster(&mut self.roster, entry));
+            }
+        }
+        self.note_stale();
+        Some(change)
+    }
+
+    fn note_stale(&mut self) {
+        let stale = self.roster.stale_scopes().into_iter();
+        let misses = stale.filter(|(_, why)| matches!(why, Stale::Misses(_)));
+        self.stale = misses.map(|(scope, _)| scope).collect();
     }
 
     /// Rebuilds the roster without the entries that a fork made void.
@@ -297,17 +340,19 @@ impl SpaceState {
                 .and_then(|w| w.record.frozen)
                 .is_none_or(|frozen| entry.seq < frozen)
         });
-        self.roster = Roster::new(self.id);
-        for entry in &self.record.roster {
-            add_to_roster(&mut self.roster, entry);
-        }
+        self.roster = roster_of(self.id, &self.record.roster);
+        self.note_stale();
     }
 
-    /// Whether entries of `writer` count.
+    /// Whether entries of `writer` may count: which of them do is for the roster's verdicts.
     pub(crate) fn admits(&self, writer: &WriterId) -> bool {
-        self.roster
-            .rights(writer)
-            .is_some_and(stead_access::Role::may_write)
+        self.roster.is_admitted(writer)
+    }
+
+    /// Whether `device` is a member now, in whatever role and wherever.
+    pub(crate) fn is_member(&self, device: &DeviceId) -> bool {
+        let mut held = self.roster.held_by(device);
+        held.any(|membership| membership.is_held_by(device))
     }
 
     /// Whether `writer` is or was one of this store's own.
@@ -317,19 +362,59 @@ impl SpaceState {
     }
 }
 
-fn add_to_roster(roster: &mut Roster, entry: &RosterEntry) {
-    let ops = match decode_ops(&entry.parcel) {
-        Ok(ops) => ops,
-        Err(error) => {
+fn merge_changes(all: &mut Change, more: Change) {
+    all.admitted.extend(more.admitted);
+    all.keys |= more.keys;
+    all.members |= more.members;
+    all.reread.extend(more.reread);
+    for (writer, shift) in more.shifts {
+        let noted = all.shifts.entry(writer).or_insert(shift);
+        noted.from = noted.from.min(shift.from);
+        noted.to = noted.to.max(shift.to);
+        noted.lost |= shift.lost;
+        noted.gained |= shift.gained;
+    }
+}
+
+fn roster_ops(entry: &RosterEntry) -> Option<Vec<RosterOp>> {
+    decode_ops(&entry.parcel)
+        .inspect_err(|error| {
             tracing::debug!(%error, writer = ?entry.writer, "roster parcel not understood");
-            return;
-        }
+        })
+        .ok()
+}
+
+fn add_to_roster(roster: &mut Roster, entry: &RosterEntry) -> Change {
+    let Some(ops) = roster_ops(entry) else {
+        return Change::default();
     };
     if !entry.genesis {
-        roster.insert(entry.writer, entry.seq, ops);
-    } else if let Err(error) = roster.insert_genesis(entry.writer, ops) {
-        tracing::warn!(%error, writer = ?entry.writer, "genesis refused");
+        return roster.insert(entry.writer, entry.seq, ops);
     }
+    roster
+        .insert_genesis(entry.writer, ops)
+        .unwrap_or_else(|error| {
+            tracing::warn!(%error, writer = ?entry.writer, "genesis refused");
+            Change::default()
+        })
+}
+
+/// A roster of stored entries.
+fn roster_of(space: SpaceId, entries: &[RosterEntry]) -> Roster {
+    let mut roster = Roster::new(space);
+    for genesis in entries.iter().filter(|entry| entry.genesis) {
+        add_to_roster(&mut roster, genesis);
+    }
+    let others = entries.iter().filter(|entry| !entry.genesis);
+    let change = roster
+        .insert_all(others.filter_map(|entry| Some((entry.writer, entry.seq, roster_ops(entry)?))));
+    for (writer, from) in change.reread {
+        let missed = entries.iter();
+        for entry in missed.filter(|entry| entry.writer == writer && entry.seq >= from) {
+            add_to_roster(&mut roster, entry);
+        }
+    }
+    roster
 }
 
 /// What a wrapped epoch key is bound to.

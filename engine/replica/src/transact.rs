@@ -4,15 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::Value;
-use stead_access::{RosterOp, encode_ops, sign_claim};
+use stead_access::{Action, Path, RosterOp, encode_ops, sign_claim};
 use stead_base::limits::ENTRY_BYTES_MAX;
 use stead_base::{DocId, Hlc, ScopeId, SpaceId, Stamp, WriterId};
-use stead_crypt::{Part, SigningKey};
+use stead_crypt::{EpochKey, Part, ScopeCipher, SigningKey};
 use stead_doc::{Document, Put, Transaction};
 use stead_log::{Dependency, Entry, EntryRef, Envelope, Parcel};
 use stead_store::CollectionNo;
 
-use crate::keyring::{GENESIS_SPACE, WriterCiphers};
+use crate::commit::path_of;
+use crate::keyring::GENESIS_SPACE;
 use crate::space::OwnWriter;
 use crate::writing::{Writing, writer_mut};
 use crate::{Replica, ReplicaError};
@@ -130,6 +131,7 @@ impl Writing<'_> {
         id: &SpaceId,
         edits: &[Edit],
     ) -> Result<Receipt, ReplicaError> {
+        self.check_rights(id, edits)?;
         let writer = self.own_writer(id)?;
         let hlc = self.clock.tick(self.now_ms);
         let mut transaction = Transaction::new(Stamp { hlc, writer });
@@ -196,6 +198,62 @@ impl Writing<'_> {
         })
     }
 
+    /// Refuses edits that every replica would leave out: this device lacks the right to make them.
+    fn check_rights(&mut self, id: &SpaceId, edits: &[Edit]) -> Result<(), ReplicaError> {
+        let device = self.keys.id();
+        let space = self.space(id)?;
+        let may = |path: &Path| space.roster.can(&device, path, Action::Write);
+        if may(&Path::whole_space()) {
+            return Ok(());
+        }
+        if !space.is_member(&device) {
+            let name = space.record.name.clone();
+            return Err(match space.roster.record_of(&device) {
+                Some(_) => ReplicaError::Removed { space: name },
+                None => ReplicaError::NotAdmitted { space: name },
+            });
+        }
+        for edit in edits {
+            let doc = edit
+                .id
+                .clone()
+                .unwrap_or_else(|| DocId::generate(0, [0; 10]));
+            let place = |names: &[&str]| {
+                path_of(&edit.collection, &doc, names.iter().copied())
+                    .ok_or_else(|| ReplicaError::Refused("that path is too long".to_owned()))
+            };
+            let whole = place(&[])?;
+            if may(&whole) {
+                continue;
+            }
+            let touched = match &edit.change {
+                Change::Put {
+                    value: Value::Object(fields),
+                    replace: false,
+                } if !fields.is_empty() => fields
+                    .keys()
+                    .map(|name| place(&[name]))
+                    .collect::<Result<Vec<_>, _>>()?,
+                Change::Set { path, .. }
+                | Change::Add { path, .. }
+                | Change::Include { path, .. }
+                | Change::Exclude { path, .. }
+                | Change::Unset { path } => {
+                    let names: Vec<&str> = path.iter().map(String::as_str).collect();
+                    vec![place(&names)?]
+                }
+                _ => vec![whole],
+            };
+            if let Some(path) = touched.iter().find(|path| !may(path)) {
+                return Err(ReplicaError::NoRight {
+                    space: space.record.name.clone(),
+                    path: path.to_string(),
+                });
+            }
+        }
+        Ok(())
+    }
+
     /// The writer this store writes a space with; made, and bound to this device, at first use.
     pub(crate) fn own_writer(&mut self, id: &SpaceId) -> Result<WriterId, ReplicaError> {
         let device = self.keys.id();
@@ -206,15 +264,7 @@ impl Writing<'_> {
         if let Some(own) = &space.own {
             return Ok(own.id);
         }
-        let admitted = space
-            .roster
-            .devices()
-            .get(&device)
-            .is_some_and(|member| member.role.may_write());
-        if !admitted
-            || space.ring.newest(ScopeId::ROSTER).is_none()
-            || space.ring.newest(ScopeId::ROOT).is_none()
-        {
+        if !space.is_member(&device) || space.newest_key(ScopeId::ROSTER).is_none() {
             return Err(ReplicaError::NotAdmitted {
                 space: space.record.name.clone(),
             });
@@ -270,14 +320,29 @@ impl Writing<'_> {
             });
         };
         let writer = own.id;
-        let seen = what_is_new(&space.writers, &mut space.seen, &writer);
-        let state = space
+        let seq = space
             .writers
-            .get_mut(&writer)
+            .get(&writer)
+            .map(|state| state.record.tip.len())
             .ok_or_else(|| ReplicaError::NoSuchSpace { name: id.short() })?;
-        let seq = state.record.tip.len();
+        // What changes the roster may be sealed under an epoch that waits to be renewed: it has to
+        // be said for the epoch to be renewed.
+        let key = |scope| match documents.is_empty() {
+            true => space
+                .newest_key(scope)
+                .ok_or_else(|| ReplicaError::NotAdmitted {
+                    space: space.record.name.clone(),
+                }),
+            false => space.sealing_key(scope),
+        };
+        let roster_key = key(ScopeId::ROSTER)?;
+        let root_key = match documents.is_empty() {
+            true => None,
+            false => Some(key(ScopeId::ROOT)?),
+        };
         let sealing = Sealing {
-            ring: &space.ring,
+            roster_key,
+            root_key,
             space: *id,
             writer,
             seq,
@@ -288,7 +353,9 @@ impl Writing<'_> {
         } else {
             encode_ops(roster)
         };
+        let (seen, now_seen) = what_is_new(&space.writers, &space.seen, &writer);
         let entry = sealing.entry(&Envelope { hlc, seen }, &roster_bytes, documents, key_boxes)?;
+        space.seen.extend(now_seen);
         let mut bytes = Vec::with_capacity(entry.len() + 4);
         stead_base::codec::put_uint(&mut bytes, entry.len() as u64);
         bytes.extend_from_slice(&entry);
@@ -298,15 +365,18 @@ impl Writing<'_> {
                 source,
             })?
             .leaf_hash();
+        // Before the entry counts as taken: what it says changes nothing about itself.
+        let change = space.add_roster(&writer, seq, false, &roster_bytes);
+        if let Some(change) = change {
+            self.rights_changed(id, &change);
+        }
+        let state = writer_mut(self.spaces, id, &writer)?;
         let node = state.record.tip.append(leaf);
         state.record.read = seq + 1;
         state.record.last_hlc = hlc;
         state.record.applied_hlc = hlc;
         state.applied = seq + 1;
         state.all_merged();
-        if space.add_roster(&writer, seq, false, &roster_bytes) {
-            self.roster_changed(id);
-        }
         self.store_entries(id, &writer, seq, &bytes, node.as_slice())?;
         Ok(seq)
     }
@@ -321,29 +391,32 @@ impl Writing<'_> {
     }
 }
 
-/// What another log's length was at this device's last entry, as the next envelope tells it.
+/// What other logs' lengths are that the next envelope tells of, and those lengths to remember.
 fn what_is_new(
     writers: &BTreeMap<WriterId, crate::space::WriterState>,
-    seen: &mut BTreeMap<WriterId, u64>,
+    seen: &BTreeMap<WriterId, u64>,
     own: &WriterId,
-) -> Vec<Dependency> {
-    let mut new = Vec::new();
+) -> (Vec<Dependency>, Vec<(WriterId, u64)>) {
+    let (mut new, mut now_seen) = (Vec::new(), Vec::new());
     for (writer, state) in writers {
         if writer == own || state.applied == 0 || seen.get(writer) == Some(&state.applied) {
             continue;
         }
-        seen.insert(*writer, state.applied);
+        now_seen.push((*writer, state.applied));
         new.push(Dependency {
             writer: *writer,
             len: state.applied,
         });
     }
-    new
+    (new, now_seen)
 }
 
 /// Everything that sealing one entry needs.
 pub(crate) struct Sealing<'k> {
-    pub(crate) ring: &'k crate::keyring::KeyRing,
+    /// Generation and key that envelopes and roster operations are sealed under.
+    pub(crate) roster_key: (u32, &'k EpochKey),
+    /// The same for documents; None where there are none.
+    pub(crate) root_key: Option<(u32, &'k EpochKey)>,
     pub(crate) space: SpaceId,
     pub(crate) writer: WriterId,
     pub(crate) seq: u64,
@@ -359,23 +432,21 @@ impl Sealing<'_> {
         documents: &[u8],
         key_boxes: &[Vec<u8>],
     ) -> Result<Vec<u8>, ReplicaError> {
-        let mut ciphers = WriterCiphers::new(self.ring, self.space, self.writer);
-        let mut seal =
+        let seal =
             |scope: ScopeId, part: Part, text: &[u8]| -> Result<(u32, Vec<u8>), ReplicaError> {
-                let (generation, _) =
-                    self.ring
-                        .newest(scope)
-                        .ok_or_else(|| ReplicaError::NotAdmitted {
-                            space: self.space.short(),
-                        })?;
+                let held = match scope {
+                    ScopeId::ROSTER => Some(self.roster_key),
+                    _ => self.root_key,
+                };
+                let (generation, key) = held.ok_or_else(|| ReplicaError::NotAdmitted {
+                    space: self.space.short(),
+                })?;
                 let too_large = ReplicaError::TooLarge {
                     bytes: text.len(),
                     max: ENTRY_BYTES_MAX,
                 };
-                let cipher = ciphers.get(scope, generation, part);
-                let cipher = cipher.ok_or_else(|| ReplicaError::NotAdmitted {
-                    space: self.space.short(),
-                })?;
+                let (space, writer) = (&self.space, &self.writer);
+                let cipher = ScopeCipher::new(key, space, scope, generation, writer, part);
                 let mut out = Vec::with_capacity(text.len() + 16);
                 cipher
                     .seal(self.seq, self.salt, text, &mut out)

@@ -44,6 +44,8 @@ pub(crate) struct Writing<'r> {
     pub(crate) events: Vec<Event>,
     /// Spaces whose roster or keys changed: their logs must be looked at again.
     pub(crate) unsettled: BTreeSet<SpaceId>,
+    /// Spaces whose documents hold, or lack, what counts differently now.
+    pub(crate) misjudged: BTreeSet<SpaceId>,
     dirty_spaces: BTreeSet<SpaceId>,
     dirty_writers: BTreeSet<(SpaceId, WriterId)>,
     touched: BTreeMap<SpaceId, Touched>,
@@ -105,6 +107,7 @@ impl Replica {
             pending,
             events: Vec::new(),
             unsettled: BTreeSet::new(),
+            misjudged: BTreeSet::new(),
             dirty_spaces: BTreeSet::new(),
             dirty_writers: BTreeSet::new(),
             touched: BTreeMap::new(),

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use stead_api::{Client, LinkAccept, LinkCreate, NodeStatus};
+use stead_api::{Client, LinkAccept, LinkApprove, LinkArrive, LinkCreate, NodeStatus};
 use stead_base::SpaceId;
 use stead_keys::Keystore;
 use stead_node::{KeyPolicy, Lan, Node, NodeConfig};
@@ -118,8 +118,14 @@ fn measure(
     let mut client_b = Client::connect(&home_b)?;
     let wanted = entries(&mut client_a)?;
     let link = client_a.call(&LinkCreate { valid_ms: None })?.link;
+    let begun = client_b.call(&LinkAccept { link })?;
     let start = Instant::now();
-    client_b.call(&LinkAccept { link })?;
+    client_a.call(&LinkApprove { code: begun.code })?;
+    // Answers when the device has moved in and has begun to fetch.
+    client_b.call(&LinkArrive {
+        attempt: begun.attempt,
+        wait_ms: PATIENCE.as_millis() as u64,
+    })?;
     while entries(&mut client_b)? < wanted || waiting(&mut client_b)? {
         if start.elapsed() > PATIENCE {
             return Err("the second node did not catch up in five minutes".into());

@@ -63,9 +63,54 @@ pub const TARGETS: &[Target] = &[
         seeds: seeds::access::roster_ops,
     },
     Target {
+        name: "card",
+        run: targets::access::card,
+        seeds: seeds::access::cards,
+    },
+    Target {
         name: "key_box",
         run: targets::access::key_box,
         seeds: seeds::access::key_boxes,
+    },
+    Target {
+        name: "share",
+        run: targets::crypt::share,
+        seeds: seeds::crypt::shares,
+    },
+    Target {
+        name: "recovery_phrase",
+        run: targets::crypt::recovery_phrase,
+        seeds: seeds::crypt::recovery_phrases,
+    },
+    Target {
+        name: "spoken_code",
+        run: targets::crypt::spoken_code,
+        seeds: seeds::crypt::spoken_codes,
+    },
+    Target {
+        name: "challenge",
+        run: targets::crypt::challenge,
+        seeds: seeds::crypt::challenges,
+    },
+    Target {
+        name: "sign_in",
+        run: targets::crypt::sign_in,
+        seeds: seeds::crypt::sign_ins,
+    },
+    Target {
+        name: "pake_first",
+        run: targets::crypt::pake_first,
+        seeds: seeds::crypt::pake_firsts,
+    },
+    Target {
+        name: "pake_second",
+        run: targets::crypt::pake_second,
+        seeds: seeds::crypt::pake_seconds,
+    },
+    Target {
+        name: "pake_third",
+        run: targets::crypt::pake_third,
+        seeds: seeds::crypt::pake_thirds,
     },
     Target {
         name: "doc_parcel",

@@ -16,5 +16,5 @@ pub use clock::shifted_clock;
 pub use disk::Disk;
 pub use lab::{Cable, Chain, Host, Lab, LabError, Lan, Pair};
 pub use process::{Place, Running};
-pub use stead::{Stead, SteadError, eventually, stead_binary};
+pub use stead::{Asking, Stead, SteadError, eventually, stead_binary};
 pub use writing::Acknowledged;

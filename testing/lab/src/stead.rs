@@ -1,8 +1,9 @@
 //! A `stead` node as a person would run it: a home directory, a place, and the command line.
 
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -196,7 +197,43 @@ impl Stead {
     pub fn link(&self, new: &Stead) -> Result<(), SteadError> {
         let made = self.json(&["link", "--no-wait"])?;
         let link = made["link"].as_str().unwrap_or_default().to_owned();
-        new.json(&["link", &link]).map(drop)
+        let mut asking = new.ask_to_be_linked(&link)?;
+        let approved = self.json(&["link", "approve", asking.code()]);
+        let linked = asking.end();
+        approved?;
+        linked
+    }
+
+    /// Uses a link, up to the code.
+    pub fn ask_to_be_linked(&self, link: &str) -> Result<Asking, SteadError> {
+        let mut command = self.program();
+        command
+            .args(["--json", "link", link])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(|error| SteadError::Start {
+            program: stead_binary().display().to_string(),
+            cause: error.to_string(),
+        })?;
+        let mut first = String::new();
+        let out = child.stdout.take().map(BufReader::new);
+        if let Some(mut out) = out {
+            let _ = out.read_line(&mut first);
+            child.stdout = Some(out.into_inner());
+        }
+        let begun: Value = serde_json::from_str(&first).unwrap_or_default();
+        let mut asking = Asking {
+            child,
+            name: self.name.clone(),
+            code: begun["code"].as_str().unwrap_or_default().to_owned(),
+        };
+        match asking.code.is_empty() {
+            false => Ok(asking),
+            true => Err(asking.end().err().unwrap_or(SteadError::NotJson {
+                command: "link".to_owned(),
+                said: first,
+            })),
+        }
     }
 
     /// A field of a document, if document and field are there.
@@ -250,6 +287,47 @@ impl Stead {
             code,
             said,
         }
+    }
+}
+
+/// `stead link` on a new device that waits to be let in. Dropping it ends the command.
+#[derive(Debug)]
+pub struct Asking {
+    child: Child,
+    name: String,
+    code: String,
+}
+
+impl Asking {
+    /// The code that it shows.
+    pub fn code(&self) -> &str {
+        &self.code
+    }
+
+    /// Waits until it was let in or refused.
+    pub fn end(&mut self) -> Result<(), SteadError> {
+        let mut said = String::new();
+        if let Some(mut out) = self.child.stdout.take() {
+            let _ = out.read_to_string(&mut said);
+        }
+        if let Some(mut complaint) = self.child.stderr.take() {
+            let _ = complaint.read_to_string(&mut said);
+        }
+        match self.child.wait() {
+            Ok(status) if status.success() => Ok(()),
+            ended => Err(SteadError::Failed {
+                command: format!("link (on {})", self.name),
+                code: ended.ok().and_then(|status| status.code()),
+                said,
+            }),
+        }
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

@@ -107,7 +107,9 @@ fn a_used_link_and_a_second_node_on_one_home_are_refused() -> Outcome {
     let c = node("cat", dir.path())?;
     let made = a.json(&["link", "--no-wait"])?;
     let link = made["link"].as_str().unwrap_or_default().to_owned();
-    b.run(&["link", &link])?;
+    let mut asking = b.ask_to_be_linked(&link)?;
+    a.json(&["link", "approve", asking.code()])?;
+    asking.end()?;
     let refused = c.run(&["link", &link]);
     assert!(
         matches!(refused, Err(SteadError::Failed { code: Some(5), .. })),

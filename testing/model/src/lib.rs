@@ -4,6 +4,8 @@
 //! definition each time it is asked: slow, and short enough to be checked by reading. It must not
 //! share code with `core/doc` beyond reading operations, and never forget anything.
 
+pub mod access;
+
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -7,7 +7,11 @@
 mod chance;
 mod connection;
 mod ledger;
+mod malice;
 mod node;
+mod people;
+mod stage;
 mod world;
 
+pub use people::{PeopleReport, run_people};
 pub use world::{Failure, Report, run_seed};

@@ -1,4 +1,5 @@
-//! Runs the simulator by hand: `stead-sim --seed N`, or `stead-sim --seeds N [--from M]`.
+//! Runs the simulator by hand: `stead-sim --seed N`, or `stead-sim --seeds N [--from M]`; with
+//! `--people`, worlds of people of whom some are hostile.
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -19,8 +20,12 @@ fn main() -> ExitCode {
     let start = Instant::now();
     let mut failed = 0;
     for seed in &seeds {
-        match stead_sim::run_seed(*seed) {
-            Ok(report) if seeds.len() == 1 => println!("seed {seed}: equal at the end; {report:?}"),
+        let run = match words.iter().any(|word| word == "--people") {
+            true => stead_sim::run_people(*seed).map(|report| format!("{report:?}")),
+            false => stead_sim::run_seed(*seed).map(|report| format!("{report:?}")),
+        };
+        match run {
+            Ok(report) if seeds.len() == 1 => println!("seed {seed}: equal at the end; {report}"),
             Ok(_) => {}
             Err(failure) => {
                 failed += 1;

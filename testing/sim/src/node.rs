@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 
 use crate::chance::Chance;
 use crate::connection::ConnectionId;
+use crate::malice::Malice;
 
 /// A session and the bytes it waits for.
 struct Line {
@@ -26,6 +27,9 @@ struct Line {
 /// One device.
 pub(crate) struct Node {
     pub(crate) index: usize,
+    /// Which key it has; a copied disk makes two devices with one key.
+    pub(crate) key: u8,
+    pub(crate) malice: Malice,
     pub(crate) disk: SimDisk,
     pub(crate) replica: Option<Replica>,
     /// How far this device's wall clock is off, in milliseconds.
@@ -47,6 +51,8 @@ impl Node {
         let mut chance = chance.fork();
         Self {
             index,
+            key: index as u8 + 1,
+            malice: Malice::default(),
             disk: SimDisk::new(chance.below(u64::MAX)),
             replica: None,
             skew_ms: 0,
@@ -62,7 +68,7 @@ impl Node {
 
     /// The device's key, the same at every start.
     fn keys(&self) -> DeviceKeys {
-        DeviceKeys::from_seed(&[self.index as u8 + 1; 32])
+        DeviceKeys::from_seed(&[self.key; 32])
     }
 
     pub(crate) fn id(&self) -> DeviceId {
@@ -358,7 +364,12 @@ impl Node {
                 let read = self.act(|replica| {
                     replica.read_batch(&space, &writer, from, request.upto, request.bytes_max)
                 });
-                let done = read.flatten().and_then(|bytes| {
+                let read = match self.malice.hides(&space, &writer) {
+                    true => None,
+                    false => read.flatten(),
+                };
+                let read = read.map(|bytes| self.malice.forge(bytes, &mut self.chance));
+                let done = read.and_then(|bytes| {
                     let upto = Batch::decode(&bytes).ok()?.end();
                     Some(Input::ReadDone {
                         space,
@@ -441,6 +452,10 @@ impl Node {
         now: u64,
     ) {
         let wall = self.wall(now);
+        if self.malice.is_deaf_to(&space, &writer) {
+            self.answer(connection, Input::Stored { credit });
+            return;
+        }
         let Some(replica) = &mut self.replica else {
             return;
         };

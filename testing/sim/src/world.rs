@@ -1,20 +1,19 @@
 //! The world: who lives in it, what befalls them, and the judgement at the end.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde_json::json;
-use stead_base::{DocId, Entropy, SpaceId};
+use stead_base::{DocId, SpaceId};
 use stead_disk::Fault;
 use stead_replica::{Change, Edit, Query, Replica};
 use stead_store::CollectionNo;
-use stead_sync::Role;
 
 use crate::chance::Chance;
-use crate::connection::{ConnectionId, Network, Parcel};
+use crate::connection::ConnectionId;
 use crate::ledger::Ledger;
 use crate::node::Node;
+use crate::stage::Stage;
 
-const START_MS: u64 = 1_700_000_000_000;
 const STEPS: u64 = 400;
 const DAY_MS: i64 = 24 * 3600 * 1000;
 /// The furthest that a clock is set wrong.
@@ -55,11 +54,7 @@ pub struct Report {
 }
 
 struct World {
-    chance: Chance,
-    now: u64,
-    nodes: Vec<Node>,
-    network: Network,
-    connections: BTreeMap<ConnectionId, (usize, usize)>,
+    stage: Stage,
     cut: BTreeSet<(usize, usize)>,
     ledger: Ledger,
     report: Report,
@@ -76,17 +71,8 @@ impl World {
     fn new(seed: u64) -> Self {
         let mut chance = Chance::new(seed);
         let count = 2 + chance.below(3) as usize;
-        let nodes = (0..count)
-            .map(|index| Node::new(index, &mut chance))
-            .collect();
-        let mut network = Network::default();
-        network.hostile = true;
         Self {
-            chance,
-            now: START_MS,
-            nodes,
-            network,
-            connections: BTreeMap::new(),
+            stage: Stage::new(chance, count),
             cut: BTreeSet::new(),
             ledger: Ledger::default(),
             report: Report {
@@ -97,64 +83,70 @@ impl World {
     }
 
     fn run(&mut self) -> Result<(), String> {
-        for index in 0..self.nodes.len() {
-            self.nodes[index].start(self.now)?;
+        for index in 0..self.stage.nodes.len() {
+            self.stage.nodes[index].start(self.stage.now)?;
         }
-        let now = self.now;
-        self.nodes[0]
+        let now = self.stage.now;
+        self.stage.nodes[0]
             .act(|replica| replica.create_home(now))
             .ok_or("no home")?;
-        self.nodes[0]
+        self.stage.nodes[0]
             .act(|replica| replica.create_space("notes", now))
             .ok_or("no space")?;
-        for new in 1..self.nodes.len() {
+        for new in 1..self.stage.nodes.len() {
             // Most devices belong together from the start; the others are let in on the way.
-            if !self.chance.one_in(4) {
+            if !self.stage.chance.one_in(4) {
                 self.link(0, new);
             }
         }
         for _ in 0..STEPS {
             self.step()?;
-            let pause = if self.chance.one_in(20) { 20_000 } else { 300 };
-            let pause = self.chance.below(pause);
-            self.pass(pause)?;
+            let pause = if self.stage.chance.one_in(20) {
+                20_000
+            } else {
+                300
+            };
+            let pause = self.stage.chance.below(pause);
+            self.stage.pass(pause)?;
         }
         self.heal()?;
         self.judge()
     }
 
     fn step(&mut self) -> Result<(), String> {
-        let node = self.chance.below(self.nodes.len() as u64) as usize;
-        match self.chance.below(100) {
+        let node = self.stage.chance.below(self.stage.nodes.len() as u64) as usize;
+        match self.stage.chance.below(100) {
             0..46 => self.write(node),
             46..62 => self.meet(),
             62..68 => self.part(),
             68..74 => {
-                self.crash(node);
+                self.stage.crash(node);
             }
             74..80 => {
-                let after = self.chance.below(30);
-                self.nodes[node].disk.fail_write(after, Fault::PowerOff);
+                let after = self.stage.chance.below(30);
+                self.stage.nodes[node]
+                    .disk
+                    .fail_write(after, Fault::PowerOff);
             }
             80..84 => {
-                let fault = if self.chance.one_in(2) {
+                let fault = if self.stage.chance.one_in(2) {
                     Fault::Full
                 } else {
                     Fault::Io
                 };
-                let after = self.chance.below(20);
-                self.nodes[node].disk.fail_write(after, fault);
+                let after = self.stage.chance.below(20);
+                self.stage.nodes[node].disk.fail_write(after, fault);
                 self.report.faults += 1;
             }
             84..88 => self.skew(node),
             88..92 => {
-                let new = self.chance.below(self.nodes.len() as u64) as usize;
+                let new = self.stage.chance.below(self.stage.nodes.len() as u64) as usize;
                 self.link(node, new);
             }
             92..94 => self.new_space(node),
             _ => self.look(node)?,
         }
-        self.mend()
+        self.stage.mend()
     }
 
     /// Someone writes: a transaction of the ledger, or any other change.
@@ -162,51 +154,52 @@ impl World {
         let Some(space) = self.any_space(node) else {
             return;
         };
-        let wall = self.nodes[node].wall(self.now);
-        if self.chance.one_in(3) {
+        let wall = self.stage.nodes[node].wall(self.stage.now);
+        if self.stage.chance.one_in(3) {
             let edits = self.any_edits();
-            self.nodes[node].act(|replica| replica.transact(&space, &edits, wall));
+            self.stage.nodes[node].act(|replica| replica.transact(&space, &edits, wall));
         } else {
             let (name, edits) = self.ledger.transaction(node);
-            let receipt = self.nodes[node].act(|replica| replica.transact(&space, &edits, wall));
+            let receipt =
+                self.stage.nodes[node].act(|replica| replica.transact(&space, &edits, wall));
             if receipt.is_some_and(|receipt| receipt.entry.is_some()) {
                 self.ledger.acknowledge(space, name);
             }
         }
-        self.nodes[node].pump(self.now);
-        self.post(node);
+        self.stage.nodes[node].pump(self.stage.now);
+        self.stage.post(node);
     }
 
     fn any_space(&mut self, node: usize) -> Option<SpaceId> {
-        let replica = self.nodes[node].replica.as_ref()?;
+        let replica = self.stage.nodes[node].replica.as_ref()?;
         let home = replica.home();
         let spaces: Vec<SpaceId> = replica
             .space_ids()
             .into_iter()
             .filter(|id| Some(*id) != home)
             .collect();
-        let pick = self.chance.below(spaces.len() as u64) as usize;
+        let pick = self.stage.chance.below(spaces.len() as u64) as usize;
         spaces.get(pick).copied()
     }
 
     fn any_edits(&mut self) -> Vec<Edit> {
         let mut edits = Vec::new();
-        for _ in 0..=self.chance.below(4) {
-            let id = format!("doc{}", self.chance.below(4));
+        for _ in 0..=self.stage.chance.below(4) {
+            let id = format!("doc{}", self.stage.chance.below(4));
             let path = |chance: &mut Chance| -> Vec<String> {
                 let names = ["a", "b", "c"];
                 (0..=chance.below(3))
                     .map(|_| names[chance.below(3) as usize].to_owned())
                     .collect()
             };
-            let number = self.chance.below(100);
-            let change = match self.chance.below(9) {
+            let number = self.stage.chance.below(100);
+            let change = match self.stage.chance.below(9) {
                 0..3 => Change::Set {
-                    path: path(&mut self.chance),
+                    path: path(&mut self.stage.chance),
                     value: json!(number),
                 },
                 3 => Change::Set {
-                    path: path(&mut self.chance),
+                    path: path(&mut self.stage.chance),
                     value: json!({"x": number, "y": [1, 2]}),
                 },
                 4 => Change::Put {
@@ -218,7 +211,7 @@ impl World {
                     replace: true,
                 },
                 6 => Change::Unset {
-                    path: path(&mut self.chance),
+                    path: path(&mut self.stage.chance),
                 },
                 7 => Change::Delete,
                 _ => Change::Restore,
@@ -234,91 +227,46 @@ impl World {
 
     /// Two devices come into reach of each other.
     fn meet(&mut self) {
-        let (a, b) = self.pair();
+        let (a, b) = self.stage.pair();
         self.cut.remove(&(a, b));
-        self.connect(a, b);
+        self.stage.connect(a, b);
     }
 
     /// Two devices lose each other.
     fn part(&mut self) {
-        let pair = self.pair();
+        let pair = self.stage.pair();
         self.cut.insert(pair);
-        let lost: Vec<ConnectionId> = self
-            .connections
-            .iter()
-            .filter(|(_, ends)| **ends == pair)
-            .map(|(id, _)| *id)
-            .collect();
-        for id in lost {
-            self.drop_connection(id);
-        }
-    }
-
-    fn pair(&mut self) -> (usize, usize) {
-        let count = self.nodes.len() as u64;
-        let a = self.chance.below(count) as usize;
-        let b = (a + 1 + self.chance.below(count - 1) as usize) % count as usize;
-        (a.min(b), a.max(b))
-    }
-
-    fn connect(&mut self, a: usize, b: usize) {
-        let running = |node: &Node| node.replica.is_some() && !node.broken;
-        if self.connections.values().any(|ends| *ends == (a, b))
-            || !running(&self.nodes[a])
-            || !running(&self.nodes[b])
-        {
-            return;
-        }
-        self.report.connections += 1;
-        let id = self.report.connections;
-        self.connections.insert(id, (a, b));
-        let mut binding = [0; 32];
-        self.chance.fill(&mut binding);
-        let (id_a, id_b) = (self.nodes[a].id(), self.nodes[b].id());
-        self.nodes[a].connect(id, Role::Dialer, id_b, binding, self.now);
-        self.nodes[b].connect(id, Role::Listener, id_a, binding, self.now);
-        self.post(a);
-        self.post(b);
-    }
-
-    fn drop_connection(&mut self, id: ConnectionId) {
-        if let Some((a, b)) = self.connections.remove(&id) {
-            self.network.cut(id);
-            self.nodes[a].disconnect(id);
-            self.nodes[b].disconnect(id);
-        }
-    }
-
-    fn crash(&mut self, node: usize) {
-        self.report.crashes += 1;
-        self.nodes[node].crash();
+        self.stage.part(pair);
     }
 
     fn skew(&mut self, node: usize) {
         self.report.skews += 1;
-        self.nodes[node].skew_ms = match self.chance.below(4) {
+        self.stage.nodes[node].skew_ms = match self.stage.chance.below(4) {
             0 => 0,
-            1 => self.chance.below(120_000) as i64 - 60_000,
-            2 => self.chance.below(SKEW_MAX_MS as u64) as i64,
-            _ => -(self.chance.below(SKEW_MAX_MS as u64) as i64),
+            1 => self.stage.chance.below(120_000) as i64 - 60_000,
+            2 => self.stage.chance.below(SKEW_MAX_MS as u64) as i64,
+            _ => -(self.stage.chance.below(SKEW_MAX_MS as u64) as i64),
         };
     }
 
     /// A device that belongs to the identity lets another one in.
     fn link(&mut self, old: usize, new: usize) {
-        let home = self.nodes[old].replica.as_ref().and_then(Replica::home);
-        let linked = self.nodes[new]
+        let home = self.stage.nodes[old]
+            .replica
+            .as_ref()
+            .and_then(Replica::home);
+        let linked = self.stage.nodes[new]
             .replica
             .as_ref()
             .is_none_or(|replica| replica.home().is_some());
         if old == new || linked || !home.is_some_and(|home| self.owns(old, &home)) {
             return;
         }
-        let wall = self.nodes[old].wall(self.now);
-        let Some(record) = self.nodes[new].act(|replica| Ok(replica.device_record())) else {
+        let wall = self.stage.nodes[old].wall(self.stage.now);
+        let Some(record) = self.stage.nodes[new].act(|replica| Ok(replica.device_record())) else {
             return;
         };
-        let tickets = self.nodes[old].act(|replica| {
+        let tickets = self.stage.nodes[old].act(|replica| {
             replica.grant_device(&record, wall)?;
             let home = replica.home();
             let ticket = |id: &SpaceId| Some((replica.ticket(id)?, Some(*id) == home));
@@ -328,32 +276,35 @@ impl World {
                 .filter_map(ticket)
                 .collect::<Vec<_>>())
         });
-        let wall = self.nodes[new].wall(self.now);
+        let wall = self.stage.nodes[new].wall(self.stage.now);
         // The home space comes last: a device that loses power half-way is not linked yet.
         let mut tickets = tickets.unwrap_or_default();
         tickets.sort_by_key(|(_, is_home)| *is_home);
         for (ticket, is_home) in tickets {
-            self.nodes[new].act(|replica| replica.join_space(&ticket, is_home, wall));
+            self.stage.nodes[new].act(|replica| replica.join_space(&ticket, is_home, wall));
         }
         for node in [old, new] {
-            self.nodes[node].pump(self.now);
-            self.post(node);
+            self.stage.nodes[node].pump(self.stage.now);
+            self.stage.post(node);
         }
     }
 
     fn new_space(&mut self, node: usize) {
-        let name = format!("space {}", self.chance.below(1_000_000));
-        let wall = self.nodes[node].wall(self.now);
-        let home = self.nodes[node].replica.as_ref().and_then(Replica::home);
+        let name = format!("space {}", self.stage.chance.below(1_000_000));
+        let wall = self.stage.nodes[node].wall(self.stage.now);
+        let home = self.stage.nodes[node]
+            .replica
+            .as_ref()
+            .and_then(Replica::home);
         if home.is_some_and(|home| self.owns(node, &home)) {
-            self.nodes[node].act(|replica| replica.create_space(&name, wall));
-            self.nodes[node].pump(self.now);
-            self.post(node);
+            self.stage.nodes[node].act(|replica| replica.create_space(&name, wall));
+            self.stage.nodes[node].pump(self.stage.now);
+            self.stage.post(node);
         }
     }
 
     fn owns(&self, node: usize, space: &SpaceId) -> bool {
-        let replica = self.nodes[node].replica.as_ref();
+        let replica = self.stage.nodes[node].replica.as_ref();
         replica
             .and_then(|replica| replica.space_info(space).ok())
             .is_some_and(|info| info.role.is_some())
@@ -361,14 +312,14 @@ impl World {
 
     /// Someone looks: whole transactions are all there is to see.
     fn look(&mut self, node: usize) -> Result<(), String> {
-        if self.nodes[node].broken {
+        if self.stage.nodes[node].broken {
             return Ok(());
         }
-        let Some(replica) = &self.nodes[node].replica else {
+        let Some(replica) = &self.stage.nodes[node].replica else {
             return Ok(());
         };
         for space in replica.space_ids() {
-            if self.nodes[node].disk.is_powered() {
+            if self.stage.nodes[node].disk.is_powered() {
                 self.ledger
                     .check_whole(replica, &space)
                     .map_err(|what| format!("node {node} mid-way: {what}"))?;
@@ -377,87 +328,22 @@ impl World {
         Ok(())
     }
 
-    /// Starts what stopped, and forgets connections that ended.
-    fn mend(&mut self) -> Result<(), String> {
-        for index in 0..self.nodes.len() {
-            if self.nodes[index].broken || !self.nodes[index].disk.is_powered() {
-                self.crash(index);
-            }
-            for id in std::mem::take(&mut self.nodes[index].closed) {
-                self.drop_connection(id);
-            }
-            if self.nodes[index].replica.is_none() {
-                self.nodes[index]
-                    .start(self.now)
-                    .map_err(|what| format!("node {index} does not start: {what}"))?;
-            }
-        }
-        Ok(())
-    }
-
-    fn post(&mut self, node: usize) {
-        for (connection, bytes) in std::mem::take(&mut self.nodes[node].outbox) {
-            if let Some((a, b)) = self.connections.get(&connection) {
-                let to = if *a == node { *b } else { *a };
-                self.network.send(
-                    Parcel {
-                        connection,
-                        to,
-                        bytes,
-                    },
-                    self.now,
-                    &mut self.chance,
-                );
-            }
-        }
-    }
-
-    /// Lets time pass.
-    fn pass(&mut self, ms: u64) -> Result<(), String> {
-        let until = self.now + ms;
-        loop {
-            let wake = self
-                .nodes
-                .iter()
-                .filter_map(Node::wake_at)
-                .min()
-                .unwrap_or(u64::MAX);
-            let horizon = until.min(wake.max(self.now));
-            if let Some((at, parcel)) = self.network.next(horizon) {
-                self.now = self.now.max(at);
-                self.nodes[parcel.to].arrive(parcel.connection, &parcel.bytes, self.now);
-                self.post(parcel.to);
-            } else if wake <= until {
-                self.now = self.now.max(wake);
-                for index in 0..self.nodes.len() {
-                    if self.nodes[index].wake_at().is_some_and(|at| at <= self.now) {
-                        self.nodes[index].tick(self.now);
-                        self.post(index);
-                    }
-                }
-            } else {
-                self.now = until;
-                return self.mend();
-            }
-            self.mend()?;
-        }
-    }
-
     /// Ends all trouble, links every device, and gives everyone time to meet.
     fn heal(&mut self) -> Result<(), String> {
-        self.network.hostile = false;
+        self.stage.network.hostile = false;
         self.cut.clear();
-        let all: Vec<ConnectionId> = self.connections.keys().copied().collect();
-        all.into_iter().for_each(|id| self.drop_connection(id));
-        for node in &mut self.nodes {
+        let all: Vec<ConnectionId> = self.stage.connections.keys().copied().collect();
+        all.into_iter()
+            .for_each(|id| self.stage.drop_connection(id));
+        for node in &mut self.stage.nodes {
             node.disk.clear_faults();
             node.skew_ms = 0;
         }
-        self.mend()?;
-        for new in 1..self.nodes.len() {
-            for old in 0..self.nodes.len() {
+        self.stage.mend()?;
+        for new in 1..self.stage.nodes.len() {
+            for old in 0..self.stage.nodes.len() {
                 if old != new
-                    && self.nodes[new]
+                    && self.stage.nodes[new]
                         .replica
                         .as_ref()
                         .is_some_and(|replica| replica.home().is_none())
@@ -467,19 +353,19 @@ impl World {
             }
         }
         // Every change that was made on a clock ahead of time comes due.
-        self.now += SKEW_MAX_MS as u64 + DAY_MS as u64;
+        self.stage.now += SKEW_MAX_MS as u64 + DAY_MS as u64;
         for round in 0..60 {
-            for a in 0..self.nodes.len() {
-                for b in a + 1..self.nodes.len() {
-                    self.connect(a, b);
+            for a in 0..self.stage.nodes.len() {
+                for b in a + 1..self.stage.nodes.len() {
+                    self.stage.connect(a, b);
                 }
             }
-            for index in 0..self.nodes.len() {
-                self.nodes[index].tick(self.now);
-                self.post(index);
+            for index in 0..self.stage.nodes.len() {
+                self.stage.nodes[index].tick(self.stage.now);
+                self.stage.post(index);
             }
-            self.pass(2_000)?;
-            if round > 2 && self.network.is_quiet() && self.judge().is_ok() {
+            self.stage.pass(2_000)?;
+            if round > 2 && self.stage.network.is_quiet() && self.judge().is_ok() {
                 return Ok(());
             }
         }
@@ -500,16 +386,21 @@ impl World {
                 .collect();
             format!("  node {}: {info:?} {logs:?}\n", node.index)
         };
-        self.nodes.iter().map(tell).collect()
+        self.stage.nodes.iter().map(tell).collect()
     }
 
     /// Every device equal, nothing promised missing, every log as its writer signed it.
     fn judge(&mut self) -> Result<(), String> {
         self.report.acknowledged = self.ledger.len();
-        self.report.damaged = self.network.damaged;
-        let first = self.nodes[0].replica.as_ref().ok_or("node 0 is down")?;
+        self.report.damaged = self.stage.network.damaged;
+        self.report.connections = self.stage.connected;
+        self.report.crashes = self.stage.crashes;
+        let first = self.stage.nodes[0]
+            .replica
+            .as_ref()
+            .ok_or("node 0 is down")?;
         let spaces = first.space_ids();
-        for node in &self.nodes {
+        for node in &self.stage.nodes {
             let index = node.index;
             let replica = node
                 .replica
@@ -556,7 +447,8 @@ impl World {
     }
 }
 
-fn dump(replica: &Replica, space: &SpaceId) -> Result<Vec<String>, String> {
+/// Every document of a space, the deleted ones included.
+pub(crate) fn dump(replica: &Replica, space: &SpaceId) -> Result<Vec<String>, String> {
     let mut all = Vec::new();
     for (name, _) in replica
         .collections(space)

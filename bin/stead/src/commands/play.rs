@@ -10,8 +10,8 @@ use std::{
 
 use serde_json::{Value, json};
 use stead_api::{
-    Client, DocPut, DocQuery, Document, Edit, Filter, LinkAccept, LinkCreate, NodeStatus, NodeStop,
-    Op, PathKind, Predicate, SpaceCreate,
+    Client, DocPut, DocQuery, Document, Edit, Filter, LinkAccept, LinkApprove, LinkArrive,
+    LinkCreate, LinkWait, NodeStatus, NodeStop, Op, PathKind, Predicate, SpaceCreate,
 };
 use stead_interchange::{Format, Records};
 
@@ -129,8 +129,25 @@ impl Stage {
             "phone   $ stead link {}",
             look::faint(&format!("{shown}…"))
         ));
-        self.phone.client()?.call(&LinkAccept {
+        let mut phone = self.phone.client()?;
+        let asks = phone.call(&LinkAccept {
             link: created.link.clone(),
+        })?;
+        let code = asks.code.unwrap_or_default();
+        self.detail(&format!(
+            "The phone shows a code, {code}: only whoever sees it can let the phone in"
+        ));
+        let mut laptop = self.laptop.client()?;
+        laptop.call(&LinkWait {
+            link_id: created.link_id,
+            wait_ms: PATIENCE.as_millis() as u64,
+            beyond_asking: false,
+        })?;
+        self.detail(&format!("laptop  $ stead link approve {code}"));
+        laptop.call(&LinkApprove { code: Some(code) })?;
+        phone.call(&LinkArrive {
+            attempt: asks.attempt,
+            wait_ms: PATIENCE.as_millis() as u64,
         })?;
         let way = self.await_contact()?;
         self.done(

@@ -93,6 +93,7 @@ pub(crate) fn device(name: &str) -> DeviceInfo {
 pub(crate) fn link(expires_ms: u64) -> String {
     Link {
         device: [1; 32],
+        key_hash: [3; 32],
         secret: LinkSecret([2; 32]),
         expires_ms,
         addresses: Vec::new(),

@@ -54,6 +54,29 @@ fn seal(place: &Place, seq: u64, salt: [u8; 4], text: &[u8]) -> Vec<u8> {
 
 proptest! {
     #[test]
+    fn a_disclosed_key_opens_its_own_place_and_no_other(
+        place in place(), other in place(), seq: u64, salt: [u8; 4], text: Vec<u8>
+    ) {
+        prop_assume!(place != other);
+        let key = EpochKey::from_bytes(&place.key);
+        let disclosed = ScopeCipher::disclose(
+            &key,
+            &SpaceId::from_bytes(place.space),
+            ScopeId::from_number(place.scope),
+            place.generation,
+            &WriterId::from_bytes(place.writer),
+            place.part,
+        );
+        let opener = ScopeCipher::from_disclosed(&disclosed, key.id());
+        let mut out = Vec::new();
+        opener.open(seq, salt, &seal(&place, seq, salt, &text), &mut out).unwrap();
+        prop_assert_eq!(&out, &text);
+        prop_assert!(opener.open(seq, salt, &seal(&other, seq, salt, &text), &mut out).is_err());
+        let mislabelled = ScopeCipher::from_disclosed(&disclosed, KeyId::from_bytes([1; 32]));
+        prop_assert!(mislabelled.open(seq, salt, &seal(&place, seq, salt, &text), &mut out).is_err());
+    }
+
+    #[test]
     fn a_text_opens_behind_what_the_arena_already_holds(
         place in place(), seq: u64, salt: [u8; 4], text: Vec<u8>, before: Vec<u8>
     ) {

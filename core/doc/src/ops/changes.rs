@@ -10,7 +10,7 @@ use super::{
     DocOps, LZ4, OpTable, PARCEL_BODY_BYTES_MAX, PARCEL_OPS_MAX, PARCEL_STAMPS_MAX, PLAIN,
     ParcelError, Span,
 };
-use crate::path::check_collection;
+use crate::path::{PathRef, check_collection};
 
 /// The checked operations of many parcels, owned and without lifetimes: one thread can decode while
 /// another merges. Cleared and used again, it allocates nothing.
@@ -124,6 +124,36 @@ impl Changes {
             }
         }
         result
+    }
+
+    /// Like [`push`](Self::push), but leaves out the operations that `allows` refuses, given the
+    /// collection, the document and the path inside it.
+    pub fn push_allowed(
+        &mut self,
+        plaintext: &[u8],
+        stamp: Stamp,
+        allows: &mut dyn FnMut(&str, &DocId, PathRef<'_>) -> bool,
+    ) -> Result<(), ParcelError> {
+        let first = self.docs.len();
+        self.push(plaintext, stamp)?;
+        for doc in &mut self.docs[first..] {
+            let table = &mut self.tables[doc.table as usize];
+            let name = &table.text[doc.collection.range()];
+            let kept: Vec<_> = table.ops[doc.ops.range()]
+                .iter()
+                .filter(|raw| allows(name, &doc.id, PathRef(table.path(raw))))
+                .copied()
+                .collect();
+            let start = doc.ops.start as usize;
+            table.ops[start..start + kept.len()].copy_from_slice(&kept);
+            doc.ops.end = doc.ops.start + kept.len() as u32;
+        }
+        let mut at = 0;
+        self.docs.retain(|doc| {
+            at += 1;
+            at <= first || doc.ops.start < doc.ops.end
+        });
+        Ok(())
     }
 
     /// The operations of one document in one parcel, by position: 0 to [`Changes::len`].

@@ -5,27 +5,31 @@ use proptest::prelude::*;
 
 fn any_link() -> impl Strategy<Value = Link> {
     (
-        any::<[u8; 32]>(),
+        any::<([u8; 32], [u8; 32])>(),
         any::<[u8; 32]>(),
         any::<u64>(),
         proptest::collection::vec(any::<(IpAddr, u16)>(), 0..=ADDRESSES_MAX),
         proptest::option::of("[a-z0-9:/.]{1,200}"),
     )
-        .prop_map(|(device, secret, expires_ms, addresses, relay)| Link {
-            device,
-            secret: LinkSecret(secret),
-            expires_ms,
-            addresses: addresses
-                .into_iter()
-                .map(|(ip, port)| SocketAddr::new(ip, port))
-                .collect(),
-            relay,
-        })
+        .prop_map(
+            |((device, key_hash), secret, expires_ms, addresses, relay)| Link {
+                device,
+                key_hash,
+                secret: LinkSecret(secret),
+                expires_ms,
+                addresses: addresses
+                    .into_iter()
+                    .map(|(ip, port)| SocketAddr::new(ip, port))
+                    .collect(),
+                relay,
+            },
+        )
 }
 
 fn example() -> Link {
     Link {
         device: [7; 32],
+        key_hash: [8; 32],
         secret: LinkSecret([9; 32]),
         expires_ms: 1_800_000_000_000,
         addresses: vec!["192.0.2.1:4711".parse().unwrap()],
@@ -58,7 +62,7 @@ proptest! {
     }
 
     #[test]
-    fn a_mistyped_character_is_noticed(at in 11usize..170, to in 0usize..32) {
+    fn a_mistyped_character_is_noticed(at in 11usize..220, to in 0usize..32) {
         let text = example().to_string();
         let mut typed = text.clone().into_bytes();
         let at = at.min(typed.len() - 1);
@@ -111,12 +115,14 @@ fn what_is_no_link_is_told_apart() {
     assert_eq!(text[..90].parse::<Link>(), Err(LinkError::Damaged));
     let mut bytes = example().to_bytes();
     bytes.truncate(bytes.len() - 4);
-    bytes[0] = 2;
+    bytes[0] = VERSION + 1;
     let sum = crc32(&bytes);
     bytes.extend_from_slice(&sum.to_be_bytes());
     assert_eq!(
         Link::from_bytes(&bytes),
-        Err(LinkError::Version { version: 2 })
+        Err(LinkError::Version {
+            version: VERSION + 1
+        })
     );
 }
 

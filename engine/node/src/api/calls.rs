@@ -2,7 +2,7 @@
 
 use stead_api::{
     API_VERSION, ApiError, Call, DeviceList, Devices, DocDelete, DocPut, DocRestore, Done, Edit,
-    ErrorKind, Hello, LinkOutcome, Op, RequestId, Response, Welcome,
+    ErrorKind, Hello, LinkAsking, Op, RequestId, Response, Welcome,
 };
 
 use super::Node;
@@ -28,28 +28,63 @@ impl Node {
                 )
             }
             Call::DoctorRun(run) => response(id, self.examine(run.thorough, run.rebuild).await),
-            Call::LinkCreate(create) => response(id, self.links.create(create.valid_ms)),
+            Call::LinkCreate(create) => response(id, Ok(self.links.create(create.valid_ms))),
+            Call::LinkSpeak(speak) => response(id, Ok(self.links.speak(speak.valid_ms))),
             Call::LinkWait(wait) => {
                 let wait_ms = wait.wait_ms.min(LINK_WAIT_MS_MAX);
-                let outcome: Result<LinkOutcome, ApiError> =
-                    self.links.wait(&wait.link_id, wait_ms).await;
-                response(id, outcome)
+                let waited = self.links.wait(&wait.link_id, wait_ms, wait.beyond_asking);
+                response(id, waited.await)
+            }
+            Call::LinkPending(_) => {
+                let newcomer = self.links.pending();
+                response(id, Ok(LinkAsking { newcomer }))
+            }
+            Call::LinkApprove(approve) => {
+                response(id, self.links.approve(approve.code.as_deref()).await)
+            }
+            Call::LinkRefuse(_) => {
+                response(id, done(self.links.refuse(), "The device was sent away."))
             }
             Call::LinkCancel(cancel) => {
                 let cancelled = self.links.cancel(&cancel.link_id);
-                response(
-                    id,
-                    cancelled.map(|()| Done {
-                        message: "The link is worthless now.".to_owned(),
-                    }),
-                )
+                response(id, done(cancelled, "The link is worthless now."))
             }
             Call::LinkAccept(accept) => response(id, self.acceptor.accept(&accept.link).await),
+            Call::LinkHear(hear) => {
+                let heard = self.acceptor.hear(&hear.words, hear.at.as_deref());
+                response(id, heard.await)
+            }
+            Call::LinkArrive(arrive) => {
+                let wait_ms = arrive.wait_ms.min(LINK_WAIT_MS_MAX);
+                response(id, self.acceptor.arrive(&arrive.attempt, wait_ms).await)
+            }
+            Call::LinkGiveUp(give_up) => {
+                let given_up = self.acceptor.give_up(&give_up.attempt);
+                response(id, done(given_up, "The attempt is over."))
+            }
             Call::DeviceList(DeviceList {}) => {
                 response(id, self.devices().await.map(|devices| Devices { devices }))
             }
+            Call::IdentityShow(_) => response(id, self.show_identity().await),
+            Call::IdentityPhrase(_) => response(id, self.show_phrase().await),
+            Call::IdentityWritten(written) => response(id, self.words_written(written).await),
+            Call::DeviceRename(rename) => response(id, self.rename_device(rename).await),
+            Call::DevicePlanRemoval(plan) => response(id, self.plan_device_removal(plan).await),
+            Call::DeviceRemove(remove) => response(id, self.remove_device(remove).await),
+            Call::ContactAdd(add) => response(id, self.add_contact(add).await),
+            Call::ContactList(_) => response(id, self.list_contacts().await),
+            Call::ContactVerify(verify) => response(id, self.verify_contact(verify).await),
+            Call::SignInLook(look) => response(id, self.look_at_challenge(look).await),
+            Call::SignInAnswer(answer) => response(id, self.answer_challenge(answer).await),
             Call::SpaceCreate(create) => response(id, self.create_space(create).await),
             Call::SpaceList(list) => response(id, self.list_spaces(list).await),
+            Call::SpaceShare(share) => response(id, self.invites.create(share).await),
+            Call::SpaceJoin(join) => response(id, self.joiner.join(&join.invite).await),
+            Call::MemberList(list) => response(id, self.list_members(list).await),
+            Call::SpacePlanRevoke(plan) => response(id, self.plan_revoke(plan).await),
+            Call::SpaceRevoke(revoke) => response(id, self.revoke(revoke).await),
+            Call::SpaceCan(can) => response(id, self.can(can).await),
+            Call::RightsLog(log) => response(id, self.rights_log(log).await),
             Call::SpaceLeave(leave) => response(id, self.leave_space(leave).await),
             Call::DocGet(get) => response(id, self.get(get).await),
             Call::DocQuery(query) => response(id, self.query(query).await),
@@ -112,6 +147,12 @@ impl Node {
         })
         .await
     }
+}
+
+fn done(outcome: Result<(), ApiError>, message: &str) -> Result<Done, ApiError> {
+    outcome.map(|()| Done {
+        message: message.to_owned(),
+    })
 }
 
 fn welcome(hello: &Hello) -> Result<Welcome, ApiError> {

@@ -11,6 +11,8 @@ mod filter;
 pub(crate) mod idempotency;
 mod live;
 mod log;
+mod people;
+mod rights;
 pub(crate) mod socket;
 mod spaces;
 pub(crate) mod veil;
@@ -27,7 +29,10 @@ use stead_net::Net;
 use tokio::sync::{Semaphore, watch};
 
 use crate::desk::Board;
+use crate::invite::join::Joiner;
+use crate::invite::offer::Invites;
 use crate::link::accept::Acceptor;
+use crate::link::notice::Linked;
 use crate::link::offer::Links;
 use crate::readers::Readers;
 use crate::store_thread::StoreHandle;
@@ -55,6 +60,10 @@ pub(crate) struct Node {
     pub(crate) net: Net,
     pub(crate) links: Links,
     pub(crate) acceptor: Acceptor,
+    pub(crate) invites: Invites,
+    pub(crate) joiner: Joiner,
+    /// Devices that others have linked lately.
+    pub(crate) newcomers: watch::Receiver<Vec<Linked>>,
     pub(crate) facts: Facts,
     pub(crate) board: Board,
     /// Set to stop the node.

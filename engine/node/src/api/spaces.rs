@@ -23,10 +23,19 @@ impl Node {
     /// Every space here, the home space first, then by name.
     pub(crate) async fn outlines(&self) -> Result<Vec<SpaceInfo>, ApiError> {
         let outlines = self.store.look(|desk| {
+            // What the person calls their devices goes before the names they were let in under.
+            let names = desk.replica.device_names().unwrap_or_default();
             let ids = desk.replica.space_ids();
-            ids.iter()
-                .map(|id| desk.replica.outline(id))
-                .collect::<Result<Vec<_>, _>>()
+            let renamed = |id| {
+                let mut outline = desk.replica.outline(id)?;
+                for device in &mut outline.devices {
+                    if let Some(name) = names.get(&device.id) {
+                        device.name.clone_from(name);
+                    }
+                }
+                Ok(outline)
+            };
+            ids.iter().map(renamed).collect::<Result<Vec<_>, _>>()
         });
         let mut outlines = outlines.await?.map_err(|error| faults::replica(&error))?;
         outlines.sort_by(|a, b| (!a.is_home, &a.name).cmp(&(!b.is_home, &b.name)));

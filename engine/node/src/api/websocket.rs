@@ -24,7 +24,7 @@ use tokio_tungstenite::{WebSocketStream, accept_hdr_async_with_config};
 use super::Node;
 use super::client::{self, Outgoing, Writing};
 use crate::home::{read_small, write_private};
-use crate::link::codec::same;
+use crate::link::seals::same;
 
 const READ_AHEAD_MAX: usize = 8;
 /// How long a handshake may take.

@@ -1,16 +1,20 @@
-//! The new device's side: using a link that another device shows.
+//! The new device's side, as its person sees it: using a link or words, waiting to be let in, and moving in.
+//!
+//! Owns the one attempt that waits and what is done with a welcome. What is said meanwhile is in [`super::dial`].
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use stead_api::{ApiError, ErrorKind, Link, LinkAccepted, LinkError};
-use stead_base::DeviceId;
-use stead_net::{ConnectError, Net, PeerHints};
-use tokio::sync::{Mutex, watch};
+use stead_api::{ApiError, ErrorKind, Link, LinkAccepted, LinkArrival, LinkBegun, LinkError};
+use stead_base::{DeviceId, Entropy};
+use stead_crypt::SpokenCode;
+use stead_keys::OsEntropy;
+use stead_net::{Net, PeerHints};
+use tokio::sync::{Mutex as AsyncMutex, oneshot, watch};
 
-use super::codec::{
-    ANSWER_BYTES_MAX, Attempt, LinkAnswer, LinkRequest, Reason, Welcome, open_welcome, proof,
-};
-use super::{LINK_ALPN, offer, receive, send};
+use super::codec::Welcome;
+use super::dial::{self, Newcomer, Waiting};
+use super::{offer, spoken};
 use crate::clock::wall_ms;
 use crate::directory::Introductions;
 use crate::faults;
@@ -19,55 +23,133 @@ use crate::store_thread::StoreHandle;
 /// How long to wait for the first sync after linking, before answering all the same.
 const FIRST_SYNC: Duration = Duration::from_secs(10);
 
-/// Uses links, one at a time.
+/// Uses links and words, one at a time. Clones share the attempt.
+#[derive(Clone)]
 pub(crate) struct Acceptor {
-    pub(crate) net: Net,
-    pub(crate) store: StoreHandle,
-    pub(crate) introductions: Introductions,
-    pub(crate) members: watch::Receiver<u64>,
+    net: Net,
+    store: StoreHandle,
+    introductions: Introductions,
+    members: watch::Receiver<u64>,
     /// Two attempts at once would each give up the same identity.
-    pub(crate) turn: Mutex<()>,
+    turn: Arc<AsyncMutex<()>>,
+    attempt: Arc<Mutex<Option<Attempt>>>,
+}
+
+struct Attempt {
+    id: String,
+    arrival: watch::Receiver<Option<Result<LinkAccepted, ApiError>>>,
+    /// Dropped to give it up.
+    _going_on: oneshot::Sender<()>,
 }
 
 impl Acceptor {
-    /// Becomes a device of the person whose device shows the link.
-    pub(crate) async fn accept(&self, text: &str) -> Result<LinkAccepted, ApiError> {
-        let _turn = self.turn.lock().await;
-        let link: Link = text.parse().map_err(malformed)?;
-        let old = DeviceId::from_bytes(link.device);
-        self.check(old).await?;
-        let hints = PeerHints {
-            addrs: link.addresses.clone(),
-            relay: link.relay.as_deref().and_then(|text| text.parse().ok()),
-        };
-        // Whatever was known of the device before stays known.
-        if !hints.is_empty() {
-            self.net.learn(old, hints.clone());
+    pub(crate) fn new(
+        net: Net,
+        store: StoreHandle,
+        introductions: Introductions,
+        members: watch::Receiver<u64>,
+    ) -> Self {
+        Self {
+            net,
+            store,
+            introductions,
+            members,
+            turn: Arc::default(),
+            attempt: Arc::default(),
         }
-        let welcome = self.exchange(old, &link).await?;
-        self.introductions.introduce(old, hints);
-        let name = welcome.device_name.as_str().to_owned();
-        self.join(welcome).await?;
-        self.first_sync().await;
-        let spaces = self.store.look(|desk| {
-            let ids = desk.replica.space_ids();
-            ids.iter()
-                .filter_map(|id| desk.replica.outline(id).ok())
-                .collect::<Vec<_>>()
-        });
-        let spaces = spaces.await?;
-        Ok(LinkAccepted {
-            device: offer::info(old, &name),
-            spaces: spaces
-                .iter()
-                .map(crate::api::convert::space_outline)
-                .collect(),
-        })
     }
 
-    /// Refuses what can be refused without dialing, and so without burning the link.
-    async fn check(&self, old: DeviceId) -> Result<(), ApiError> {
-        if old == self.net.device_id() {
+    /// Asks the device that shows the link to let this one in. An attempt that still waits is given up.
+    pub(crate) async fn accept(&self, text: &str) -> Result<LinkBegun, ApiError> {
+        let _turn = self.turn.lock().await;
+        let link: Link = text.parse().map_err(malformed)?;
+        self.check(Some(DeviceId::from_bytes(link.device))).await?;
+        self.leave(None);
+        let me = self.newcomer().await?;
+        let waiting = dial::with_link(&self.net, &link, &me).await?;
+        Ok(self.begin(waiting))
+    }
+
+    /// The same with spoken words. `at` is `<id>@<address>`.
+    pub(crate) async fn hear(&self, words: &str, at: Option<&str>) -> Result<LinkBegun, ApiError> {
+        let _turn = self.turn.lock().await;
+        let words = SpokenCode::parse(words).map_err(|error| {
+            faults::sentence(ErrorKind::LinkMalformed, &error)
+                .hint("Type the three words that the other device shows.")
+        })?;
+        let at = at.map(spoken::Place::parse).transpose()?;
+        self.check(None).await?;
+        self.leave(None);
+        let me = self.newcomer().await?;
+        let waiting = spoken::with_words(&self.net, &words, at, &me).await?;
+        Ok(self.begin(waiting))
+    }
+
+    /// Waits until this device was let in or refused.
+    pub(crate) async fn arrive(&self, id: &str, wait_ms: u64) -> Result<LinkArrival, ApiError> {
+        let mut arrival = {
+            let attempt = self.lock();
+            let found = attempt.as_ref().filter(|attempt| attempt.id == id);
+            found.ok_or_else(no_such_attempt)?.arrival.clone()
+        };
+        let settled = arrival.wait_for(Option::is_some);
+        match tokio::time::timeout(Duration::from_millis(wait_ms), settled).await {
+            Err(_) => Ok(LinkArrival::Waiting),
+            Ok(Ok(arrival)) => match &*arrival {
+                Some(Ok(accepted)) => Ok(LinkArrival::Linked(accepted.clone())),
+                Some(Err(error)) => Err(error.clone()),
+                None => Ok(LinkArrival::Waiting),
+            },
+            Ok(Err(_)) => Err(given_up()),
+        }
+    }
+
+    /// Ends an attempt that nobody has answered.
+    pub(crate) fn give_up(&self, id: &str) -> Result<(), ApiError> {
+        match self.leave(Some(id)) {
+            true => Ok(()),
+            false => Err(no_such_attempt()),
+        }
+    }
+
+    fn leave(&self, id: Option<&str>) -> bool {
+        let mut attempt = self.lock();
+        attempt
+            .take_if(|attempt| id.is_none_or(|id| attempt.id == id))
+            .is_some()
+    }
+
+    fn begin(&self, waiting: Waiting) -> LinkBegun {
+        let mut id = [0; 8];
+        OsEntropy.fill(&mut id);
+        let id: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
+        let code = waiting.code.map(|code| code.to_string());
+        let (arrived, arrival) = watch::channel(None);
+        let (going_on, given) = oneshot::channel::<()>();
+        let moving = self.clone();
+        tokio::spawn(async move {
+            let (old, hints) = (waiting.old, waiting.hints.clone());
+            let welcome = tokio::select! {
+                welcome = waiting.welcome() => welcome,
+                _ = given => Err(given_up()),
+            };
+            let moved = match welcome {
+                Ok(welcome) => moving.move_in(old, hints, welcome).await,
+                Err(error) => Err(error),
+            };
+            arrived.send_replace(Some(moved));
+        });
+        *self.lock() = Some(Attempt {
+            id: id.clone(),
+            arrival,
+            _going_on: going_on,
+        });
+        LinkBegun { attempt: id, code }
+    }
+
+    /// Refuses what can be refused without dialing, and so without using the link up.
+    async fn check(&self, old: Option<DeviceId>) -> Result<(), ApiError> {
+        if old == Some(self.net.device_id()) {
             return Err(ApiError::new(
                 ErrorKind::LinkOwnDevice,
                 "This link was made by this very device.",
@@ -86,7 +168,8 @@ impl Acceptor {
                     .home()
                     .and_then(|home| desk.replica.outline(&home).ok());
                 let devices = home.map(|home| home.devices).unwrap_or_default();
-                Ok::<_, ApiError>((blank, devices.iter().any(|device| device.id == old)))
+                let together = devices.iter().any(|device| Some(device.id) == old);
+                Ok::<_, ApiError>((blank, together))
             })
             .await??;
         if together {
@@ -106,54 +189,43 @@ impl Acceptor {
         Ok(())
     }
 
-    async fn exchange(&self, old: DeviceId, link: &Link) -> Result<Welcome, ApiError> {
-        let connection = self
-            .net
-            .connect(old, LINK_ALPN)
+    async fn newcomer(&self) -> Result<Newcomer, ApiError> {
+        self.store
+            .look(|desk| Newcomer {
+                record: desk.replica.device_record(),
+                kem: desk.replica.keys().kem().clone(),
+            })
             .await
-            .map_err(|error| unreachable(&error, link))?;
-        let broken = |why: String| {
-            ApiError::new(
-                ErrorKind::LinkUnreachable,
-                format!("Linking broke off: {why}."),
-            )
-            .hint("Make a new link: this one may be used up.")
-        };
-        let record = self.store.look(|desk| {
-            (
-                desk.replica.device_record(),
-                desk.replica.keys().kem().clone(),
-            )
+    }
+
+    /// Becomes a device of the person who said yes.
+    async fn move_in(
+        &self,
+        old: DeviceId,
+        hints: PeerHints,
+        welcome: Welcome,
+    ) -> Result<LinkAccepted, ApiError> {
+        let _turn = self.turn.lock().await;
+        // Much may have happened here while the person made up their mind.
+        self.check(Some(old)).await?;
+        self.introductions.introduce(old, hints);
+        let name = welcome.device_name.as_str().to_owned();
+        self.join(welcome).await?;
+        self.first_sync().await;
+        let spaces = self.store.look(|desk| {
+            let ids = desk.replica.space_ids();
+            ids.iter()
+                .filter_map(|id| desk.replica.outline(id).ok())
+                .collect::<Vec<_>>()
         });
-        let (device, kem) = record.await?;
-        let binding = connection.channel_binding();
-        let attempt = Attempt {
-            old,
-            new: device.id,
-            channel_binding: &binding,
-        };
-        let request = LinkRequest {
-            proof: proof(&link.secret.0, &attempt, &device),
-            device,
-        };
-        let (mut out, mut input) = connection
-            .open_bi()
-            .await
-            .map_err(|closed| broken(closed.to_string()))?;
-        send(&mut out, &request.encode()).await.map_err(broken)?;
-        let bytes = receive(&mut input, ANSWER_BYTES_MAX)
-            .await
-            .map_err(broken)?;
-        connection.close(0, "linking is over");
-        let answer = LinkAnswer::decode(&bytes).map_err(|error| broken(error.to_string()))?;
-        match answer {
-            LinkAnswer::Refused { reason, text } => Err(refused(reason, &text)),
-            LinkAnswer::Welcome(sealed) => {
-                let opened = open_welcome(&link.secret.0, &attempt, &kem, &sealed)
-                    .map_err(|error| broken(error.to_string()))?;
-                Welcome::decode(&opened).map_err(|error| broken(error.to_string()))
-            }
-        }
+        let spaces = spaces.await?;
+        Ok(LinkAccepted {
+            device: offer::info(old, &name),
+            spaces: spaces
+                .iter()
+                .map(crate::api::convert::space_outline)
+                .collect(),
+        })
     }
 
     /// Gives up the blank identity of this device and joins the spaces of the other one.
@@ -191,6 +263,11 @@ impl Acceptor {
         };
         let _ = tokio::time::timeout(FIRST_SYNC, admitted).await;
     }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Attempt>> {
+        // Every critical section leaves it whole.
+        self.attempt.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 fn malformed(error: LinkError) -> ApiError {
@@ -198,36 +275,14 @@ fn malformed(error: LinkError) -> ApiError {
         .hint("Copy the whole link again, from `stead-link:` to its end.")
 }
 
-fn unreachable(error: &ConnectError, link: &Link) -> ApiError {
-    if link.has_expired(wall_ms()) {
-        return ApiError::new(
-            ErrorKind::LinkExpired,
-            "The link has expired, and the device that made it does not answer.",
-        )
-        .hint("Make a new link; if it should still be good, check the clocks of both devices.");
-    }
-    faults::sentence(ErrorKind::LinkUnreachable, error).hint(
-        "The link is still good. Bring both devices onto one network, or give both the address of a relay.",
-    )
+fn given_up() -> ApiError {
+    ApiError::new(ErrorKind::LinkExpired, "This attempt was given up.")
 }
 
-fn refused(reason: Reason, text: &str) -> ApiError {
-    let (kind, message) = match reason {
-        Reason::Wrong => (
-            ErrorKind::LinkWrong,
-            "The other device does not know this link.",
-        ),
-        Reason::Used => (ErrorKind::LinkUsed, "This link was used before."),
-        Reason::Expired => (ErrorKind::LinkExpired, "This link has expired."),
-        Reason::Cancelled => (
-            ErrorKind::LinkExpired,
-            "This link was taken back on the other device.",
-        ),
-        Reason::Failed => {
-            let message = format!("The other device could not let this one in: {text}");
-            return ApiError::new(ErrorKind::Internal, message)
-                .hint("See `stead doctor` there, then make a new link.");
-        }
-    };
-    ApiError::new(kind, message).hint("Make a new link on the other device and use that.")
+fn no_such_attempt() -> ApiError {
+    ApiError::new(
+        ErrorKind::NotFound,
+        "This device does not wait to be let in.",
+    )
+    .hint("Use a link or words first: stead link LINK")
 }

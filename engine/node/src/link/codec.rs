@@ -1,87 +1,116 @@
-//! The messages of linking and their bytes; `docs/protocol/link.md` is their description.
+//! The messages of linking and their bytes; `docs/protocol/link.md` is their description. Owns no secrets: what is
+//! sealed, and under which keys, is in [`super::seals`].
 //!
 //! ```text
-//! request = version:byte proof[32] device-record
-//! answer  = 0:byte sealed...                     welcome
-//!         | reason:byte text                     refusal; reason 1..=5
+//! knock   = version:byte tag[32]                 with spoken words: version:byte
+//! reply   = 0:byte rest...                       go on
+//!         | reason:byte text                     refusal; reason 1..=8
+//! request = device-record reply-key[32]          (sealed)
 //! welcome = device-name:text count:uint ticket*  (sealed; the home space's ticket first)
 //! ```
 
 use stead_access::{DeviceRecord, Name};
 use stead_base::limits::{NAME_BYTES_MAX, SPACES_MAX};
-use stead_base::{DecodeError, DecodeFault, Decoder, DeviceId, Encoder};
-use stead_crypt::{Hasher, KemPublic, KemSecret, Zeroizing, seal_box};
-use stead_keys::OsEntropy;
+use stead_base::{DecodeError, DecodeFault, Decoder, Encoder};
+use stead_crypt::seal_box::OVERHEAD;
+use stead_crypt::short_code::MESSAGE_BYTES;
+use stead_crypt::{Zeroizing, pake};
 use stead_replica::SpaceTicket;
 
-/// Version of the protocol.
-pub const VERSION: u8 = 1;
-/// Longest request, in bytes.
+/// Version of both protocols.
+pub const VERSION: u8 = 2;
+/// Longest knock, in bytes.
+pub const KNOCK_BYTES_MAX: usize = 33;
+/// Longest request before sealing, in bytes.
 pub const REQUEST_BYTES_MAX: usize = 2048;
-/// Longest answer, in bytes.
-pub const ANSWER_BYTES_MAX: usize = 4 << 20;
+/// Length of the confirmation before a request that came with spoken words, in bytes.
+pub const CONFIRMATION_BYTES: usize = 64;
+/// Longest message of the new device, in bytes: a sealed request and what stands before it.
+pub const ASK_BYTES_MAX: usize = pake::MESSAGE_BYTES_MAX + OVERHEAD + REQUEST_BYTES_MAX;
+/// Longest reply before the welcome, in bytes.
+pub const REPLY_BYTES_MAX: usize = 1 + pake::MESSAGE_BYTES_MAX;
+/// Longest reply that may hold a welcome, in bytes.
+pub const WELCOME_BYTES_MAX: usize = 4 << 20;
 /// Longest text of a refusal, in bytes.
 pub const REFUSAL_BYTES_MAX: usize = 256;
 /// Smallest encoding of a ticket, in bytes.
 const TICKET_BYTES_MIN: usize = 66;
 
-const PROOF_CONTEXT: &[u8] = b"stead/link/1 proof";
-const WELCOME_INFO: &[u8] = b"stead/link/1 welcome";
-
-/// What the new device sends first.
+/// What the new device sends first: which link it was shown, without saying the secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LinkRequest {
-    /// Proves that the new device was shown the link: see [`proof`].
-    pub proof: [u8; 32],
-    /// The new device.
-    pub device: DeviceRecord,
+pub struct Knock {
+    /// Proves that the new device was shown the link: see [`super::seals::tag`]. Absent with spoken words.
+    pub tag: Option<[u8; 32]>,
 }
 
-impl LinkRequest {
-    /// The request's bytes.
+impl Knock {
+    /// The knock's bytes.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Encoder::new();
-        out.byte(VERSION).raw(&self.proof);
-        self.device.encode(&mut out);
+        out.byte(VERSION);
+        if let Some(tag) = &self.tag {
+            out.raw(tag);
+        }
         out.finish()
     }
 
-    /// Reads a request.
+    /// Reads a knock.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut input = Decoder::new(bytes);
         let undefined = input.error("version", DecodeFault::Undefined);
         if input.byte("version")? != VERSION {
             return Err(undefined);
         }
-        let proof = input.array("proof")?;
-        let device = DeviceRecord::decode(&mut input)?;
-        input.finish("link request")?;
-        Ok(Self { proof, device })
+        let tag = match input.rest().is_empty() {
+            true => None,
+            false => Some(input.array("tag")?),
+        };
+        input.finish("knock")?;
+        Ok(Self { tag })
     }
 }
 
-/// Why a link is refused.
+/// Why a device is not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Reason {
-    /// No open link has this secret.
+    /// No link made here has this secret, or no words are shown here.
     Wrong = 1,
-    /// The link was used before.
+    /// The link or the words were used before.
     Used = 2,
-    /// The link's time is over.
+    /// Its time is over.
     Expired = 3,
-    /// The link was taken back.
+    /// It was taken back.
     Cancelled = 4,
     /// The old device failed.
     Failed = 5,
+    /// The person said no.
+    Declined = 6,
+    /// The code that the person typed, or the spoken words, were wrong.
+    CodeWrong = 7,
+    /// The person said nothing in time.
+    Unanswered = 8,
 }
 
-/// What the old device answers.
+impl Reason {
+    const ALL: [Self; 8] = [
+        Self::Wrong,
+        Self::Used,
+        Self::Expired,
+        Self::Cancelled,
+        Self::Failed,
+        Self::Declined,
+        Self::CodeWrong,
+        Self::Unanswered,
+    ];
+}
+
+/// What the old device answers, each time.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LinkAnswer {
-    /// The new device is one of the person's now: a sealed [`Welcome`].
-    Welcome(Vec<u8>),
-    /// It is not.
+pub enum Reply {
+    /// The next step, as the step defines it.
+    Go(Vec<u8>),
+    /// It is over.
     Refused {
         /// Why, for programs.
         reason: Reason,
@@ -90,12 +119,20 @@ pub enum LinkAnswer {
     },
 }
 
-impl LinkAnswer {
-    /// The answer's bytes.
+impl Reply {
+    /// A refusal.
+    pub fn refused(reason: Reason, text: impl Into<String>) -> Self {
+        Self::Refused {
+            reason,
+            text: text.into(),
+        }
+    }
+
+    /// The reply's bytes.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Encoder::new();
         match self {
-            Self::Welcome(sealed) => out.byte(0).raw(sealed),
+            Self::Go(rest) => out.byte(0).raw(rest),
             Self::Refused { reason, text } => {
                 let mut end = text.len().min(REFUSAL_BYTES_MAX);
                 while !text.is_char_boundary(end) {
@@ -107,24 +144,65 @@ impl LinkAnswer {
         out.finish()
     }
 
-    /// Reads an answer.
+    /// Reads a reply.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut input = Decoder::new(bytes);
-        let undefined = input.error("answer", DecodeFault::Undefined);
-        let reason = match input.byte("answer")? {
-            0 => return Ok(Self::Welcome(input.rest().to_vec())),
-            1 => Reason::Wrong,
-            2 => Reason::Used,
-            3 => Reason::Expired,
-            4 => Reason::Cancelled,
-            5 => Reason::Failed,
-            _ => return Err(undefined),
-        };
+        let undefined = input.error("reply", DecodeFault::Undefined);
+        let first = input.byte("reply")?;
+        if first == 0 {
+            return Ok(Self::Go(input.rest().to_vec()));
+        }
+        let known = Reason::ALL
+            .into_iter()
+            .find(|reason| *reason as u8 == first);
+        let reason = known.ok_or(undefined)?;
         let text = input
             .text(REFUSAL_BYTES_MAX, "refusal")?
             .replace(char::is_control, " ");
-        input.finish("link answer")?;
+        input.finish("reply")?;
         Ok(Self::Refused { reason, text })
+    }
+}
+
+/// Reads a message that is 32 bytes and nothing else.
+pub fn decode_nonce(bytes: &[u8]) -> Result<[u8; MESSAGE_BYTES], DecodeError> {
+    let mut input = Decoder::new(bytes);
+    let nonce = input.array("nonce")?;
+    input.finish("nonce")?;
+    Ok(nonce)
+}
+
+/// Who wants to be let in. Travels sealed to the key that the old device made for this one link.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Request {
+    /// The new device.
+    pub device: DeviceRecord,
+    /// Random; the welcome is sealed with it too, so that it stays closed when the long-lived keys become known.
+    pub reply_key: Zeroizing<[u8; 32]>,
+}
+
+impl std::fmt::Debug for Request {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Request({:?})", self.device)
+    }
+}
+
+impl Request {
+    /// The request's bytes, before sealing. They hold a secret.
+    pub fn encode(&self) -> Zeroizing<Vec<u8>> {
+        let mut out = Encoder::new();
+        self.device.encode(&mut out);
+        out.raw(&*self.reply_key);
+        Zeroizing::new(out.finish())
+    }
+
+    /// Reads an opened request.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut input = Decoder::new(bytes);
+        let device = DeviceRecord::decode(&mut input)?;
+        let reply_key = Zeroizing::new(input.array("reply key")?);
+        input.finish("link request")?;
+        Ok(Self { device, reply_key })
     }
 }
 
@@ -168,165 +246,5 @@ impl Welcome {
     }
 }
 
-/// The two devices of one attempt, and what only this connection has.
-#[derive(Debug, Clone, Copy)]
-pub struct Attempt<'a> {
-    /// The device that made the link.
-    pub old: DeviceId,
-    /// The device that uses it.
-    pub new: DeviceId,
-    /// Keying material exported from the connection (RFC 5705): a proof is worth nothing elsewhere.
-    pub channel_binding: &'a [u8; 32],
-}
-
-/// Proves knowledge of a link's secret, for one connection and one device record.
-pub fn proof(secret: &[u8; 32], attempt: &Attempt<'_>, device: &DeviceRecord) -> [u8; 32] {
-    let mut record = Encoder::new();
-    device.encode(&mut record);
-    Hasher::keyed(secret)
-        .update(PROOF_CONTEXT)
-        .update(attempt.old.as_bytes())
-        .update(attempt.new.as_bytes())
-        .update(attempt.channel_binding)
-        .update(record.as_slice())
-        .finish_key()
-}
-
-/// Seals a welcome to the new device, so that it also proves knowledge of the secret.
-pub fn seal_welcome(
-    secret: &[u8; 32],
-    attempt: &Attempt<'_>,
-    to: &KemPublic,
-    welcome: &Welcome,
-) -> Result<Vec<u8>, seal_box::BoxError> {
-    let aad = circumstances(attempt);
-    seal_box::seal(
-        to,
-        WELCOME_INFO,
-        &aad,
-        &welcome.encode(),
-        Some(secret),
-        &mut OsEntropy,
-    )
-}
-
-/// Opens a sealed welcome.
-pub fn open_welcome(
-    secret: &[u8; 32],
-    attempt: &Attempt<'_>,
-    keys: &KemSecret,
-    sealed: &[u8],
-) -> Result<Zeroizing<Vec<u8>>, seal_box::BoxError> {
-    keys.open(WELCOME_INFO, &circumstances(attempt), sealed, Some(secret))
-}
-
-fn circumstances(attempt: &Attempt<'_>) -> Vec<u8> {
-    [
-        &attempt.old.as_bytes()[..],
-        attempt.new.as_bytes(),
-        attempt.channel_binding,
-    ]
-    .concat()
-}
-
-/// Compares without telling by its duration where the first difference is.
-pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
-    let differences = a.iter().zip(b).fold(0, |found, (x, y)| found | (x ^ y));
-    a.len() == b.len() && std::hint::black_box(differences) == 0
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use stead_crypt::DeviceKeys;
-
-    fn record(seed: u8) -> (DeviceKeys, DeviceRecord) {
-        let keys = DeviceKeys::from_seed(&[seed; 32]);
-        let record = DeviceRecord::of(&keys, Name::from_any("laptop"));
-        (keys, record)
-    }
-
-    #[test]
-    fn a_request_reads_back_and_nothing_may_follow_it() {
-        let request = LinkRequest {
-            proof: [3; 32],
-            device: record(1).1,
-        };
-        let bytes = request.encode();
-        assert!(bytes.len() <= REQUEST_BYTES_MAX);
-        assert_eq!(LinkRequest::decode(&bytes), Ok(request));
-        assert!(LinkRequest::decode(&[&bytes[..], &[0]].concat()).is_err());
-        for cut in 0..bytes.len() {
-            assert!(LinkRequest::decode(&bytes[..cut]).is_err());
-        }
-    }
-
-    #[test]
-    fn answers_read_back_and_long_refusals_are_cut() {
-        let text = "ä".repeat(REFUSAL_BYTES_MAX);
-        let refused = LinkAnswer::Refused {
-            reason: Reason::Used,
-            text,
-        };
-        match LinkAnswer::decode(&refused.encode()).unwrap() {
-            LinkAnswer::Refused {
-                reason: Reason::Used,
-                text,
-            } => {
-                assert_eq!(text.len(), REFUSAL_BYTES_MAX);
-            }
-            other => panic!("{other:?}"),
-        }
-        let welcome = LinkAnswer::Welcome(vec![1, 2, 3]);
-        assert_eq!(LinkAnswer::decode(&welcome.encode()), Ok(welcome));
-        assert!(LinkAnswer::decode(&[6, 0]).is_err());
-        assert!(LinkAnswer::decode(&[]).is_err());
-    }
-
-    #[test]
-    fn a_proof_is_worth_nothing_for_another_secret_connection_or_device() {
-        let (keys, device) = record(1);
-        let old = DeviceId::from_bytes([9; 32]);
-        let attempt = Attempt {
-            old,
-            new: keys.id(),
-            channel_binding: &[4; 32],
-        };
-        let right = proof(&[7; 32], &attempt, &device);
-        assert_ne!(right, proof(&[8; 32], &attempt, &device));
-        let elsewhere = Attempt {
-            channel_binding: &[5; 32],
-            ..attempt
-        };
-        assert_ne!(right, proof(&[7; 32], &elsewhere, &device));
-        assert_ne!(right, proof(&[7; 32], &attempt, &record(2).1));
-    }
-
-    #[test]
-    fn a_welcome_opens_only_with_the_secret_of_the_link() {
-        let (keys, device) = record(1);
-        let old = DeviceId::from_bytes([9; 32]);
-        let attempt = Attempt {
-            old,
-            new: keys.id(),
-            channel_binding: &[4; 32],
-        };
-        let welcome = Welcome {
-            device_name: Name::from_any("tower"),
-            tickets: Vec::new(),
-        };
-        let sealed = seal_welcome(&[7; 32], &attempt, &device.kem, &welcome).unwrap();
-        let opened = open_welcome(&[7; 32], &attempt, keys.kem(), &sealed).unwrap();
-        assert_eq!(*opened, *welcome.encode());
-        assert!(open_welcome(&[8; 32], &attempt, keys.kem(), &sealed).is_err());
-        // One without a home space is refused.
-        assert!(Welcome::decode(&opened).is_err());
-    }
-
-    #[test]
-    fn equal_bytes_are_the_same_and_others_are_not() {
-        assert!(same(b"abc", b"abc"));
-        assert!(!same(b"abc", b"abd"));
-        assert!(!same(b"abc", b"abcd"));
-    }
-}
+mod tests;

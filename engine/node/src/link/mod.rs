@@ -1,57 +1,82 @@
 //! Linking: how a new device becomes one of a person's devices, over a connection of its own.
 //!
-//! `docs/protocol/link.md` describes it to the byte. The secret in the link is good for one attempt.
+//! `docs/protocol/link.md` describes it to the byte. A link, or spoken words, are good for one attempt; and nobody is let
+//! in before the person at the old device says so. Owns both sides and nothing of what a space is.
 
 pub(crate) mod accept;
+mod answer;
 pub mod codec;
+mod dial;
+mod made;
+pub(crate) mod notice;
 pub(crate) mod offer;
+pub mod seals;
+mod spoken;
 
 use std::time::Duration;
 
 use stead_net::{RecvStream, SendStream};
 
-/// The protocol of a connection that links.
-pub(crate) const LINK_ALPN: &[u8] = b"stead/link/1";
+/// The protocol of a connection that links with a link.
+pub const LINK_ALPN: &[u8] = b"stead/link/2";
+/// The protocol of a connection that links with spoken words.
+pub const SPOKEN_ALPN: &[u8] = b"stead/link-spoken/1";
 /// How long each step may take.
-const STEP_TIMEOUT: Duration = Duration::from_secs(15);
+pub(crate) const STEP_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a person may take to say yes or no, in milliseconds.
+const APPROVAL_MS: u64 = 2 * 60_000;
 
-/// Sends one message: its length in four bytes, little-endian, then its bytes.
-async fn send(stream: &mut SendStream, message: &[u8]) -> Result<(), String> {
-    let length = u32::try_from(message.len()).map_err(|_| "the message is too long".to_owned())?;
-    let work = async {
-        stream.write_all(&length.to_le_bytes()).await?;
-        stream.write_all(message).await?;
-        stream.finish()
-    };
-    match tokio::time::timeout(STEP_TIMEOUT, work).await {
-        Ok(sent) => sent.map_err(|error| error.to_string()),
-        Err(_) => Err("the other device does not read".to_owned()),
-    }
+/// The one stream of a connection that links: messages after one another, each `length:u32 (little-endian) body`.
+pub(crate) struct Talk {
+    pub(crate) out: SendStream,
+    pub(crate) input: RecvStream,
 }
 
-/// Receives one message of at most `max` bytes.
-async fn receive(stream: &mut RecvStream, max: usize) -> Result<Vec<u8>, String> {
-    let work = async {
-        let mut length = [0; 4];
-        let cut = |error: stead_net::StreamError| error.to_string();
-        stream.read_exact(&mut length).await.map_err(cut)?;
-        let length = u32::from_le_bytes(length) as usize;
-        if length > max {
-            return Err(format!("a message of {length} bytes is longer than {max}"));
+impl Talk {
+    /// Sends one message.
+    pub(crate) async fn send(&mut self, message: &[u8]) -> Result<(), String> {
+        let length =
+            u32::try_from(message.len()).map_err(|_| "the message is too long".to_owned())?;
+        let work = async {
+            self.out.write_all(&length.to_le_bytes()).await?;
+            self.out.write_all(message).await
+        };
+        match tokio::time::timeout(STEP_TIMEOUT, work).await {
+            Ok(sent) => sent.map_err(|error| error.to_string()),
+            Err(_) => Err("the other device does not read".to_owned()),
         }
-        let mut message = Vec::new();
-        // Room is made as the bytes come.
-        while message.len() < length {
-            let chunk = stream
-                .read_chunk(length - message.len())
-                .await
-                .map_err(cut)?;
-            message.extend_from_slice(&chunk.ok_or("the other device stopped")?);
+    }
+
+    /// Sends the last message, and waits until it has arrived.
+    pub(crate) async fn send_last(&mut self, message: &[u8]) -> Result<(), String> {
+        self.send(message).await?;
+        self.out.finish().map_err(|error| error.to_string())?;
+        let _ = tokio::time::timeout(STEP_TIMEOUT, self.out.delivered()).await;
+        Ok(())
+    }
+
+    /// Receives one message of at most `max` bytes.
+    pub(crate) async fn receive(&mut self, max: usize, limit: Duration) -> Result<Vec<u8>, String> {
+        let work = async {
+            let mut length = [0; 4];
+            let cut = |error: stead_net::StreamError| error.to_string();
+            self.input.read_exact(&mut length).await.map_err(cut)?;
+            let length = u32::from_le_bytes(length) as usize;
+            if length > max {
+                return Err(format!("a message of {length} bytes is longer than {max}"));
+            }
+            let mut message = Vec::new();
+            // Room is made as the bytes come.
+            while message.len() < length {
+                let left = length - message.len();
+                let chunk = self.input.read_chunk(left).await.map_err(cut)?;
+                message.extend_from_slice(&chunk.ok_or("the other device stopped")?);
+            }
+            Ok(message)
+        };
+        match tokio::time::timeout(limit, work).await {
+            Ok(message) => message,
+            Err(_) => Err("the other device does not answer".to_owned()),
         }
-        Ok(message)
-    };
-    match tokio::time::timeout(STEP_TIMEOUT, work).await {
-        Ok(message) => message,
-        Err(_) => Err("the other device does not answer".to_owned()),
     }
 }

@@ -295,7 +295,9 @@ mod tests {
 
     fn with_sessions(count: u64) -> (Fetches, Vec<Arc<Mailbox>>) {
         let fetches = Fetches::default();
-        let mailboxes: Vec<_> = (0..count).map(|no| Arc::new(Mailbox::new(no))).collect();
+        let mailboxes: Vec<_> = (0..count)
+            .map(|no| Arc::new(Mailbox::new(no, stead_base::DeviceId::from_bytes([1; 32]))))
+            .collect();
         for mailbox in &mailboxes {
             fetches.join(Arc::clone(mailbox));
         }

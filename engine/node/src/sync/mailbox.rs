@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use stead_base::{SpaceId, WriterId};
+use stead_base::{DeviceId, SpaceId, WriterId};
 use stead_sync::{Input, Tip};
 use tokio::sync::Notify;
 
@@ -42,14 +42,16 @@ struct Inner {
 #[derive(Debug)]
 pub(crate) struct Mailbox {
     no: SessionNo,
+    peer: DeviceId,
     inner: Mutex<Inner>,
     bell: Notify,
 }
 
 impl Mailbox {
-    pub(crate) fn new(no: SessionNo) -> Self {
+    pub(crate) fn new(no: SessionNo, peer: DeviceId) -> Self {
         Self {
             no,
+            peer,
             inner: Mutex::default(),
             bell: Notify::new(),
         }
@@ -57,6 +59,11 @@ impl Mailbox {
 
     pub(crate) const fn no(&self) -> SessionNo {
         self.no
+    }
+
+    /// The device at the other end.
+    pub(crate) const fn peer(&self) -> DeviceId {
+        self.peer
     }
 
     /// A log is longer; only the last word on each log is kept.
@@ -126,7 +133,7 @@ mod tests {
 
     #[test]
     fn a_slow_session_hears_the_last_length_of_each_log_once() {
-        let mailbox = Mailbox::new(1);
+        let mailbox = Mailbox::new(1, DeviceId::from_bytes([1; 32]));
         let (space, writer) = (SpaceId::from_bytes([1; 32]), WriterId::from_bytes([2; 32]));
         for len in 1..100 {
             let tip = Tip::new(len, Hash::from_bytes([3; 32]));

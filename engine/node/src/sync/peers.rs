@@ -106,6 +106,7 @@ impl Peers {
                 }
                 _ = tick.tick(), if !self.live.is_empty() => {
                     self.context.fetches.tick(steady_ms());
+                    self.context.store.tell(|desk| desk.evict_removed()).await;
                 }
             }
         }

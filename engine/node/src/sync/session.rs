@@ -73,7 +73,7 @@ pub(crate) async fn run(connection: Connection, context: SyncContext) -> String 
         connection.close(1, "no randomness");
         return "the system gives no randomness".to_owned();
     }
-    let mailbox = Arc::new(Mailbox::new(no));
+    let mailbox = Arc::new(Mailbox::new(no, connection.remote()));
     context.fetches.join(Arc::clone(&mailbox));
     let subscriber = Arc::clone(&mailbox);
     let Ok(spaces) = context

@@ -2,7 +2,10 @@
 
 mod clients;
 mod faults;
+mod link_attacks;
+mod link_forgeries;
 mod linking;
+mod sharing;
 mod support;
 mod syncing;
 mod veil;

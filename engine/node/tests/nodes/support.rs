@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use stead_api::{
-    ApiError, Client, ClientError, Commit, DocGet, DocPut, Edit, ErrorKind, LinkAccept, LinkCreate,
-    Method, NodeStatus, Op, SpaceCreate, SpaceInfo, SpaceList, Status, SyncPhase,
+    ApiError, Client, ClientError, Commit, DocGet, DocPut, Edit, ErrorKind, LinkAccept,
+    LinkAccepted, LinkApprove, LinkArrival, LinkArrive, LinkBegun, LinkCreate, LinkOutcome, Method,
+    NodeStatus, Op, SpaceCreate, SpaceInfo, SpaceList, Status, SyncPhase,
 };
 use stead_node::{Bind, Lan, Node, NodeConfig};
 
@@ -133,10 +134,51 @@ impl Device {
         self.call(&LinkCreate::default()).link
     }
 
-    pub fn use_link(&self, link: &str) -> Result<stead_api::LinkAccepted, ApiError> {
+    /// Goes to the device that shows a link, up to the code.
+    pub fn use_link(&self, link: &str) -> Result<LinkBegun, ApiError> {
         self.try_call(&LinkAccept {
             link: link.to_owned(),
         })
+    }
+
+    /// Types a code.
+    pub fn approve(&self, code: Option<&str>) -> Result<LinkOutcome, ApiError> {
+        self.try_call(&LinkApprove {
+            code: code.map(str::to_owned),
+        })
+    }
+
+    /// Waits to be let in or refused.
+    pub fn arrive(&self, begun: &LinkBegun) -> Result<LinkAccepted, ApiError> {
+        let arrive = LinkArrive {
+            attempt: begun.attempt.clone(),
+            wait_ms: 30_000,
+        };
+        match self.try_call(&arrive)? {
+            LinkArrival::Linked(accepted) => Ok(accepted),
+            LinkArrival::Waiting => panic!("nobody let the device in"),
+        }
+    }
+
+    /// Becomes a device of the person of `old`, with a person at both who does everything right.
+    pub fn enter(&self, old: &Self) -> LinkAccepted {
+        let begun = self.use_link(&old.make_link()).expect("a link that works");
+        until_asking(old);
+        let outcome = old.approve(begun.code.as_deref()).expect("the right code");
+        assert!(matches!(outcome, LinkOutcome::Linked { .. }), "{outcome:?}");
+        self.arrive(&begun).expect("let in")
+    }
+}
+
+/// Waits until somebody asks to be let in.
+pub fn until_asking(old: &Device) -> stead_api::LinkNewcomer {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(newcomer) = old.call(&stead_api::LinkPending {}).newcomer {
+            return newcomer;
+        }
+        assert!(Instant::now() < deadline, "nobody asks");
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 
@@ -183,8 +225,7 @@ pub async fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 pub async fn linked() -> (Device, Device) {
     let old = Device::start("tower").await;
     let new = Device::start("laptop").await;
-    let link = old.make_link();
-    new.use_link(&link).expect("linked");
+    new.enter(&old);
     (old, new)
 }
 

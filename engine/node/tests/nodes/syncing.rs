@@ -73,7 +73,7 @@ async fn a_third_device_gets_changes_of_one_it_never_met() {
     in_step("notes", &[&a, &b]).await;
     a.stop().await;
     let c = Device::start("phone").await;
-    c.use_link(&b.make_link()).expect("linked by b");
+    c.enter(&b);
     assert_eq!(
         until("the page", || c.get("notes", "pages", "one")).await,
         json!({"from": "a"})
@@ -130,7 +130,7 @@ async fn what_was_acknowledged_survives_a_kill_and_is_synced_afterwards() {
 async fn many_documents_reach_three_devices_and_all_are_equal() {
     let (a, b) = linked().await;
     let c = Device::start("phone").await;
-    c.use_link(&a.make_link()).expect("linked");
+    c.enter(&a);
     a.space("cities");
     for part in 0..10 {
         let edits = (0..300).map(|n| Edit {
@@ -255,7 +255,7 @@ async fn a_long_history_reaches_a_device_linked_afterwards_and_all_of_it_counts(
         }
     });
     let b = Device::start("laptop").await;
-    b.use_link(&a.make_link()).expect("linked");
+    b.enter(&a);
     until("all changes", || {
         let spaces = b.spaces();
         let notes = spaces.iter().find(|space| space.name == "notes")?;

@@ -7,6 +7,7 @@ pub fn links() -> Vec<Vec<u8>> {
     let addresses = ["192.168.1.20:7777", "[2001:db8::1]:7777", "10.0.0.9:1"];
     let link = |count: usize, relay: Option<&str>| Link {
         device: [1; 32],
+        key_hash: [3; 32],
         secret: LinkSecret([2; 32]),
         expires_ms: 1_700_000_000_000,
         addresses: addresses[..count]

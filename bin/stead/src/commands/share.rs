@@ -1,0 +1,66 @@
+//! `stead share` and `stead join`: both sides of letting people into a space.
+
+use std::path::Path;
+
+use stead_api::{SpaceJoin, SpaceShare};
+
+use crate::{
+    args::{Join, Share},
+    client::connect,
+    exit::Failure,
+    look,
+    output::Output,
+};
+
+const DAY_MS: u64 = 24 * 3_600_000;
+
+pub(crate) fn share(home: &Path, share: &Share, out: &Output) -> Result<(), Failure> {
+    let uses = (!share.anyone).then_some(share.uses);
+    let made = connect(home)?.call(&SpaceShare {
+        space: share.space.clone(),
+        role: share.role.to_string(),
+        uses,
+        valid_ms: Some(share.days * DAY_MS),
+    })?;
+    out.json(&made);
+    let whom = match uses {
+        Some(1) => "One person".to_owned(),
+        Some(uses) => format!("{uses} people"),
+        None => "Anyone who has it".to_owned(),
+    };
+    out.say(format!(
+        "{whom} can join {} as {} with this invite, within {}, while this device is running:",
+        look::heading(&share.space),
+        share.role,
+        match share.days {
+            1 => "a day".to_owned(),
+            days => format!("{days} days"),
+        }
+    ));
+    out.say(String::new());
+    out.say(format!("  stead join {}", made.invite));
+    out.say(String::new());
+    out.say("Send it as you would send a key: whoever has it first is let in.");
+    out.say(format!(
+        "  Take it back with:  {}",
+        look::code(&format!("stead revoke {} {}", share.space, made.membership))
+    ));
+    Ok(())
+}
+
+pub(crate) fn join(home: &Path, join: &Join, out: &Output) -> Result<(), Failure> {
+    let joined = connect(home)?.call(&SpaceJoin {
+        invite: join.invite.join(" "),
+    })?;
+    out.json(&joined);
+    out.say(format!(
+        "{} You are in {}. What is in it is on its way to this device and to your others.",
+        look::good("✔"),
+        look::heading(&joined.name)
+    ));
+    out.say(format!(
+        "  Who else is in it:  {}",
+        look::code(&format!("stead members {}", joined.name))
+    ));
+    Ok(())
+}

@@ -1,0 +1,405 @@
+//! The bytes of roster operations: a tag, then the fields in the order of their declaration.
+//!
+//! Owns the layout of `docs/formats/roster.md`. Every length is bounded before it is believed.
+
+use stead_base::{
+    DecodeError, DecodeFault, Decoder, DeviceId, Encoder, ScopeId, SpaceId, WriterId,
+};
+use stead_crypt::KeyId;
+
+use super::*;
+
+const TAG_GENESIS: u8 = 0;
+const TAG_CLAIM: u8 = 1;
+const TAG_GRANT: u8 = 2;
+const TAG_EPOCH: u8 = 3;
+const TAG_JOIN: u8 = 4;
+const TAG_REMOVE: u8 = 5;
+const TAG_ADD_DEVICE: u8 = 6;
+const TAG_REMOVE_DEVICE: u8 = 7;
+const TAG_GROUP_ADD: u8 = 8;
+const TAG_GROUP_REMOVE: u8 = 9;
+const TAG_SCOPE: u8 = 10;
+const TAG_RENAME: u8 = 11;
+const TAG_ROOT_STATEMENT: u8 = 12;
+
+const DEVICE: u8 = 0;
+const IDENTITY: u8 = 1;
+const GROUP: u8 = 2;
+const INVITE: u8 = 3;
+const EVERYONE: u8 = 4;
+
+/// Encodes the plaintext of a `@roster` parcel: a count, then the operations.
+///
+/// A list above [`OPS_PER_PARCEL_MAX`] can be encoded but not decoded.
+pub fn encode_ops(ops: &[RosterOp]) -> Vec<u8> {
+    let mut out = Encoder::new();
+    out.uint(ops.len() as u64);
+    for op in ops {
+        op.encode(&mut out);
+    }
+    out.finish()
+}
+
+/// Decodes the plaintext of a `@roster` parcel.
+pub fn decode_ops(parcel: &[u8]) -> Result<Vec<RosterOp>, DecodeError> {
+    let mut input = Decoder::new(parcel);
+    let count = input.count(OPS_PER_PARCEL_MAX, 1, "roster operations")?;
+    let ops = (0..count)
+        .map(|_| RosterOp::decode(&mut input))
+        .collect::<Result<_, _>>()?;
+    input.finish("roster parcel")?;
+    Ok(ops)
+}
+
+impl RosterOp {
+    /// Appends the operation.
+    pub fn encode(&self, out: &mut Encoder) {
+        match self {
+            Self::Genesis {
+                name,
+                nonce,
+                device,
+                card,
+                signature,
+            } => {
+                name.encode(out.byte(TAG_GENESIS));
+                device.encode(out.raw(nonce));
+                encode_option(card.as_ref(), out, Card::encode);
+                out.raw(signature);
+            }
+            Self::Claim { device, signature } => {
+                out.byte(TAG_CLAIM).raw(device.as_bytes()).raw(signature);
+            }
+            Self::Grant(grant) => grant.encode(out.byte(TAG_GRANT)),
+            Self::Join(join) => join.encode(out.byte(TAG_JOIN)),
+            Self::Remove(remove) => remove.encode(out.byte(TAG_REMOVE)),
+            Self::AddDevice(add) => {
+                out.byte(TAG_ADD_DEVICE).raw(add.identity.as_bytes());
+                add.record.encode(out);
+                add.since.encode(out.uint(add.stay.into()));
+            }
+            Self::RemoveDevice(remove) => {
+                out.byte(TAG_REMOVE_DEVICE)
+                    .raw(remove.identity.as_bytes())
+                    .raw(remove.device.as_bytes())
+                    .uint(remove.stay.into());
+                remove.lengths.encode(out);
+            }
+            Self::GroupAdd(add) => {
+                out.byte(TAG_GROUP_ADD).raw(add.group.as_bytes());
+                add.party.encode(out);
+                out.byte(add.keeper.into()).uint(add.stay.into());
+                add.since.encode(out);
+            }
+            Self::GroupRemove(remove) => {
+                out.byte(TAG_GROUP_REMOVE).raw(remove.group.as_bytes());
+                remove.party.encode(out);
+                remove.lengths.encode(out.uint(remove.stay.into()));
+            }
+            Self::Epoch(epoch) => epoch.encode(out.byte(TAG_EPOCH)),
+            Self::Scope { path } => path.encode(out.byte(TAG_SCOPE)),
+            Self::Rename { name, turn } => {
+                name.encode(out.byte(TAG_RENAME));
+                out.uint((*turn).into());
+            }
+            Self::RootStatement {
+                identity,
+                nonce,
+                ops,
+                signature,
+            } => {
+                out.byte(TAG_ROOT_STATEMENT).raw(identity.as_bytes());
+                out.raw(nonce).bytes(ops).raw(signature);
+            }
+        }
+    }
+
+    /// Reads an operation.
+    pub fn decode(input: &mut Decoder<'_>) -> Result<Self, DecodeError> {
+        let undefined = input.error("roster operation", DecodeFault::Undefined);
+        Ok(match input.byte("roster operation")? {
+            TAG_GENESIS => Self::Genesis {
+                name: Name::decode(input, "space name")?,
+                nonce: input.array("genesis nonce")?,
+                device: DeviceRecord::decode(input)?,
+                card: decode_option(input, Card::decode)?,
+                signature: input.array("genesis signature")?,
+            },
+            TAG_CLAIM => Self::Claim {
+                device: DeviceId::from_bytes(input.array("claiming device")?),
+                signature: input.array("claim signature")?,
+            },
+            TAG_GRANT => Self::Grant(Grant::decode(input)?),
+            TAG_JOIN => Self::Join(Join::decode(input)?),
+            TAG_REMOVE => Self::Remove(Remove::decode(input)?),
+            TAG_ADD_DEVICE => Self::AddDevice(AddDevice {
+                identity: identity(input)?,
+                record: DeviceRecord::decode(input)?,
+                stay: number(input, "stay of a device")?,
+                since: Lengths::decode(input)?,
+            }),
+            TAG_REMOVE_DEVICE => Self::RemoveDevice(RemoveDevice {
+                identity: identity(input)?,
+                device: DeviceId::from_bytes(input.array("removed device")?),
+                stay: number(input, "stay of a device")?,
+                lengths: Lengths::decode(input)?,
+            }),
+            TAG_GROUP_ADD => Self::GroupAdd(GroupAdd {
+                group: SpaceId::from_bytes(input.array("group")?),
+                party: Party::decode(input)?,
+                keeper: flag(input, "keeper of a group")?,
+                stay: number(input, "stay in a group")?,
+                since: Lengths::decode(input)?,
+            }),
+            TAG_GROUP_REMOVE => Self::GroupRemove(GroupRemove {
+                group: SpaceId::from_bytes(input.array("group")?),
+                party: PartyId::decode(input)?,
+                stay: number(input, "stay in a group")?,
+                lengths: Lengths::decode(input)?,
+            }),
+            TAG_EPOCH => Self::Epoch(StartEpoch::decode(input)?),
+            TAG_SCOPE => Self::Scope {
+                path: Path::decode(input)?,
+            },
+            TAG_RENAME => Self::Rename {
+                name: Name::decode(input, "space name")?,
+                turn: number(input, "turn of a name")?,
+            },
+            TAG_ROOT_STATEMENT => Self::RootStatement {
+                identity: identity(input)?,
+                nonce: input.array("statement nonce")?,
+                ops: input
+                    .bytes(ROOT_STATEMENT_BYTES_MAX, "root statement")?
+                    .to_vec(),
+                signature: input.array("root signature")?,
+            },
+            _ => return Err(undefined),
+        })
+    }
+}
+
+impl OpId {
+    pub(crate) fn encode(&self, out: &mut Encoder) {
+        out.raw(self.log.as_bytes())
+            .uint(self.seq)
+            .uint(self.index.into());
+    }
+
+    fn decode(input: &mut Decoder<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            log: WriterId::from_bytes(input.array("log of an operation")?),
+            seq: input.uint("entry of an operation")?,
+            index: number(input, "place of an operation")?,
+        })
+    }
+}
+
+impl Party {
+    pub(crate) fn encode(&self, out: &mut Encoder) {
+        match self {
+            Self::Device(record) => record.encode(out.byte(DEVICE)),
+            Self::Identity(card) => card.encode(out.byte(IDENTITY)),
+        }
+    }
+
+    fn decode(input: &mut Decoder<'_>) -> Result<Self, DecodeError> {
+        let undefined = input.error("party", DecodeFault::Undefined);
+        match input.byte("party")? {
+            DEVICE => Ok(Self::Device(DeviceRecord::decode(input)?)),
+            IDENTITY => Ok(Self::Identity(Card::decode(input)?)),
+            _ => Err(undefined),
+        }
+    }
+}
+
+impl PartyId {
+    fn encode(self, out: &mut Encoder) {
+        match self {
+            Self::Device(id) => out.byte(DEVICE).raw(id.as_bytes()),
+            Self::Identity(id) => out.byte(IDENTITY).raw(id.as_bytes()),
+        };
+    }
+
+    fn decode(input: &mut Decoder<'_>) -> Result<Self, DecodeError> {
+        let undefined = input.error("party", DecodeFault::Undefined);
+        match input.byte("party")? {
+            DEVICE => Ok(Self::Device(DeviceId::from_bytes(input.array("device")?))),
+            IDENTITY => Ok(Self::Identity(identity(input)?)),
+            _ => Err(undefined),
+        }
+    }
+}
+
+impl Subject {
+    fn encode(&self, out: &mut Encoder) {
+        match self {
+            Self::Party(party) => party.encode(out),
+            Self::Group { group, parts } => {
+                out.byte(GROUP).raw(group.as_bytes());
+                out.uint(parts.len() as u64);
+                for part in parts {
+                    part.party.encode(out);
+                    out.byte(part.keeper.into());
+                    out.uint(part.stay.into()).uint(part.rank.into());
+                }
+            }
+            Self::Invite {
+                key,
+                uses,
+                expires_ms,
+            } => {
+                out.byte(INVITE).raw(key);
+                encode_option(uses.as_ref(), out, |uses, out| {
+                    out.uint((*uses).into());
+                });
+                out.uint(*expires_ms);
+            }
+            Self::Everyone => {
+                out.byte(EVERYONE);
+            }
+        }
+    }
+
+    fn decode(input: &mut Decoder<'_>) -> Result<Self, DecodeError> {
+        let undefined = input.error("subject of a grant", DecodeFault::Undefined);
+        Ok(match input.byte("subject of a grant")? {
+            DEVICE => Self::Party(Party::Device(DeviceRecord::decode(input)?)),
+            IDENTITY => Self::Party(Party::Identity(Card::decode(input)?)),
+            GROUP => {
+                let group = SpaceId::from_bytes(input.array("group")?);
+                let count = input.count(GROUP_PARTS_MAX, 36, "parts of a group")?;
+                let part = |input: &mut Decoder<'_>| {
+                    Ok(GroupPart {
+                        party: Party::decode(input)?,
+                        keeper: flag(input, "keeper of a group")?,
+                        stay: number(input, "stay in a group")?,
+                        rank: input.uint_max(GROUP_RANK_MAX.into(), "rank in a group")? as u32,
+                    })
+                };
+                let parts = (0..count).map(|_| part(input)).collect::<Result<_, _>>()?;
+                Self::Group { group, parts }
+            }
+            INVITE => Self::Invite {
+                key: input.array("invite key")?,
+                uses: decode_option(input, |input| number(input, "uses of an invite"))?,
+                expires_ms: input.uint("end of an invite")?,
+            },
+            EVERYONE => Self::Everyone,
+            _ => return Err(undefined),
+        })
+    }
+}
+
+impl Grant {
+    fn encode(&self, out: &mut Encoder) {
+        self.subject.encode(out);
+        self.role.encode(out);
+        self.path.encode(out);
+        self.since.encode(out);
+    }
+
+    fn decode(input: &mut Decoder<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            subject: Subject::decode(input)?,
+            role: Role::decode(input)?,
+            path: Path::decode(input)?,
+            since: Lengths::decode(input)?,
+        })
+    }
+}
+
+impl Join {
+    fn encode(&self, out: &mut Encoder) {
+        self.invite.encode(out);
+        self.joiner.encode(out.raw(&self.key));
+        self.since.encode(out.raw(&self.signature));
+    }
+
+    fn decode(input: &mut Decoder<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            invite: OpId::decode(input)?,
+            key: input.array("invite key")?,
+            joiner: Party::decode(input)?,
+            signature: input.array("invite signature")?,
+            since: Lengths::decode(input)?,
+        })
+    }
+}
+
+impl Remove {
+    fn encode(&self, out: &mut Encoder) {
+        out.uint(self.memberships.len() as u64);
+        for membership in &self.memberships {
+            membership.encode(out);
+        }
+        self.lengths.encode(out);
+        encode_option(self.reason.as_ref(), out, |reason, out| {
+            out.text(reason);
+        });
+    }
+
+    fn decode(input: &mut Decoder<'_>) -> Result<Self, DecodeError> {
+        let count = input.count(REMOVED_AT_ONCE_MAX, 34, "removed memberships")?;
+        Ok(Self {
+            memberships: (0..count)
+                .map(|_| OpId::decode(input))
+                .collect::<Result<_, _>>()?,
+            lengths: Lengths::decode(input)?,
+            reason: decode_option(input, |input| {
+                Ok(input.text(REASON_BYTES_MAX, "reason")?.to_owned())
+            })?,
+        })
+    }
+}
+
+impl StartEpoch {
+    fn encode(&self, out: &mut Encoder) {
+        out.uint(self.scope.number()).uint(self.generation.into());
+        self.key.encode(out);
+        self.knows.encode(out);
+        out.bytes(&self.previous).bytes(&self.for_parent);
+    }
+
+    fn decode(input: &mut Decoder<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            scope: ScopeId::from_number(input.uint("epoch scope")?),
+            generation: number(input, "epoch generation")?,
+            key: KeyId::decode(input)?,
+            knows: Lengths::decode(input)?,
+            previous: input.bytes(WRAP_BYTES_MAX, "previous epoch key")?.to_vec(),
+            for_parent: input.bytes(WRAP_BYTES_MAX, "wrapped epoch key")?.to_vec(),
+        })
+    }
+}
+
+fn encode_option<T>(value: Option<&T>, out: &mut Encoder, encode: fn(&T, &mut Encoder)) {
+    out.byte(value.is_some().into());
+    if let Some(value) = value {
+        encode(value, out);
+    }
+}
+
+fn decode_option<T>(
+    input: &mut Decoder<'_>,
+    decode: impl Fn(&mut Decoder<'_>) -> Result<T, DecodeError>,
+) -> Result<Option<T>, DecodeError> {
+    flag(input, "presence")?.then(|| decode(input)).transpose()
+}
+
+fn flag(input: &mut Decoder<'_>, what: &'static str) -> Result<bool, DecodeError> {
+    let undefined = input.error(what, DecodeFault::Undefined);
+    match input.byte(what)? {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(undefined),
+    }
+}
+
+fn number(input: &mut Decoder<'_>, what: &'static str) -> Result<u32, DecodeError> {
+    Ok(input.uint_max(u32::MAX.into(), what)? as u32)
+}
+
+fn identity(input: &mut Decoder<'_>) -> Result<IdentityId, DecodeError> {
+    Ok(IdentityId::from_bytes(input.array("identity")?))
+}

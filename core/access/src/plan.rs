@@ -1,0 +1,138 @@
+//! What it takes to put someone out, said before it is done.
+//!
+//! Owns the plan only; nothing here changes a roster.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use stead_base::{DeviceId, ScopeId, SpaceId, WriterId};
+
+use crate::members::{GivenBy, MemberSubject, Membership};
+use crate::op::{OpId, PartyId};
+use crate::{EndedBy, IdentityId, Lengths, Roster};
+
+/// Who is to be put out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RemovalTarget {
+    /// One membership; its subject may hold others.
+    Membership(OpId),
+    /// A person, with all memberships of their own.
+    Identity(IdentityId),
+    /// A device, from memberships of its own and from the people and groups it acts for.
+    Device(DeviceId),
+    /// A group, with all its memberships.
+    Group(SpaceId),
+}
+
+/// What a removal takes and does.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RemovalPlan {
+    /// Memberships to name in a [`Remove`](crate::Remove).
+    pub memberships: Vec<OpId>,
+    /// People whose device list must lose the device by a [`RemoveDevice`](crate::RemoveDevice),
+    /// and the last stay that it must name.
+    pub identities: BTreeMap<IdentityId, u32>,
+    /// Groups through which the target acts, too: they are changed in their own space.
+    pub groups: Vec<SpaceId>,
+    /// Devices that lose something.
+    pub devices: BTreeSet<DeviceId>,
+    /// Logs whose last accepted length the removal must name; what is not named is void whole.
+    pub writers: BTreeSet<WriterId>,
+    /// Scopes that need a new epoch after it.
+    pub scopes: BTreeSet<ScopeId>,
+    /// Memberships that the target gave: they stay.
+    pub gave: Vec<OpId>,
+}
+
+impl Roster {
+    /// Says what removing `target` takes.
+    pub fn plan_removal(&self, target: RemovalTarget) -> RemovalPlan {
+        let mut plan = RemovalPlan::default();
+        for membership in self.members().values().filter(|it| it.ended.is_none()) {
+            let subject = membership.subject;
+            let is_meant = match target {
+                RemovalTarget::Membership(id) => membership.id == id,
+                RemovalTarget::Identity(id) => {
+                    subject == MemberSubject::Party(PartyId::Identity(id))
+                }
+                RemovalTarget::Device(id) => subject == MemberSubject::Party(PartyId::Device(id)),
+                RemovalTarget::Group(id) => subject == MemberSubject::Group(id),
+            };
+            if is_meant {
+                plan.memberships.push(membership.id);
+                plan.devices
+                    .extend(membership.devices().map(|record| record.id));
+                self.note_scopes(membership, &mut plan);
+                if matches!(subject, MemberSubject::Invite { .. }) {
+                    plan.writers.extend(self.admitters(membership.id));
+                }
+            } else if let RemovalTarget::Device(device) = target
+                && membership.is_held_by(&device)
+            {
+                match subject {
+                    MemberSubject::Party(PartyId::Identity(id)) => {
+                        let last = plan.identities.entry(id).or_default();
+                        *last = (*last).max(self.last_stay(membership, device));
+                    }
+                    MemberSubject::Group(group) => plan.groups.push(group),
+                    _ => {}
+                }
+                plan.devices.insert(device);
+                self.note_scopes(membership, &mut plan);
+            }
+        }
+        plan.groups.sort_unstable();
+        plan.groups.dedup();
+        for device in &plan.devices {
+            plan.writers.extend(self.writers_of(device));
+        }
+        let given = self.members().values().filter(|it| it.ended.is_none());
+        for membership in given {
+            if let GivenBy::Membership(giver) = membership.given_by
+                && plan.memberships.contains(&giver)
+            {
+                plan.gave.push(membership.id);
+            }
+        }
+        plan
+    }
+
+    /// Removals that rest on votes and that one more member with manager or owner at that rank
+    /// could make lapse. Who lets such a member in confirms them: names these memberships, with
+    /// these lengths, in a [`Remove`](crate::Remove) of the same entry.
+    pub fn removals_to_confirm(&self, rank: u32) -> Vec<(OpId, Lengths)> {
+        let of_rank = self.members().values().filter(|it| it.rank == rank);
+        let ended = of_rank.filter_map(|it| Some((it.id, it.ended.as_ref()?)));
+        ended
+            .filter(|(_, ended)| ended.how == EndedBy::Equals)
+            .map(|(id, ended)| (id, ended.lengths.clone()))
+            .collect()
+    }
+
+    fn last_stay(&self, membership: &Membership, device: DeviceId) -> u32 {
+        let parts = self.parts_of(&membership.id);
+        let stays = parts
+            .iter()
+            .filter(|part| part.party == PartyId::Device(device));
+        stays.map(|part| part.stay).max().unwrap_or(0)
+    }
+
+    fn note_scopes(&self, membership: &Membership, plan: &mut RemovalPlan) {
+        if matches!(
+            membership.subject,
+            MemberSubject::Party(_) | MemberSubject::Group(_)
+        ) {
+            let scopes = self.scopes().iter();
+            let read = scopes
+                .filter(|(scope, path)| **scope == ScopeId::ROSTER || membership.path.covers(path));
+            plan.scopes.extend(read.map(|(scope, _)| *scope));
+        }
+    }
+
+    /// The logs that admitted someone by an invite.
+    fn admitters(&self, invite: OpId) -> impl Iterator<Item = WriterId> {
+        let joined = self.members().values();
+        joined
+            .filter(move |it| it.joined_by == Some(invite))
+            .map(|it| it.id.log)
+    }
+}

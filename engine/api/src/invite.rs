@@ -1,0 +1,249 @@
+//! Inviting people into a space: the calls, and the text that an invite travels as. Nothing is
+//! executed here.
+//!
+//! The text is `stead-invite:` and lower-case Crockford base32 of the bytes below, written and read as
+//! that of a [`Link`](crate::Link) is.
+//!
+//! ```text
+//! version 1 | device 32 | space 32 | log 32 | seq 8 | index 4 | seed 32 | expires_ms 8, all big-endian
+//! | count of addresses 1 | (4, address 4, port 2 | 6, address 16, port 2)*
+//! | length of relay 1 | relay, UTF-8 | CRC-32 of all before 4, big-endian
+//! ```
+
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    str::FromStr,
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::LinkError;
+use crate::link::{ADDRESSES_MAX, LinkSecret, RELAY_BYTES_MAX, Reader, base32, crc32, unbase32};
+
+const PREFIX: &str = "stead-invite:";
+const VERSION: u8 = 1;
+const TEXT_BYTES_MAX: usize = 2048;
+
+/// `space.share`: makes an invite.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct SpaceShare {
+    /// Name, id, or the first digits of the id.
+    pub space: String,
+    /// `reader`, `writer`, `manager` or `owner`.
+    pub role: String,
+    /// How many people may join by it; any number if none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uses: Option<u32>,
+    /// How long it is good for, in milliseconds; a week if not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_ms: Option<u64>,
+}
+
+/// The answer to [`SpaceShare`].
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct SpaceShared {
+    /// The invite's text: whoever holds it can join.
+    pub invite: String,
+    /// The membership it makes, for `space.revoke`.
+    pub membership: String,
+    /// When it becomes worthless, in Unix milliseconds.
+    pub expires_ms: u64,
+}
+
+/// `space.join`: uses an invite.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct SpaceJoin {
+    /// The invite's text.
+    pub invite: String,
+}
+
+/// The answer to [`SpaceJoin`].
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct SpaceJoined {
+    /// The space, 64 hexadecimal digits.
+    pub space: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// What the text of an invite says. [`fmt::Display`] prints it, [`FromStr`] reads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InviteText {
+    /// The device that made it and lets people in by it.
+    pub device: [u8; 32],
+    /// The space.
+    pub space: [u8; 32],
+    /// The grant that made the invite: log, entry and place in it.
+    pub membership: ([u8; 32], u64, u32),
+    /// The seed of the invite's key.
+    pub seed: LinkSecret,
+    /// When it becomes worthless, in Unix milliseconds.
+    pub expires_ms: u64,
+    /// Where that device may be reached directly; at most 16.
+    pub addresses: Vec<SocketAddr>,
+    /// The relay through which it may be reached.
+    pub relay: Option<String>,
+}
+
+impl InviteText {
+    fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(256);
+        out.push(VERSION);
+        out.extend_from_slice(&self.device);
+        out.extend_from_slice(&self.space);
+        let (log, seq, index) = &self.membership;
+        out.extend_from_slice(log);
+        out.extend_from_slice(&seq.to_be_bytes());
+        out.extend_from_slice(&index.to_be_bytes());
+        out.extend_from_slice(&self.seed.0);
+        out.extend_from_slice(&self.expires_ms.to_be_bytes());
+        let addresses = &self.addresses[..self.addresses.len().min(ADDRESSES_MAX)];
+        out.push(addresses.len() as u8);
+        for address in addresses {
+            match address.ip() {
+                IpAddr::V4(ip) => {
+                    out.push(4);
+                    out.extend_from_slice(&ip.octets());
+                }
+                IpAddr::V6(ip) => {
+                    out.push(6);
+                    out.extend_from_slice(&ip.octets());
+                }
+            }
+            out.extend_from_slice(&address.port().to_be_bytes());
+        }
+        let relay = self.relay.as_deref();
+        let relay = relay
+            .filter(|relay| relay.len() <= RELAY_BYTES_MAX)
+            .unwrap_or_default();
+        out.push(relay.len() as u8);
+        out.extend_from_slice(relay.as_bytes());
+        let sum = crc32(&out);
+        out.extend_from_slice(&sum.to_be_bytes());
+        out
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Result<Self, LinkError> {
+        let (body, sum) = bytes.split_last_chunk::<4>().ok_or(LinkError::Damaged)?;
+        if crc32(body) != u32::from_be_bytes(*sum) {
+            return Err(LinkError::Damaged);
+        }
+        let mut reader = Reader(body);
+        let [version] = reader.take()?;
+        if version != VERSION {
+            return Err(LinkError::Version { version });
+        }
+        let (device, space, log) = (reader.take()?, reader.take()?, reader.take()?);
+        let seq = u64::from_be_bytes(reader.take()?);
+        let index = u32::from_be_bytes(reader.take()?);
+        let seed = LinkSecret(reader.take()?);
+        let expires_ms = u64::from_be_bytes(reader.take()?);
+        let [count] = reader.take()?;
+        if usize::from(count) > ADDRESSES_MAX {
+            return Err(LinkError::Damaged);
+        }
+        let mut addresses = Vec::with_capacity(usize::from(count));
+        for _ in 0..count {
+            let ip = match reader.take()? {
+                [4] => IpAddr::from(reader.take::<4>()?),
+                [6] => IpAddr::from(reader.take::<16>()?),
+                _ => return Err(LinkError::Damaged),
+            };
+            addresses.push(SocketAddr::new(ip, u16::from_be_bytes(reader.take()?)));
+        }
+        let [len] = reader.take()?;
+        let relay = reader.0;
+        if relay.len() != usize::from(len) || relay.len() > RELAY_BYTES_MAX {
+            return Err(LinkError::Damaged);
+        }
+        let relay = std::str::from_utf8(relay).map_err(|_| LinkError::Damaged)?;
+        Ok(Self {
+            device,
+            space,
+            membership: (log, seq, index),
+            seed,
+            expires_ms,
+            addresses,
+            relay: (!relay.is_empty()).then(|| relay.to_owned()),
+        })
+    }
+}
+
+impl fmt::Display for InviteText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(PREFIX)?;
+        f.write_str(&base32(&self.to_bytes()))
+    }
+}
+
+impl FromStr for InviteText {
+    type Err = LinkError;
+
+    /// Blanks and line ends inside the text do not matter.
+    fn from_str(text: &str) -> Result<Self, LinkError> {
+        if text.len() > TEXT_BYTES_MAX * 2 {
+            return Err(LinkError::TooLong);
+        }
+        let text: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+        if text.len() > TEXT_BYTES_MAX {
+            return Err(LinkError::TooLong);
+        }
+        let body = text
+            .get(..PREFIX.len())
+            .filter(|start| start.eq_ignore_ascii_case(PREFIX))
+            .and_then(|_| text.get(PREFIX.len()..))
+            .ok_or(LinkError::Prefix)?;
+        Self::from_bytes(&unbase32(body)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn invite() -> InviteText {
+        InviteText {
+            device: [1; 32],
+            space: [2; 32],
+            membership: ([3; 32], 4, 5),
+            seed: LinkSecret([6; 32]),
+            expires_ms: 7,
+            addresses: vec![
+                "192.0.2.1:4433".parse().unwrap(),
+                "[2001:db8::1]:4433".parse().unwrap(),
+            ],
+            relay: Some("https://relay.example".to_owned()),
+        }
+    }
+
+    #[test]
+    fn an_invite_reads_back_also_in_capitals_and_with_line_ends() {
+        let text = invite().to_string();
+        assert_eq!(text.parse(), Ok(invite()));
+        let (start, end) = text.split_at(60);
+        assert_eq!(
+            format!("{start}\n  {end}").to_uppercase().parse(),
+            Ok(invite())
+        );
+    }
+
+    #[test]
+    fn a_mistyped_cut_or_other_text_is_no_invite() {
+        let text = invite().to_string();
+        for at in PREFIX.len()..text.len() {
+            let mut typed = text.clone().into_bytes();
+            typed[at] = if typed[at] == b'7' { b'8' } else { b'7' };
+            let typed = String::from_utf8(typed).unwrap();
+            assert!(typed == text || typed.parse::<InviteText>().is_err());
+            assert!(text[..at].parse::<InviteText>().is_err());
+        }
+        let link = "stead-link:".to_owned() + &text[PREFIX.len()..];
+        assert!(matches!(link.parse::<InviteText>(), Err(LinkError::Prefix)));
+    }
+
+    #[test]
+    fn the_seed_does_not_show_in_debug_output() {
+        assert!(!format!("{:?}", invite()).contains("6, 6"));
+    }
+}

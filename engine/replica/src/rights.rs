@@ -1,0 +1,388 @@
+//! Who may do what in a space: letting people in, putting them out, and explaining it.
+//!
+//! Owns the calls and what they write. The rules are the roster's (`core/access`); how far a log of
+//! someone who is put out is accepted is what this device holds of it now.
+
+use stead_access::{
+    Action, Card, Decision, DeviceRecord, GivenBy, Grant, Join, Lengths, MemberSubject, OpId,
+    Party, PartyId, Path, RemovalPlan, RemovalTarget, Remove, Role, RosterOp, Subject, Whom,
+    sign_join,
+};
+use stead_base::{DeviceId, SpaceId};
+use stead_crypt::SigningKey;
+
+use crate::identity::Names;
+use crate::membership::SpaceTicket;
+use crate::writing::Writing;
+use crate::{Replica, ReplicaError};
+
+/// A membership in words that a person can use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemberInfo {
+    /// Its name in the roster.
+    pub id: OpId,
+    /// Who it is for.
+    pub subject: MemberSubject,
+    /// As what.
+    pub role: Role,
+    /// Where.
+    pub path: Path,
+    /// 0 for the founder, one more than the giver's for all others.
+    pub rank: u32,
+    /// Who gave it.
+    pub given_by: GivenBy,
+    /// The devices that act by it now, with their names.
+    pub devices: Vec<(DeviceId, String)>,
+    /// Whether it has ended.
+    pub has_ended: bool,
+    /// Whether it is this person's, or this device's.
+    pub is_own: bool,
+}
+
+/// What became of a removal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revoked {
+    /// What it takes with it.
+    pub plan: RemovalPlan,
+    /// False if it is so far one voice of several: equals remove each other by majority only.
+    pub took_effect: bool,
+}
+
+/// What someone needs to join by an invite, and what must stay secret until they did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invite {
+    /// The space.
+    pub space: SpaceId,
+    /// The grant that made the invite.
+    pub id: OpId,
+    /// The seed of the invite's key: whoever has it can join.
+    pub seed: zeroize::Zeroizing<[u8; 32]>,
+    /// Unix time in ms after which honest devices admit nobody by it.
+    pub expires_ms: u64,
+}
+
+impl Invite {
+    /// What a newcomer says to be let in: who they are, signed with the invite's key.
+    pub fn join(&self, card: Card) -> Join {
+        let key = SigningKey::from_seed(&self.seed);
+        let joiner = Party::Identity(card);
+        let signature = sign_join(&key, &self.space, &self.id, &joiner);
+        Join {
+            invite: self.id,
+            key: key.public(),
+            joiner,
+            signature,
+            since: Lengths::none(),
+        }
+    }
+}
+
+impl Replica {
+    /// Everyone who is or was let into a space, by rank.
+    pub fn members(&self, id: &SpaceId) -> Result<Vec<MemberInfo>, ReplicaError> {
+        let space = self.space(id)?;
+        let (own, identity) = (self.device(), self.identity());
+        let info = |member: &stead_access::Membership| MemberInfo {
+            id: member.id,
+            subject: member.subject,
+            role: member.role,
+            path: member.path.clone(),
+            rank: member.rank,
+            given_by: member.given_by,
+            devices: member
+                .devices()
+                .map(|record| (record.id, record.name.as_str().to_owned()))
+                .collect(),
+            has_ended: member.ended.is_some(),
+            is_own: member.is_held_by(&own)
+                || identity.is_some_and(|identity| {
+                    member.subject == MemberSubject::Party(PartyId::Identity(identity))
+                }),
+        };
+        let mut found: Vec<MemberInfo> = space.roster.members().values().map(info).collect();
+        found.sort_by_key(|member| (member.rank, member.id));
+        Ok(found)
+    }
+
+    /// Whether someone may do something somewhere, and what that rests on.
+    pub fn explain(
+        &self,
+        id: &SpaceId,
+        whom: Whom,
+        action: Action,
+        path: &Path,
+    ) -> Result<Decision, ReplicaError> {
+        Ok(self.space(id)?.roster.explain(whom, action, path))
+    }
+
+    /// The name of a device that is or was in a space.
+    pub fn name_in(&self, id: &SpaceId, device: &DeviceId) -> Option<String> {
+        self.spaces.get(id)?.roster.name_of(device)
+    }
+
+    /// Lets someone into a space and gives their devices the keys.
+    pub fn grant(
+        &mut self,
+        id: &SpaceId,
+        party: Party,
+        role: Role,
+        path: Path,
+        now_ms: u64,
+    ) -> Result<(), ReplicaError> {
+        self.not_home(id)?;
+        let devices = devices_of(&party)?;
+        let ids: Vec<DeviceId> = devices.iter().map(|record| record.id).collect();
+        self.write(now_ms, |writing| {
+            let space = writing.space(id)?;
+            let grant = RosterOp::Grant(Grant {
+                subject: Subject::Party(party),
+                role,
+                path,
+                since: space.lengths_of(&ids),
+            });
+            writing.check_op(id, &grant)?;
+            let keys = writing.space(id)?.all_keys();
+            writing.send_keys(id, &[grant], &devices, &keys)?;
+            Ok(())
+        })
+    }
+
+    /// Makes an invite: whoever holds what is returned can join, as often as `uses` says.
+    pub fn invite(
+        &mut self,
+        id: &SpaceId,
+        role: Role,
+        path: Path,
+        uses: Option<u32>,
+        expires_ms: u64,
+        now_ms: u64,
+    ) -> Result<Invite, ReplicaError> {
+        self.not_home(id)?;
+        let mut seed = zeroize::Zeroizing::new([0; 32]);
+        self.entropy.fill(&mut *seed);
+        let key = SigningKey::from_seed(&seed).public();
+        let op = self.write(now_ms, |writing| {
+            let grant = RosterOp::Grant(Grant {
+                subject: Subject::Invite {
+                    key,
+                    uses,
+                    expires_ms,
+                },
+                role,
+                path,
+                since: Lengths::none(),
+            });
+            writing.say(id, grant)
+        })?;
+        Ok(Invite {
+            space: *id,
+            id: op,
+            seed,
+            expires_ms,
+        })
+    }
+
+    /// Lets a newcomer in by an invite, gives their devices the keys, and returns what they need to
+    /// take part.
+    pub fn admit(
+        &mut self,
+        id: &SpaceId,
+        join: Join,
+        now_ms: u64,
+    ) -> Result<SpaceTicket, ReplicaError> {
+        let space = self.space(id)?;
+        let invite = space.roster.members().get(&join.invite);
+        if let Some(MemberSubject::Invite { expires_ms, .. }) = invite.map(|it| it.subject)
+            && now_ms >= expires_ms
+        {
+            return Err(ReplicaError::Refused(
+                "the invite has expired: ask for a new one".to_owned(),
+            ));
+        }
+        if let Party::Identity(card) = &join.joiner
+            && card.verify().is_err()
+        {
+            return Err(ReplicaError::Refused(
+                "the newcomer's card is not signed by the identity it names".to_owned(),
+            ));
+        }
+        let devices = devices_of(&join.joiner)?;
+        let ids: Vec<DeviceId> = devices.iter().map(|record| record.id).collect();
+        self.write(now_ms, |writing| {
+            let since = writing.space(id)?.lengths_of(&ids);
+            let join = RosterOp::Join(Join { since, ..join });
+            writing.check_op(id, &join)?;
+            let keys = writing.space(id)?.all_keys();
+            writing.send_keys(id, &[join], &devices, &keys)?;
+            let space = writing.space(id)?;
+            if !ids.iter().all(|device| space.is_member(device)) {
+                return Err(ReplicaError::Refused(
+                    "the invite does not let this newcomer in: it is used up, or its signature is wrong".to_owned(),
+                ));
+            }
+            Ok(())
+        })?;
+        self.ticket(id)
+            .ok_or_else(|| ReplicaError::NoSuchSpace { name: id.short() })
+    }
+
+    /// Opens a space that somebody else let this person into, and lists it for their other devices.
+    pub fn join_shared(&mut self, ticket: &SpaceTicket, now_ms: u64) -> Result<(), ReplicaError> {
+        let home = self.home().ok_or(ReplicaError::NoHome)?;
+        if self.spaces.contains_key(&ticket.id) {
+            return Ok(());
+        }
+        self.write(now_ms, |writing| {
+            writing.join(ticket, false)?;
+            writing.list_in_home(&home, &ticket.id)
+        })
+    }
+
+    /// What removing someone takes with it.
+    pub fn plan_removal(
+        &self,
+        id: &SpaceId,
+        target: RemovalTarget,
+    ) -> Result<RemovalPlan, ReplicaError> {
+        Ok(self.space(id)?.roster.plan_removal(target))
+    }
+
+    /// Puts someone out of a space: their entries beyond what this device holds are void, and every
+    /// key they had is renewed. Leaving is the same with oneself.
+    pub fn revoke(
+        &mut self,
+        id: &SpaceId,
+        target: RemovalTarget,
+        reason: Option<String>,
+        now_ms: u64,
+    ) -> Result<Revoked, ReplicaError> {
+        self.not_home(id)?;
+        let plan = self.plan_removal(id, target)?;
+        if plan.memberships.is_empty() {
+            return Err(ReplicaError::Refused(
+                "nobody by that name has a membership of their own in this space".to_owned(),
+            ));
+        }
+        let whom: Vec<DeviceId> = plan.devices.iter().copied().collect();
+        let memberships = plan.memberships.clone();
+        let writers = plan.writers.clone();
+        self.write(now_ms, |writing| {
+            let space = writing.space(id)?;
+            let mut lengths = space.lengths_of(&whom);
+            for writer in &writers {
+                let held = space
+                    .writers
+                    .get(writer)
+                    .map_or(0, |state| state.accepted());
+                lengths.raise(*writer, held);
+            }
+            let remove = RosterOp::Remove(Remove {
+                memberships,
+                lengths,
+                reason,
+            });
+            writing.say(id, remove)?;
+            writing.renew_if_allowed(id)
+        })?;
+        let members = self.space(id)?.roster.members();
+        let has_ended = |op: &OpId| members.get(op).is_none_or(|it| it.ended.is_some());
+        let took_effect = plan.memberships.iter().all(has_ended);
+        Ok(Revoked { plan, took_effect })
+    }
+
+    /// Members of a space by the start of what people call them: an identity, a device or a
+    /// device's name.
+    pub fn find_member(&self, id: &SpaceId, wanted: &str) -> Result<RemovalTarget, ReplicaError> {
+        let mut found: Vec<RemovalTarget> = Vec::new();
+        for member in self.members(id)?.iter().filter(|member| !member.has_ended) {
+            let named = member.devices.iter().any(|(device, name)| {
+                name == wanted || (wanted.len() >= 4 && device.to_string().starts_with(wanted))
+            });
+            let target = match member.subject {
+                MemberSubject::Party(PartyId::Identity(identity)) => {
+                    let meant = wanted.len() >= 4 && identity.to_string().starts_with(wanted);
+                    (named || meant).then_some(RemovalTarget::Identity(identity))
+                }
+                MemberSubject::Party(PartyId::Device(device)) => {
+                    named.then_some(RemovalTarget::Device(device))
+                }
+                _ => (member.id.to_string() == wanted)
+                    .then_some(RemovalTarget::Membership(member.id)),
+            };
+            if let Some(target) = target
+                && !found.contains(&target)
+            {
+                found.push(target);
+            }
+        }
+        match found[..] {
+            [target] => Ok(target),
+            [] => Err(ReplicaError::Refused(format!(
+                "nobody called {wanted:?} is a member of this space; `stead members` lists them"
+            ))),
+            _ => Err(ReplicaError::Refused(format!(
+                "several members are called {wanted:?}: name one by the start of their id"
+            ))),
+        }
+    }
+
+    /// Whether a device was a member of a space and is none any more: nothing is shared with it.
+    pub fn was_removed(&self, id: &SpaceId, device: &DeviceId) -> bool {
+        let Some(space) = self.spaces.get(id) else {
+            return false;
+        };
+        space.roster.record_of(device).is_some() && !space.is_member(device)
+    }
+
+    fn not_home(&self, id: &SpaceId) -> Result<(), ReplicaError> {
+        match self.home() == Some(*id) {
+            false => Ok(()),
+            true => Err(ReplicaError::Refused(
+                "the home space is your identity: it holds your devices and is not shared"
+                    .to_owned(),
+            )),
+        }
+    }
+}
+
+impl Writing<'_> {
+    /// Refuses what every replica would leave out.
+    pub(crate) fn check_op(&mut self, id: &SpaceId, op: &RosterOp) -> Result<(), ReplicaError> {
+        let own = self.keys.id();
+        let space = self.space(id)?;
+        space
+            .roster
+            .may(&own, op)
+            .map_err(|refusal| ReplicaError::Refused(refusal.to_string()))
+    }
+
+    /// Writes one roster operation that needs no keys sent. Returns its name.
+    pub(crate) fn say(&mut self, id: &SpaceId, op: RosterOp) -> Result<OpId, ReplicaError> {
+        self.check_op(id, &op)?;
+        let writer = self.own_writer(id)?;
+        let hlc = self.clock.tick(self.now_ms);
+        let seq = self.append_own(id, hlc, &[op], &[], &[])?;
+        Ok(OpId {
+            log: writer,
+            seq,
+            index: 0,
+        })
+    }
+}
+
+fn devices_of(party: &Party) -> Result<Vec<DeviceRecord>, ReplicaError> {
+    let devices: Vec<DeviceRecord> = match party {
+        Party::Device(record) => vec![record.clone()],
+        Party::Identity(card) => card
+            .devices
+            .iter()
+            .map(|device| device.record.clone())
+            .collect(),
+    };
+    match devices.is_empty() {
+        false => Ok(devices),
+        true => Err(ReplicaError::Refused(
+            "a card without devices lets nobody in".to_owned(),
+        )),
+    }
+}

@@ -11,7 +11,6 @@ mod device;
 mod machine;
 mod memory;
 mod open;
-mod rights;
 mod rows;
 mod single;
 
@@ -42,7 +41,6 @@ const BENCHES: &[(&str, Bench)] = &[
     ("open", open::run),
     ("bytes", bytes::run),
     ("memory", memory::run),
-    ("rights", rights::run),
 ];
 
 fn main() -> ExitCode {

@@ -136,6 +136,8 @@ async fn a_substituted_key_or_device_in_the_link_is_noticed_before_anything_is_s
     assert!(error.message.contains("another key"), "{error}");
 
     // The rendezvous leads to the impostor's address, who has another device key.
+    // A device that has not met the real one yet: what was learned before stays known.
+    let new = Device::start("laptop").await;
     let mut led_astray = link.clone();
     led_astray.addresses = vec![impostor.bind];
     led_astray.relay = None;

@@ -178,9 +178,6 @@ impl Writing<'_> {
         // removed may see that, and nothing after it.
         let mut groups = readers.chunks(BOXES_PER_ENTRY);
         self.send_keys(id, &ops, groups.next().unwrap_or(&[]), &made)?;
-        for group in groups {
-            self.send_keys(id, &[], group, &made)?;
-        }
         for scoped in &made {
             let (scope, generation) = (scoped.scope, scoped.generation);
             let space = self
@@ -196,6 +193,11 @@ impl Writing<'_> {
             )?;
         }
         self.roster_changed(id);
+        // The others follow under the new epochs, which are the current ones now. Their boxes open
+        // before anything else of these entries does.
+        for group in groups {
+            self.send_keys(id, &[], group, &made)?;
+        }
         Ok(made.len())
     }
 

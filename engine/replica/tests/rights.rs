@@ -4,8 +4,12 @@
 mod world;
 
 use serde_json::json;
-use stead_access::{Party, Path, RemovalTarget, Role};
+use stead_access::{
+    AddedBy, Card, CardDevice, DeviceRecord, IdentityId, Name, Party, Path, RemovalTarget, Role,
+    sign_identity_device,
+};
 use stead_base::{DocId, SpaceId};
+use stead_crypt::{DeviceKeys, SigningKey};
 use stead_replica::{Change, Edit, ReplicaError};
 use world::{Device, link, sync};
 
@@ -366,4 +370,56 @@ fn a_device_that_gives_up_its_blank_identity_keeps_no_words_of_it() {
     assert_eq!(a.replica.identity(), b.replica.identity());
     assert!(b.replica.recovery_phrase().unwrap().is_none());
     assert_eq!(b.replica.card().unwrap().devices.len(), 2);
+}
+
+/// A person who is let in and never heard of.
+fn silent_person(number: u64) -> Card {
+    let seed = |kind: u8| {
+        let mut seed = [kind; 32];
+        seed[..8].copy_from_slice(&number.to_be_bytes());
+        seed
+    };
+    let root = SigningKey::from_seed(&seed(1));
+    let identity = IdentityId::from_bytes(root.public());
+    let keys = DeviceKeys::from_seed(&seed(2));
+    let record = DeviceRecord::of(&keys, Name::from_any("silent"));
+    let signature = sign_identity_device(&root, &identity, &record, 0, None);
+    Card {
+        identity,
+        devices: vec![CardDevice {
+            record,
+            stay: 0,
+            added_by: AddedBy::Root,
+            signature,
+        }],
+    }
+}
+
+#[test]
+fn a_removal_renews_the_keys_of_more_members_than_one_entry_has_room_for() {
+    let (mut a, mut b, space) = two_people(Role::Writer);
+    let mut others: Vec<Device> = (3..7).map(person).collect();
+    for other in &mut others {
+        share(&mut a, other, &space, Role::Reader);
+    }
+    let whole = Path::whole_space;
+    for number in 0..300 {
+        let party = Party::Identity(silent_person(number));
+        a.replica
+            .grant(&space, party, Role::Reader, whole(), a.now)
+            .unwrap();
+    }
+    let out = RemovalTarget::Identity(silent_person(7).identity);
+    a.replica.revoke(&space, out, None, a.now).unwrap();
+    a.write(&space, &[put("later", json!({"n": 1}))]);
+    others.push(b);
+    for other in &mut others {
+        sync(&mut a, other);
+        assert_eq!(other.get(&space, "notes", "later"), Some(json!({"n": 1})));
+    }
+    b = others.pop().unwrap();
+    b.now += 1000;
+    b.write(&space, &[put("later", json!({"n": 2}))]);
+    sync(&mut a, &mut b);
+    assert_eq!(a.get(&space, "notes", "later"), Some(json!({"n": 2})));
 }

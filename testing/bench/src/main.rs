@@ -11,6 +11,7 @@ mod device;
 mod machine;
 mod memory;
 mod open;
+mod rights;
 mod rows;
 mod single;
 
@@ -41,6 +42,7 @@ const BENCHES: &[(&str, Bench)] = &[
     ("open", open::run),
     ("bytes", bytes::run),
     ("memory", memory::run),
+    ("rights", rights::run),
 ];
 
 fn main() -> ExitCode {

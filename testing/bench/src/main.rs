@@ -8,9 +8,13 @@ mod bytes;
 mod catch_up;
 mod data;
 mod device;
+mod growth;
 mod machine;
 mod memory;
 mod open;
+mod plot;
+mod remote;
+mod resident;
 mod rights;
 mod rows;
 mod single;
@@ -39,14 +43,27 @@ const BENCHES: &[(&str, Bench)] = &[
     ("single", single::run),
     ("bulk", bulk::run),
     ("catch-up", catch_up::run),
+    ("remote", remote::run),
     ("open", open::run),
     ("bytes", bytes::run),
     ("memory", memory::run),
+    ("growth", growth::run),
     ("rights", rights::run),
 ];
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
+    if let [flag, system, path] = words.as_slice()
+        && flag == resident::RESIDENT
+    {
+        return match resident::run(system, path.as_ref()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("{error}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     let scale = Scale {
         quick: words.iter().any(|word| word == "--quick"),
     };

@@ -1,15 +1,16 @@
-//! Memory of an idle node: the real program, started and left alone.
+//! Memory of an idle node, the real program started and left alone; and of a million fields.
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::data::places;
 use crate::rows::{Aim, Row};
-use crate::{Failure, Scale};
+use crate::{Failure, Scale, resident};
 
 const SETTLE: Duration = Duration::from_secs(5);
 
-pub(crate) fn run(_: Scale) -> Result<Vec<Row>, Failure> {
+pub(crate) fn run(scale: Scale) -> Result<Vec<Row>, Failure> {
     let program = program()?;
     let home = tempfile::tempdir()?;
     let child = Command::new(&program)
@@ -28,23 +29,31 @@ pub(crate) fn run(_: Scale) -> Result<Vec<Row>, Failure> {
         }
         std::thread::sleep(Duration::from_millis(100));
     }
-    let status = std::fs::read_to_string(format!("/proc/{}/status", running.0.id()))?;
-    let kib = status
-        .lines()
-        .find_map(|line| {
-            line.strip_prefix("VmRSS:")?
-                .split_whitespace()
-                .next()?
-                .parse::<f64>()
-                .ok()
-        })
-        .ok_or("no VmRSS in /proc")?;
-    Ok(vec![Row::new(
-        "memory of an idle node (resident)",
-        "MB",
-        kib * 1024.0 / 1e6,
-        Aim::AtMost(60.0),
-    )])
+    let idle = resident::resident_mb(running.0.id())?;
+    drop(running);
+
+    let folder = tempfile::tempdir()?;
+    let records = places(scale.of(1_000_000) / 6);
+    let [stead, loro, automerge] = resident::fill(folder.path(), &records)?;
+    Ok(vec![
+        Row::new(
+            "memory of an idle node (resident)",
+            "MB",
+            idle,
+            Aim::AtMost(60.0),
+        ),
+        Row::new(
+            "memory with a million fields in store, after reading (resident)",
+            "MB",
+            resident::measure("stead", &stead)?,
+            Aim::AtMost(100.0),
+        )
+        .peer("Loro, one document", resident::measure("loro", &loro)?)
+        .peer(
+            "Automerge, one document",
+            resident::measure("automerge", &automerge)?,
+        ),
+    ])
 }
 
 struct Running(Child);

@@ -106,12 +106,18 @@ pub(crate) fn table(rows: &[Row]) -> String {
     out
 }
 
-/// Writes `target/bench/NAME.json`.
-pub(crate) fn write_json(name: &str, rows: &[Row], scale: Scale) -> Result<(), Failure> {
+/// The folder `target/bench`, made if it is not there.
+pub(crate) fn folder() -> Result<PathBuf, Failure> {
     let folder = std::env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| PathBuf::from("target"), PathBuf::from)
         .join("bench");
     std::fs::create_dir_all(&folder)?;
+    Ok(folder)
+}
+
+/// Writes `target/bench/NAME.json`.
+pub(crate) fn write_json(name: &str, rows: &[Row], scale: Scale) -> Result<(), Failure> {
+    let folder = folder()?;
     let rows: Vec<serde_json::Value> = rows
         .iter()
         .map(|row| {

@@ -10,8 +10,8 @@ use stead_base::{ScopeId, SpaceId, WriterId};
 
 use crate::compound;
 use crate::op::{
-    AddDevice, GroupAdd, GroupRemove, Join, OpId, Party, Remove, RemoveDevice, StartEpoch, Subject,
-    decode_ops,
+    AddDevice, Checkpoint, GroupAdd, GroupRemove, Join, OpId, Party, Remove, RemoveDevice,
+    StartEpoch, Subject, decode_ops,
 };
 use crate::rules::{Author, Claims, Line};
 use crate::statement::{
@@ -111,6 +111,8 @@ pub(crate) struct Ledger {
     pub(crate) epochs: BTreeMap<ScopeId, Sayings<StartEpoch>>,
     pub(crate) scopes: Sayings<Path>,
     pub(crate) renames: Sayings<(Name, u32)>,
+    /// Logs that hold checkpoints, as their first entries say.
+    pub(crate) checkpoints: BTreeMap<WriterId, Checkpoint>,
 }
 
 impl Ledger {
@@ -133,6 +135,7 @@ impl Ledger {
             epochs: BTreeMap::new(),
             scopes: BTreeMap::new(),
             renames: BTreeMap::new(),
+            checkpoints: BTreeMap::new(),
         }
     }
 
@@ -205,6 +208,10 @@ impl Ledger {
                     ops,
                     signature,
                 } => self.hear_root(identity, &nonce, &ops, &signature, &mut touched),
+                RosterOp::Checkpoint(made) if seq == 0 => {
+                    self.checkpoints.entry(writer).or_insert(made);
+                }
+                RosterOp::Checkpoint(_) | RosterOp::CheckpointPiece(_) => {}
                 op => self.keep(id, Author::Entry { writer, seq }, op, &mut touched),
             }
         }
@@ -320,7 +327,11 @@ impl Ledger {
                 touched.keys = true;
                 keep(&mut self.renames, id, by, (name, turn), none);
             }
-            RosterOp::Genesis { .. } | RosterOp::Claim { .. } | RosterOp::RootStatement { .. } => {}
+            RosterOp::Genesis { .. }
+            | RosterOp::Claim { .. }
+            | RosterOp::Checkpoint(_)
+            | RosterOp::CheckpointPiece(_)
+            | RosterOp::RootStatement { .. } => {}
         }
     }
 }

@@ -45,10 +45,10 @@ pub use may::Refusal;
 pub use members::{GivenBy, MemberSubject, Membership};
 pub use name::{Name, NameError};
 pub use op::{
-    AddDevice, GROUP_PARTS_MAX, GROUP_RANK_MAX, Grant, GroupAdd, GroupPart, GroupRemove, Join,
-    OPS_PER_PARCEL_MAX, OpId, Party, PartyId, REASON_BYTES_MAX, REMOVED_AT_ONCE_MAX,
-    ROOT_STATEMENT_BYTES_MAX, Remove, RemoveDevice, RosterOp, StartEpoch, Subject, WRAP_BYTES_MAX,
-    decode_ops, encode_ops,
+    AddDevice, Checkpoint, GROUP_PARTS_MAX, GROUP_RANK_MAX, Grant, GroupAdd, GroupPart,
+    GroupRemove, Join, OPS_PER_PARCEL_MAX, OpId, Party, PartyId, REASON_BYTES_MAX,
+    REMOVED_AT_ONCE_MAX, ROOT_STATEMENT_BYTES_MAX, Remove, RemoveDevice, RosterOp, StartEpoch,
+    Subject, WRAP_BYTES_MAX, decode_ops, encode_ops,
 };
 pub use path::{PATH_BYTES_MAX, Path, PathError};
 pub use plan::{RemovalPlan, RemovalTarget};

@@ -135,9 +135,14 @@ impl Roster {
             }
             RosterOp::Scope { path } => self.needs(device, path, Action::Manage),
             RosterOp::Rename { .. } => self.needs(device, &Path::whole_space(), Action::Manage),
-            RosterOp::Genesis { .. } | RosterOp::Claim { .. } | RosterOp::RootStatement { .. } => {
-                Ok(())
+            RosterOp::Checkpoint(made) => {
+                let path = self.scopes().get(&made.scope).cloned();
+                self.needs(device, &path.ok_or(Refusal::OutOfPlace)?, Action::Manage)
             }
+            RosterOp::Genesis { .. }
+            | RosterOp::Claim { .. }
+            | RosterOp::CheckpointPiece(_)
+            | RosterOp::RootStatement { .. } => Ok(()),
         }
     }
 

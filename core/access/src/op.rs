@@ -6,7 +6,7 @@ mod codec;
 
 use std::fmt;
 
-use stead_base::{DeviceId, ScopeId, SpaceId, WriterId};
+use stead_base::{DeviceId, Hlc, ScopeId, SpaceId, WriterId};
 use stead_crypt::KeyId;
 
 pub use codec::{decode_ops, encode_ops};
@@ -227,6 +227,19 @@ pub struct StartEpoch {
     pub for_parent: Vec<u8>,
 }
 
+/// Declares the log that it opens to be a checkpoint of a scope (`docs/formats/checkpoint.md`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// The scope of which it holds every document.
+    pub scope: ScopeId,
+    /// Entries of this log when the checkpoint is whole.
+    pub entries: u64,
+    /// Documents in it.
+    pub documents: u64,
+    /// Deletions made before this time are forgotten in it.
+    pub horizon: Hlc,
+}
+
 /// One operation on a space's roster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RosterOp {
@@ -279,6 +292,10 @@ pub enum RosterOp {
         /// One more than the turn of the name before; the greatest turn counts.
         turn: u32,
     },
+    /// Declares a checkpoint; counts only in the first entry of a log that its device made for it.
+    Checkpoint(Checkpoint),
+    /// A piece of a block of a checkpoint that every member may read. It says nothing about rights.
+    CheckpointPiece(Vec<u8>),
     /// What a root key says, whoever carries it.
     RootStatement {
         /// Whose root key.

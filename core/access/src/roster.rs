@@ -15,7 +15,7 @@ use crate::compound::{StandingPart, card_parts, group_parts};
 use crate::epochs::{Epoch, Keys, Stale};
 use crate::ledger::{Genesis, Ledger, RosterError, Touched};
 use crate::members::{MemberSubject, Membership, memberships};
-use crate::op::{OpId, Party, Subject};
+use crate::op::{Checkpoint, OpId, Party, Subject};
 use crate::rules::{Author, Line};
 use crate::verdicts::{Span, Verdicts};
 use crate::{Action, DeviceRecord, Name, Path, RosterOp};
@@ -153,6 +153,17 @@ impl Roster {
     /// The writers that `device` has claimed.
     pub fn writers_of(&self, device: &DeviceId) -> impl Iterator<Item = &WriterId> {
         self.ledger.claims.writers_of(device)
+    }
+
+    /// The logs that declare themselves checkpoints, whoever made them.
+    pub const fn checkpoints(&self) -> &BTreeMap<WriterId, Checkpoint> {
+        &self.ledger.checkpoints
+    }
+
+    /// Whether the log that declares this checkpoint was made by someone who may.
+    pub fn vouches_for(&self, writer: &WriterId, made: &Checkpoint) -> bool {
+        let path = self.scopes().get(&made.scope).cloned();
+        path.is_some_and(|path| self.verdict(writer, 0, &path, Action::Manage))
     }
 
     /// The space this is the roster of.

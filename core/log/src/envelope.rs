@@ -1,11 +1,12 @@
 //! The envelope of an entry, in the clear: when it was made and what its writer had seen.
 //!
 //! ```text
-//! envelope = hlc[8, big-endian] count:uint dependency* later*
+//! envelope = hlc[8, big-endian] count:uint dependency* [rosters:uint later*]
 //! dependency = writer[32] len:uint
 //! ```
 //!
-//! `later` is what a newer version may append; this version keeps it sealed in the log and
+//! `rosters` counts the entries of this log, this one included, that hold a `@roster` parcel: who
+//! starts from a skeleton of the log sees by it that none was left out. `later` is what a newer version may append; this version keeps it sealed in the log and
 //! does not read it.
 
 use stead_base::codec::{DecodeError, Decoder, Encoder};
@@ -28,6 +29,8 @@ pub struct Envelope {
     pub hlc: Hlc,
     /// What changed in the writer's known frontier since its last entry.
     pub seen: Vec<Dependency>,
+    /// Entries of this log with a `@roster` parcel, this one included; older writers do not say.
+    pub rosters: Option<u64>,
 }
 
 impl Envelope {
@@ -38,6 +41,9 @@ impl Envelope {
             .uint(self.seen.len() as u64);
         for dependency in &self.seen {
             out.raw(dependency.writer.as_bytes()).uint(dependency.len);
+        }
+        if let Some(rosters) = self.rosters {
+            out.uint(rosters);
         }
         out.finish()
     }
@@ -55,7 +61,11 @@ impl Envelope {
                 })
             })
             .collect::<Result<_, DecodeError>>()?;
-        Ok(Self { hlc, seen })
+        let rosters = match input.remaining() {
+            0 => None,
+            _ => Some(input.uint_max(LOG_LEN_MAX, "count of roster entries")?),
+        };
+        Ok(Self { hlc, seen, rosters })
     }
 
     /// Reads only the time: all that merging needs.

@@ -10,6 +10,7 @@ mod envelope;
 mod fork;
 mod head;
 mod proof;
+mod skeleton;
 mod tip;
 mod tree;
 
@@ -19,6 +20,9 @@ pub use envelope::{Dependency, Envelope};
 pub use fork::{Branch, BranchError, FORK_PROOF_BYTES_MAX, ForkError, ForkProof};
 pub use head::SignedHead;
 pub use proof::{ConsistencyProof, InclusionProof, ProofError};
+pub use skeleton::{
+    KEPT_ENTRIES_MAX, KeptEntry, Skeleton, SkeletonError, SkeletonTree, VerifiedSkeleton,
+};
 pub use tip::{Tip, VerifiedBatch};
 pub use tree::{
     NODE_LEVEL, Peaks, TreeSource, parent_hash, range_root, subtree_places, subtree_root,

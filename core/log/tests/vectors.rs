@@ -102,6 +102,7 @@ fn vectors() -> String {
             writer: WriterId::from_bytes([4; 32]),
             len: 300,
         }],
+        rosters: Some(2),
     };
     let inclusion = InclusionProof::build(&mut &leaves[..], 2, 5).unwrap();
     let consistency = ConsistencyProof::build(&mut &leaves[..], 3, 5).unwrap();

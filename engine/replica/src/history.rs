@@ -385,6 +385,11 @@ pub fn roster_in_words(op: &RosterOp) -> String {
         }
         RosterOp::Scope { path } => format!("{path} given keys of its own"),
         RosterOp::Rename { name, .. } => format!("space renamed to {:?}", name.as_str()),
+        RosterOp::Checkpoint(made) => format!(
+            "checkpoint of {} documents of scope {} made",
+            made.documents, made.scope
+        ),
+        RosterOp::CheckpointPiece(_) => "piece of a checkpoint".to_owned(),
         RosterOp::RootStatement { identity, ops, .. } => {
             let said = decode_ops(ops).unwrap_or_default();
             let said: Vec<String> = said.iter().map(roster_in_words).collect();

@@ -324,7 +324,10 @@ impl Writing<'_> {
         let (mut nonce, mut salt) = ([0; 32], [0; 4]);
         self.entropy.fill(&mut nonce);
         self.entropy.fill(&mut salt);
-        let own = OwnWriter::from_seed(&seed);
+        let own = OwnWriter {
+            rosters: 1,
+            ..OwnWriter::from_seed(&seed)
+        };
         let name = Name::from_any(name);
         let device = DeviceRecord::of(self.keys, Name::from_any(self.device_name));
         let signature = sign_genesis(
@@ -372,6 +375,7 @@ impl Writing<'_> {
             &Envelope {
                 hlc,
                 seen: Vec::new(),
+                rosters: Some(1),
             },
             &roster,
         )?;

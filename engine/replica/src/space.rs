@@ -92,6 +92,8 @@ impl WriterState {
 pub(crate) struct OwnWriter {
     pub(crate) id: WriterId,
     pub(crate) key: Arc<SigningKey>,
+    /// Entries of its log with a `@roster` parcel.
+    pub(crate) rosters: u64,
 }
 
 /// A space in memory.
@@ -142,9 +144,11 @@ impl SpaceState {
                     .ok()
                     .and_then(|seed| <[u8; 32]>::try_from(&seed[..]).ok())
                     .ok_or(ReplicaError::ForeignKeys)?;
+                let said = record.roster.iter().filter(|said| said.writer == *writer);
                 Some(OwnWriter {
                     id: *writer,
                     key: Arc::new(SigningKey::from_seed(&seed)),
+                    rosters: said.count() as u64,
                 })
             }
         };

@@ -354,8 +354,17 @@ impl Writing<'_> {
             encode_ops(roster)
         };
         let (seen, now_seen) = what_is_new(&space.writers, &space.seen, &writer);
-        let entry = sealing.entry(&Envelope { hlc, seen }, &roster_bytes, documents, key_boxes)?;
+        let rosters = own.rosters + u64::from(!roster_bytes.is_empty());
+        let envelope = Envelope {
+            hlc,
+            seen,
+            rosters: Some(rosters),
+        };
+        let entry = sealing.entry(&envelope, &roster_bytes, documents, key_boxes)?;
         space.seen.extend(now_seen);
+        if let Some(own) = &mut space.own {
+            own.rosters = rosters;
+        }
         let mut bytes = Vec::with_capacity(entry.len() + 4);
         stead_base::codec::put_uint(&mut bytes, entry.len() as u64);
         bytes.extend_from_slice(&entry);
@@ -504,6 +513,7 @@ impl OwnWriter {
         Self {
             id: WriterId::from_bytes(key.public()),
             key: Arc::new(key),
+            rosters: 0,
         }
     }
 }

@@ -128,6 +128,26 @@ pub const TARGETS: &[Target] = &[
         seeds: seeds::doc::jsonb,
     },
     Target {
+        name: "skeleton",
+        run: targets::checkpoint::skeleton,
+        seeds: seeds::checkpoint::skeletons,
+    },
+    Target {
+        name: "checkpoint_piece",
+        run: targets::checkpoint::piece,
+        seeds: seeds::checkpoint::pieces,
+    },
+    Target {
+        name: "checkpoint_documents",
+        run: targets::checkpoint::documents,
+        seeds: seeds::checkpoint::documents,
+    },
+    Target {
+        name: "checkpoint_logs",
+        run: targets::checkpoint::logs,
+        seeds: seeds::checkpoint::logs,
+    },
+    Target {
         name: "sync_frame",
         run: targets::sync::frame,
         seeds: seeds::sync::frames,

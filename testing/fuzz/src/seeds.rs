@@ -4,6 +4,7 @@
 
 pub mod access;
 pub mod api;
+pub mod checkpoint;
 pub mod crypt;
 pub mod doc;
 pub mod log;

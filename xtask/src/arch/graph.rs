@@ -18,6 +18,10 @@ const INSIDE_CORE: &[(&str, &[&str])] = &[
     ("core/log", &["core/base", "core/crypt"]),
     ("core/access", &["core/base", "core/crypt", "core/log"]),
     ("core/doc", &["core/base", "core/log"]),
+    (
+        "core/checkpoint",
+        &["core/base", "core/crypt", "core/log", "core/doc"],
+    ),
     ("core/sync", &["core/base", "core/crypt", "core/log"]),
 ];
 

@@ -3,7 +3,8 @@
 //! Owns the layout of `docs/formats/roster.md`. Every length is bounded before it is believed.
 
 use stead_base::{
-    DecodeError, DecodeFault, Decoder, DeviceId, Encoder, ScopeId, SpaceId, WriterId,
+    DecodeError, DecodeFault, Decoder, DeviceId, Encoder, Hlc, ScopeId, SpaceId, WriterId,
+    limits::{ENTRY_BYTES_MAX, LOG_LEN_MAX},
 };
 use stead_crypt::KeyId;
 
@@ -22,6 +23,10 @@ const TAG_GROUP_REMOVE: u8 = 9;
 const TAG_SCOPE: u8 = 10;
 const TAG_RENAME: u8 = 11;
 const TAG_ROOT_STATEMENT: u8 = 12;
+const TAG_CHECKPOINT: u8 = 17;
+
+const DECLARATION: u8 = 0;
+const PIECE: u8 = 1;
 
 const DEVICE: u8 = 0;
 const IDENTITY: u8 = 1;
@@ -103,6 +108,15 @@ impl RosterOp {
                 name.encode(out.byte(TAG_RENAME));
                 out.uint((*turn).into());
             }
+            Self::Checkpoint(made) => {
+                out.byte(TAG_CHECKPOINT).byte(DECLARATION);
+                out.uint(made.scope.number()).uint(made.entries);
+                out.uint(made.documents);
+                out.raw(&made.horizon.to_u64().to_be_bytes());
+            }
+            Self::CheckpointPiece(piece) => {
+                out.byte(TAG_CHECKPOINT).byte(PIECE).bytes(piece);
+            }
             Self::RootStatement {
                 identity,
                 nonce,
@@ -165,6 +179,22 @@ impl RosterOp {
             TAG_RENAME => Self::Rename {
                 name: Name::decode(input, "space name")?,
                 turn: number(input, "turn of a name")?,
+            },
+            TAG_CHECKPOINT => match input.byte("checkpoint")? {
+                DECLARATION => Self::Checkpoint(Checkpoint {
+                    scope: ScopeId::from_number(input.uint("scope of a checkpoint")?),
+                    entries: input.uint_max(LOG_LEN_MAX, "entries of a checkpoint")?,
+                    documents: input.uint("documents of a checkpoint")?,
+                    horizon: Hlc::from_u64(u64::from_be_bytes(
+                        input.array("horizon of a checkpoint")?,
+                    )),
+                }),
+                PIECE => Self::CheckpointPiece(
+                    input
+                        .bytes(ENTRY_BYTES_MAX, "piece of a checkpoint")?
+                        .to_vec(),
+                ),
+                _ => return Err(undefined),
             },
             TAG_ROOT_STATEMENT => Self::RootStatement {
                 identity: identity(input)?,

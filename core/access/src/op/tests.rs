@@ -3,6 +3,7 @@
 use super::*;
 use crate::{AddedBy, CardDevice};
 use proptest::prelude::*;
+use stead_base::{Hlc, limits::LOG_LEN_MAX};
 use stead_crypt::DeviceKeys;
 
 fn record(seed: u8, name: &str) -> DeviceRecord {
@@ -203,9 +204,21 @@ fn keys() -> impl Strategy<Value = RosterOp> {
         name: Name::from_any(&name),
         turn,
     });
+    let checkpoint = (any::<u64>(), 0..=LOG_LEN_MAX, any::<u64>(), any::<u64>()).prop_map(
+        |(scope, entries, documents, horizon)| {
+            RosterOp::Checkpoint(Checkpoint {
+                scope: ScopeId::from_number(scope),
+                entries,
+                documents,
+                horizon: Hlc::from_u64(horizon),
+            })
+        },
+    );
     prop_oneof![
         epoch,
         rename,
+        checkpoint,
+        any::<Vec<u8>>().prop_map(RosterOp::CheckpointPiece),
         path().prop_map(|path| RosterOp::Scope { path })
     ]
 }

@@ -3,12 +3,12 @@
 use crate::seeds::Dice;
 use crate::targets::log::SPACE;
 use stead_access::{
-    AddDevice, AddedBy, Card, CardDevice, DeviceRecord, Grant, GroupAdd, GroupPart, GroupRemove,
-    IdentityId, Join, KeyPlace, Lengths, Name, OpId, Party, PartyId, Path, Remove, RemoveDevice,
-    Role, Roster, RosterOp, ScopedKey, StartEpoch, Subject, encode_boxes, encode_ops, seal_keys,
-    sign_claim, sign_genesis, sign_identity_device, sign_join, sign_root_statement,
+    AddDevice, AddedBy, Card, CardDevice, Checkpoint, DeviceRecord, Grant, GroupAdd, GroupPart,
+    GroupRemove, IdentityId, Join, KeyPlace, Lengths, Name, OpId, Party, PartyId, Path, Remove,
+    RemoveDevice, Role, Roster, RosterOp, ScopedKey, StartEpoch, Subject, encode_boxes, encode_ops,
+    seal_keys, sign_claim, sign_genesis, sign_identity_device, sign_join, sign_root_statement,
 };
-use stead_base::{Entropy, ScopeId, SpaceId, WriterId};
+use stead_base::{Entropy, Hlc, ScopeId, SpaceId, WriterId};
 use stead_crypt::{DeviceKeys, EpochKey, SigningKey};
 
 impl Entropy for Dice {
@@ -199,6 +199,13 @@ pub fn roster_ops() -> Vec<Vec<u8>> {
     let scope = RosterOp::Scope {
         path: notes.clone(),
     };
+    let checkpoint = RosterOp::Checkpoint(Checkpoint {
+        scope: ScopeId::ROOT,
+        entries: 300,
+        documents: 70_000,
+        horizon: Hlc::new(1_700_000_000_000, 3),
+    });
+    let piece = RosterOp::CheckpointPiece(vec![3, 0, 1, 16, 0]);
     let rename = RosterOp::Rename {
         name: Name::from_any("garden"),
         turn: 3,
@@ -224,6 +231,8 @@ pub fn roster_ops() -> Vec<Vec<u8>> {
         vec![add_device],
         vec![remove_device, group_remove],
         vec![group_add],
+        vec![checkpoint],
+        vec![piece],
         vec![scope, rename, epoch(1, lengths()), epoch(300, lengths())],
         vec![statement],
     ]

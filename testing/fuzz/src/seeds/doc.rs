@@ -13,7 +13,7 @@ fn stamp(n: u8) -> Stamp {
 }
 
 /// What three devices might do to one document, and the document after each.
-fn history() -> Vec<(Vec<u8>, Document)> {
+pub(super) fn history() -> Vec<(Vec<u8>, Document)> {
     let mut numbers = numbers();
     let mut document = Document::default();
     let id = DocId::parse("lisbon").expect("a valid name");

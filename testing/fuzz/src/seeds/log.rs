@@ -17,7 +17,7 @@ pub fn writer() -> WriterId {
     WriterId::from_bytes(key().public())
 }
 
-fn entry(n: u8) -> Vec<u8> {
+pub(super) fn entry(n: u8) -> Vec<u8> {
     let sealed = |scope, bytes: usize| Parcel::Sealed {
         scope,
         epoch: u32::from(n) % 3,
@@ -59,6 +59,7 @@ pub fn envelopes() -> Vec<Vec<u8>> {
             Envelope {
                 hlc: Hlc::new(1_700_000_000_000, u16::from(n)),
                 seen: (0..n).map(dependency).collect(),
+                rosters: (n > 0).then_some(u64::from(n) * 100),
             }
             .encode()
         })
@@ -67,7 +68,7 @@ pub fn envelopes() -> Vec<Vec<u8>> {
     found
 }
 
-fn leaves(count: u8) -> Vec<Hash> {
+pub(super) fn leaves(count: u8) -> Vec<Hash> {
     let leaf = |n| EntryRef::parse(&entry(n)).map(|entry| entry.leaf_hash());
     (0..count)
         .map(|n| leaf(n).expect("a seed entry is valid"))
@@ -85,7 +86,7 @@ fn tip_of(count: u8) -> Tip {
     tip
 }
 
-fn signed(count: u8) -> SignedHead {
+pub(super) fn signed(count: u8) -> SignedHead {
     SignedHead::sign(&key(), &SPACE, count.into(), tip_of(count).root())
 }
 

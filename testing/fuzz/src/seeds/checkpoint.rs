@@ -1,0 +1,74 @@
+//! A small checkpoint: the skeleton of a log, and blocks of documents and logs.
+
+use super::log::{entry, leaves, signed, writer};
+use crate::targets::doc::numbers;
+use stead_base::{DocId, Hlc};
+use stead_checkpoint::{BlockKind, DocumentsWriter, LogStart, encode_logs};
+use stead_log::{Skeleton, TreeSource, subtree_places};
+
+fn skeleton(len: u8, keep: &[u8]) -> Vec<u8> {
+    const HEAD: u8 = 6;
+    let leaves = leaves(HEAD);
+    let mut tree = &leaves[..];
+    let mut subtree = |(level, index)| tree.subtree(level, index).expect("a leaf in memory");
+    let extension: Vec<_> = subtree_places(u64::from(len), u64::from(HEAD))
+        .map(&mut subtree)
+        .collect();
+    let kept: Vec<_> = keep.iter().map(|n| (u64::from(*n), entry(*n))).collect();
+    let len = u64::from(len);
+    Skeleton::build(&writer(), len, &signed(HEAD), &extension, &kept, &mut tree)
+        .expect("leaves in memory")
+}
+
+/// Skeletons that keep few, some and all entries.
+pub fn skeletons() -> Vec<Vec<u8>> {
+    vec![
+        skeleton(6, &[5]),
+        skeleton(5, &[1, 4]),
+        skeleton(4, &[0, 1, 2, 3]),
+        skeleton(1, &[0]),
+    ]
+}
+
+/// Blocks of documents.
+pub fn documents() -> Vec<Vec<u8>> {
+    let numbers = numbers();
+    let mut found = Vec::new();
+    let mut block = DocumentsWriter::default();
+    for (step, (_, document)) in super::doc::history().into_iter().enumerate() {
+        let mut id = [0; 16];
+        id[15] = step as u8;
+        let id = DocId::Generated(id);
+        let mut alone = DocumentsWriter::default();
+        for block in [&mut block, &mut alone] {
+            block
+                .push("cities", &id, document.clone(), &numbers)
+                .expect("in order");
+        }
+        found.push(alone.finish().expect("a small block"));
+    }
+    found.push(block.finish().expect("a small block"));
+    found.push(DocumentsWriter::default().finish().expect("a small block"));
+    found
+}
+
+/// Blocks of logs.
+pub fn logs() -> Vec<Vec<u8>> {
+    let start = |skeleton| LogStart {
+        applied: Hlc::new(1_700_000_000_000, 1),
+        last: Hlc::new(1_700_000_000_000, 2),
+        skeleton,
+    };
+    let all: Vec<LogStart> = skeletons().into_iter().map(start).collect();
+    vec![encode_logs(&[]), encode_logs(&all[..1]), encode_logs(&all)]
+}
+
+/// Pieces of blocks.
+pub fn pieces() -> Vec<Vec<u8>> {
+    let cut = |kind, body: &Vec<u8>| stead_checkpoint::pieces(kind, body).expect("a small block");
+    let documents = documents().into_iter();
+    let documents = documents.flat_map(|body| cut(BlockKind::Documents, &body));
+    let logs = logs().into_iter();
+    let logs = logs.flat_map(|body| cut(BlockKind::Logs, &body));
+    documents.chain(logs).collect()
+}

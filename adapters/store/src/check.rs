@@ -85,7 +85,7 @@ pub struct SizeOf {
 
 pub(crate) fn run(conn: &Connection) -> Result<Vec<Finding>, StoreError> {
     let mut findings = Vec::new();
-    for step in [file, logs, owners, projections] {
+    for step in [file, logs, owners, rich, projections] {
         match step(conn, &mut findings) {
             Ok(()) => {}
             Err(StoreError::Corrupt { detail }) => findings.push(Finding::File { detail }),
@@ -183,6 +183,11 @@ fn owners(conn: &Connection, findings: &mut Vec<Finding>) -> Result<(), StoreErr
             "SELECT count(*) FROM collection WHERE space NOT IN (SELECT no FROM space)",
         ),
         (
+            "rich",
+            "collection",
+            "SELECT count(*) FROM rich WHERE collection NOT IN (SELECT no FROM collection)",
+        ),
+        (
             "doc",
             "collection",
             "SELECT count(*) FROM doc WHERE collection NOT IN (SELECT no FROM collection)",
@@ -192,6 +197,18 @@ fn owners(conn: &Connection, findings: &mut Vec<Finding>) -> Result<(), StoreErr
         if rows > 0 {
             findings.push(Finding::Orphans { table, owner, rows });
         }
+    }
+    Ok(())
+}
+
+fn rich(conn: &Connection, findings: &mut Vec<Finding>) -> Result<(), StoreError> {
+    let rows = crate::rich::orphans(conn)?;
+    if rows > 0 {
+        findings.push(Finding::Orphans {
+            table: "rich_update",
+            owner: "rich field",
+            rows,
+        });
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ mod key;
 mod open;
 mod query;
 mod read;
+mod rich;
 mod rows;
 mod schema;
 mod write;
@@ -25,8 +26,9 @@ pub use query::{
     QueryError, Scalar, ScalarError, SortKey,
 };
 pub use read::{EachSegment, Read};
+pub use rich::{ReadRich, RichOwner, RichRow};
 pub use rows::{
-    CollectionNo, CollectionRow, Counts, DocRow, HeadRow, NameNo, SegmentRow, SpaceNo, SpaceRow,
-    WriterNo, WriterRow,
+    CollectionNo, CollectionRow, Counts, DocRow, HeadRow, NameNo, RichNo, SegmentRow, SpaceNo,
+    SpaceRow, WriterNo, WriterRow,
 };
 pub use write::Tx;

@@ -39,6 +39,10 @@ number!(
     CollectionNo
 );
 number!(
+    /// A rich field's number in this file.
+    RichNo
+);
+number!(
     /// A field name's number in this file.
     NameNo
 );

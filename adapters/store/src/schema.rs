@@ -9,7 +9,8 @@ use crate::StoreError;
 pub(crate) const APPLICATION_ID: i32 = 0x5354_4544;
 
 /// Rung `i` takes format `i` to format `i + 1`.
-const LADDER: &[&str] = &["
+const LADDER: &[&str] = &[
+    "
 CREATE TABLE meta (
   key   TEXT PRIMARY KEY NOT NULL,
   value BLOB NOT NULL
@@ -66,7 +67,24 @@ CREATE TABLE doc (
   body       BLOB NOT NULL,
   UNIQUE (collection, id)
 ) STRICT;
-"];
+",
+    "
+CREATE TABLE rich (
+  no         INTEGER PRIMARY KEY,
+  collection INTEGER NOT NULL,
+  doc        BLOB NOT NULL,
+  field      BLOB NOT NULL,
+  stale      INTEGER NOT NULL,
+  state      BLOB NOT NULL,
+  UNIQUE (collection, doc, field)
+) STRICT;
+CREATE INDEX rich_stale ON rich (collection, doc) WHERE stale=1;
+CREATE TABLE rich_update (
+  key   INTEGER PRIMARY KEY,
+  bytes BLOB NOT NULL
+) STRICT;
+",
+];
 
 /// The format this program writes.
 pub(crate) const FORMAT: u32 = LADDER.len() as u32;

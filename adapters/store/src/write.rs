@@ -346,6 +346,7 @@ impl<'s> Tx<'s> {
 
     /// Removes every document row of a space, to be built again from the log.
     pub fn clear_docs(&self, space: SpaceNo) -> Result<()> {
+        self.clear_rich(space)?;
         let sql = "DELETE FROM doc WHERE collection IN (SELECT no FROM collection WHERE space=?1)";
         self.execute(sql, [space]).map(drop)
     }
@@ -382,11 +383,11 @@ impl<'s> Tx<'s> {
         self.guarded(|| f(fill(self.conn, &mut slot.borrow_mut(), sql)?))
     }
 
-    fn execute(&self, sql: &'static str, params: impl Params) -> Result<usize> {
+    pub(crate) fn execute(&self, sql: &'static str, params: impl Params) -> Result<usize> {
         self.guarded(|| self.conn.prepare_cached(sql)?.execute(params))
     }
 
-    fn returning<T: rusqlite::types::FromSql>(
+    pub(crate) fn returning<T: rusqlite::types::FromSql>(
         &self,
         sql: &'static str,
         params: impl Params,

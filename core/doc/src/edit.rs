@@ -9,6 +9,7 @@ use stead_base::{DocId, Hlc};
 use crate::dictionary::Dictionary;
 use crate::ops::Transaction;
 use crate::path::{NameError, Path, PathRef, check_collection};
+use crate::rich::{RichField, RichKind, RichPlace};
 use crate::state::{Document, Visible};
 use crate::value::{DELETED_BYTES, ValueRef, View};
 use plan::Plan;
@@ -98,6 +99,18 @@ pub enum EditError {
     },
 }
 
+/// What a put wants of a rich field: to be equal to a text or list. Whoever keeps the content makes the
+/// few changes that it takes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RichWish {
+    /// The field.
+    pub path: Path,
+    /// What it is.
+    pub kind: RichKind,
+    /// What it shall show.
+    pub value: Value,
+}
+
 /// Edits one document within a transaction.
 ///
 /// Every edit is applied to the document at once, so that later edits of the same transaction see
@@ -110,6 +123,7 @@ pub struct Edit<'e, D> {
     dictionary: &'e mut D,
     collection: &'e str,
     id: &'e DocId,
+    wishes: Vec<RichWish>,
 }
 
 impl Transaction {
@@ -131,6 +145,7 @@ impl Transaction {
             dictionary,
             collection,
             id,
+            wishes: Vec::new(),
         })
     }
 }
@@ -247,6 +262,54 @@ impl<D: Dictionary> Edit<'_, D> {
         })
     }
 
+    /// The rich field that an edit at a path is about: the one that is there, or one that begins on what
+    /// is there now. A text can begin on an assigned text, a list on an assigned list, and each of them
+    /// where nothing is.
+    pub fn rich(&mut self, path: &Path, kind: RichKind) -> Result<RichField, EditError> {
+        let mut found = None;
+        self.step_at(path, |plan| {
+            let (base, seed) = match plan.document.visible(path.as_ref(), plan.dictionary) {
+                Visible::Rich(there, base) if there == kind => {
+                    plan.check_time()?;
+                    (base.and_then(|base| base.stamp(plan.dictionary)), None)
+                }
+                Visible::Absent => (plan.check_time()?, None),
+                Visible::Value(value) => match (kind, value.view()) {
+                    (RichKind::Text, View::Text(_)) | (RichKind::List, View::List(_)) => {
+                        (plan.check_time()?, value.to_json())
+                    }
+                    _ => return Err(plan.wrong_kind(kind.noun(), kind_seen(Visible::Value(value)))),
+                },
+                seen => return Err(plan.wrong_kind(kind.noun(), kind_seen(seen))),
+            };
+            found = Some(RichField {
+                place: RichPlace {
+                    path: path.clone(),
+                    kind,
+                    base,
+                },
+                seed,
+                is_visible: true,
+            });
+            Ok(())
+        })?;
+        found.ok_or_else(|| self.wrong_kind("", kind.noun(), "nothing"))
+    }
+
+    /// Adds an update that the content's keeper made to a field that [`Edit::rich`] found.
+    pub fn rich_update(&mut self, place: &RichPlace, update: &[u8]) -> Result<bool, EditError> {
+        self.step_at(&place.path, |plan| {
+            plan.transaction
+                .rich(PathRef(&plan.path), place.kind, place.base, update);
+            Ok(())
+        })
+    }
+
+    /// What the edits so far want of rich fields. Each must be made, or the transaction abandoned.
+    pub fn take_wishes(&mut self) -> Vec<RichWish> {
+        std::mem::take(&mut self.wishes)
+    }
+
     fn step_at(
         &mut self,
         path: &Path,
@@ -278,8 +341,13 @@ impl<D: Dictionary> Edit<'_, D> {
             collection: self.collection,
             id: self.id,
             path: String::new(),
+            wishes: Vec::new(),
         };
         let result = make(&mut plan).and_then(|()| plan.check_size(mark));
+        let wishes = plan.wishes;
+        if result.is_ok() {
+            self.wishes.extend(wishes);
+        }
         match (result, self.transaction.since(mark)) {
             (Ok(()), Some(ops)) if !ops.is_empty() => {
                 self.document.apply_step(ops, self.dictionary);
@@ -330,6 +398,7 @@ fn kind_seen(seen: Visible<'_>) -> &'static str {
         Visible::Absent => "nothing",
         Visible::Map(_) => "a map",
         Visible::Set(_) => "a set",
+        Visible::Rich(kind, _) => kind.noun(),
         Visible::Number(_) => "a counter",
         Visible::Value(value) => match value.view() {
             View::Null => "null",

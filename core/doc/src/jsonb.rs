@@ -146,6 +146,35 @@ pub(crate) fn put_view(out: &mut Vec<u8>, view: View<'_>) {
     }
 }
 
+/// Appends any JSON value. Numbers beyond 64-bit integers are written as floats.
+pub(crate) fn put_json(out: &mut Vec<u8>, value: &Value) {
+    match value {
+        Value::Null => put_null(out),
+        Value::Bool(true) => out.push(TRUE),
+        Value::Bool(false) => out.push(FALSE),
+        Value::Number(number) => match number.as_i64() {
+            Some(int) => put_int(out, int),
+            None => put_float(out, number.as_f64().unwrap_or_default()),
+        },
+        Value::String(text) => put_text(out, text),
+        Value::Array(items) => {
+            let at = open(out);
+            for item in items {
+                put_json(out, item);
+            }
+            close(out, at, ARRAY);
+        }
+        Value::Object(entries) => {
+            let at = open(out);
+            for (key, value) in entries {
+                put_text(out, key);
+                put_json(out, value);
+            }
+            close(out, at, OBJECT);
+        }
+    }
+}
+
 /// Reads JSONB as JSON. Takes what this module and SQLite write for standard JSON; the extras of
 /// JSON5 (hexadecimal integers and the like) are refused.
 pub fn decode(bytes: &[u8]) -> Result<Value, DecodeError> {

@@ -4,7 +4,8 @@
 //! [`Document`], how a document becomes a row and a SQLite JSONB projection, and how a person's
 //! intent becomes operations ([`Edit`]). It never sees a log, a key, a store or a clock: the stamp
 //! of a change arrives as an argument, and the numbers that stand for names in a row come from a
-//! [`Dictionary`] that the store keeps.
+//! [`Dictionary`] that the store keeps. Of rich fields ([`RichContent`]) it knows which are alive; what is
+//! in them is kept by an engine behind a trait.
 //!
 //! ```
 //! use stead_base::{DocId, Hlc, Stamp, WriterId};
@@ -39,15 +40,21 @@ mod edit;
 pub mod jsonb;
 mod ops;
 mod path;
+mod rich;
 mod state;
 mod value;
 
 pub use dictionary::{Dictionary, Numbers};
-pub use edit::{Edit, EditError, Put};
+pub use edit::{Edit, EditError, Put, RichWish};
 pub use ops::{
     Changes, DocOps, OpRef, PARCEL_BODY_BYTES_MAX, PARCEL_OPS_MAX, PARCEL_STAMPS_MAX, ParcelError,
     Transaction, TransactionError,
 };
 pub use path::{NameError, Path, PathError, PathRef, check_collection, check_name};
+pub use rich::{
+    NoRichValues, NodeName, RICH_UPDATE_BYTES_MAX, RichContent, RichEdit, RichEngine, RichError,
+    RichField, RichKind, RichPlace, RichSpan, RichUpdates, RichValues, SEED_AUTHOR, TextUnit,
+    author_number,
+};
 pub use state::{Document, RowError};
 pub use value::{Items, VALUE_BYTES_MAX, VALUE_DEPTH_MAX, ValueRef, View};

@@ -14,6 +14,7 @@ pub use transaction::{Transaction, TransactionError};
 use stead_base::{DecodeError, DocId, Stamp};
 
 use crate::path::PathRef;
+use crate::rich::{RichKind, RichUpdates};
 use crate::value::ValueRef;
 
 /// Largest parcel before compression, and most text its paths may unfold to, in bytes.
@@ -37,6 +38,7 @@ const SET_ADD: u64 = 2;
 const SET_REMOVE: u64 = 3;
 const RESTORE: u64 = 4;
 const DELETE: u64 = 5;
+const RICH: u64 = 6;
 
 /// A reference to a stamp starts with its writer: none, the author, a new one that follows, or one
 /// that was spelled out before (the first as 3).
@@ -135,6 +137,15 @@ pub enum OpRef<'a> {
     Restore,
     /// Deletes the document. The path is the root.
     Delete,
+    /// Changes a rich field that began on the assignment `base` (`None`: nothing was assigned).
+    Rich {
+        /// What the field is.
+        kind: RichKind,
+        /// The latest assignment at or above the path that the author had seen.
+        base: Option<Stamp>,
+        /// What the author's engine made.
+        updates: RichUpdates<'a>,
+    },
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -158,11 +169,23 @@ struct RawOp {
 #[derive(Debug, Clone, Copy)]
 enum What {
     Assign(Span),
-    Add { delta: i64, base: Span },
+    Add {
+        delta: i64,
+        base: Span,
+    },
     SetAdd(Span),
-    SetRemove { elem: Span, observed: Span },
+    SetRemove {
+        elem: Span,
+        observed: Span,
+    },
     Restore,
     Delete,
+    Rich {
+        kind: RichKind,
+        base: Span,
+        /// Each update with its length before it.
+        updates: Span,
+    },
 }
 
 impl What {
@@ -175,6 +198,7 @@ impl What {
             Self::SetRemove { .. } => SET_REMOVE,
             Self::Restore => RESTORE,
             Self::Delete => DELETE,
+            Self::Rich { .. } => RICH,
         }
     }
 }
@@ -250,6 +274,15 @@ impl OpTable {
             },
             What::Restore => OpRef::Restore,
             What::Delete => OpRef::Delete,
+            What::Rich {
+                kind,
+                base,
+                updates,
+            } => OpRef::Rich {
+                kind,
+                base: self.stamps(base).first().copied(),
+                updates: RichUpdates(&self.bytes[updates.range()]),
+            },
         };
         (PathRef(self.path(raw)), op)
     }
@@ -258,10 +291,15 @@ impl OpTable {
     fn key(&self, raw: &RawOp) -> (&str, u64, &[u8]) {
         let elem = match raw.what {
             What::SetAdd(elem) | What::SetRemove { elem, .. } => self.value(elem).bytes(),
+            What::Rich { kind, .. } => kind.tag_bytes(),
             _ => &[],
         };
         // A document is either deleted or restored: one key for both.
-        (self.path(raw), raw.what.kind().min(RESTORE), elem)
+        let kind = match raw.what.kind() {
+            DELETE => RESTORE,
+            kind => kind,
+        };
+        (self.path(raw), kind, elem)
     }
 }
 

@@ -18,6 +18,7 @@ use std::cmp::Ordering;
 use stead_base::{Hlc, Stamp};
 
 use crate::dictionary::Dictionary;
+use crate::rich::RichKind;
 use crate::value::ValueRef;
 
 /// A document, merged from every operation applied so far. The default is one never written.
@@ -30,6 +31,8 @@ pub struct Document {
     cells: Vec<Cell>,
     /// Encoded values; cells point into it. What is replaced stays behind until the next decode.
     heap: Vec<u8>,
+    /// Whether there may be rich fields: spares the search for them.
+    has_rich: bool,
 }
 
 impl Document {
@@ -38,6 +41,7 @@ impl Document {
         self.lifecycle = None;
         self.cells.clear();
         self.heap.clear();
+        self.has_rich = false;
     }
 
     /// Whether the document was deleted and not brought back since. Its cells are all kept.
@@ -84,7 +88,7 @@ struct Lifecycle {
 
 /// A stamp whose writer is a number of the dictionary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct LocalStamp {
+pub(crate) struct LocalStamp {
     hlc: Hlc,
     writer: u32,
 }
@@ -108,7 +112,7 @@ impl LocalStamp {
         self.order(other, dictionary).is_lt()
     }
 
-    fn stamp<D: Dictionary>(self, dictionary: &D) -> Option<Stamp> {
+    pub(crate) fn stamp<D: Dictionary>(self, dictionary: &D) -> Option<Stamp> {
         let writer = *dictionary.writer(self.writer)?;
         Some(Stamp {
             hlc: self.hlc,
@@ -151,6 +155,8 @@ struct More {
     counter: Option<Counter>,
     /// Sorted by element, then by the writer's number.
     members: Vec<Member>,
+    /// The rich fields that are alive.
+    rich: Option<Rich>,
     /// The cells one level down, sorted by field name.
     cells: Vec<Cell>,
 }
@@ -160,6 +166,26 @@ struct More {
 struct Counter {
     base: Option<LocalStamp>,
     sum: i64,
+}
+
+/// Rich fields on the latest base. Mostly one; several where people began different kinds at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Rich {
+    base: Option<LocalStamp>,
+    /// A bit for each kind.
+    kinds: u8,
+}
+
+impl Rich {
+    const fn bit(kind: RichKind) -> u8 {
+        1 << (kind.tag() - 1)
+    }
+
+    fn kinds(self) -> impl Iterator<Item = RichKind> {
+        RichKind::ALL
+            .into_iter()
+            .filter(move |kind| self.kinds & Self::bit(*kind) != 0)
+    }
 }
 
 /// What one writer did to one element of a set.
@@ -195,11 +221,18 @@ impl Cell {
     fn counter(&self) -> Option<Counter> {
         self.more.as_ref()?.counter
     }
+
+    fn rich(&self) -> Option<Rich> {
+        self.more.as_ref()?.rich
+    }
 }
 
 impl More {
     fn is_empty(&self) -> bool {
-        self.counter.is_none() && self.members.is_empty() && self.cells.is_empty()
+        self.counter.is_none()
+            && self.members.is_empty()
+            && self.rich.is_none()
+            && self.cells.is_empty()
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use stead_access::{OpId, Party, RosterOp, Subject, decode_ops};
 use stead_base::{DeviceId, DocId, Hash, Hlc, SpaceId, Stamp, WriterId};
-use stead_doc::{Changes, OpRef, ValueRef};
+use stead_doc::{Changes, OpRef, RichKind, ValueRef};
 use stead_log::{BatchEntries, EntryRef, InclusionProof, SignedHead};
 use stead_store::Read;
 
@@ -306,6 +306,11 @@ fn in_words(path: &str, op: &OpRef<'_>) -> String {
         OpRef::Add { delta, .. } => format!("add {delta} to {path}"),
         OpRef::SetAdd(elem) => format!("include {} in {path}", element(*elem)),
         OpRef::SetRemove { elem, .. } => format!("exclude {} from {path}", element(*elem)),
+        OpRef::Rich { kind, .. } => match kind {
+            RichKind::Text => format!("edit text {path}"),
+            RichKind::List => format!("edit list {path}"),
+            RichKind::Tree => format!("edit tree {path}"),
+        },
         OpRef::Restore => "restore".to_owned(),
         OpRef::Delete => "delete".to_owned(),
     }

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use stead_base::{SpaceId, WriterId};
-use stead_doc::{Changes, Document};
+use stead_doc::{Changes, DocOps, Document, OpRef, author_number};
 
+use crate::rich::Incoming;
 use crate::writing::{Merging, Writing, writer_mut};
 use crate::{Replica, ReplicaError};
 
@@ -75,9 +76,41 @@ impl Writing<'_> {
         }
     }
 
+    /// Gathers the updates of rich fields among operations. Says whether anything else is among them, or
+    /// a field that the document does not hold yet.
+    fn gather_rich<'c>(
+        &self,
+        ops: DocOps<'c>,
+        document: &Document,
+        incoming: &mut Vec<Incoming<'c>>,
+    ) -> bool {
+        let author = author_number(&ops.stamp().writer);
+        let mut other = false;
+        for (path, op) in ops.ops() {
+            let OpRef::Rich {
+                kind,
+                base,
+                updates,
+            } = op
+            else {
+                other = true;
+                continue;
+            };
+            other |= !document.holds_rich(path, kind, base, self.numbers);
+            incoming.extend(updates.iter().map(|update| Incoming {
+                path,
+                kind,
+                base,
+                author,
+                update,
+            }));
+        }
+        other
+    }
+
     fn merge(&mut self, space: &SpaceId, changes: &Changes) -> Result<(), ReplicaError> {
         let order = changes.by_document();
-        let (mut state, mut body) = (Vec::new(), Vec::new());
+        let mut buffers = (Vec::new(), Vec::new());
         let mut ops = order
             .iter()
             .filter_map(|&index| changes.doc(index as usize))
@@ -89,6 +122,7 @@ impl Writing<'_> {
             let loaded = self.tx.with_doc_state(collection, id, |row| {
                 document.decode_into(row, self.numbers)
             })?;
+            let is_new = loaded.is_none();
             match loaded {
                 Some(Ok(())) => {}
                 Some(Err(error)) => {
@@ -98,17 +132,22 @@ impl Writing<'_> {
                 }
                 None => document.clear(),
             }
-            document.apply(first, self.numbers);
-            while let Some(next) = ops.next_if(|next| next.id() == id && next.collection() == name)
-            {
-                document.apply(next, self.numbers);
+            let held_rich = document.may_hold_rich();
+            let mut incoming = Vec::new();
+            let mut changed = is_new;
+            let mut next = Some(first);
+            while let Some(of_one) = next {
+                changed |= self.gather_rich(of_one, &document, &mut incoming);
+                document.apply(of_one, self.numbers);
+                next = ops.next_if(|next| next.id() == id && next.collection() == name);
             }
-            state.clear();
-            body.clear();
-            document.encode(&mut state);
-            document.project_jsonb(self.numbers, &mut body);
-            self.tx
-                .put_doc(collection, id, &state, &body, document.is_deleted())?;
+            let shows = match held_rich || !incoming.is_empty() {
+                true => self.merge_rich(space, collection, id, &document, &incoming, changed)?,
+                false => true,
+            };
+            if shows {
+                self.put_document(space, collection, id, &document, &mut buffers)?;
+            }
             self.touch(space, name, id);
         }
         Ok(())

@@ -7,12 +7,13 @@ use stead_access::{DeviceRecord, Name, Role};
 use stead_base::{DeviceId, Entropy, HlcClock, SpaceId, WriterId};
 use stead_crypt::DeviceKeys;
 use stead_doc::Numbers;
-use stead_store::{CollectionNo, Read, Store, Tx};
+use stead_store::{CollectionNo, Read, ReadRich, Store, Tx};
 
 use crate::events::Event;
 use crate::merge::Pending;
 use crate::prepare::Shared;
 use crate::records::{SpaceRecord, WriterRecord};
+use crate::rich::RichDesk;
 use crate::space::{SpaceState, WriterState};
 use crate::{FrontierItem, Preparer, ReplicaError, ReplicaReader};
 
@@ -34,6 +35,7 @@ pub struct Replica {
     pub(crate) signing: Option<Arc<crate::signing::SigningDesk>>,
     pub(crate) searches: crate::forks::Searches,
     pub(crate) pending: Pending,
+    pub(crate) rich: RichDesk,
     /// A write failed half-way: what is in memory must be read again before the next one.
     pub(crate) stale: bool,
 }
@@ -101,6 +103,7 @@ impl Replica {
             shared: Arc::new(Shared::default()),
             signing: None,
             pending: Pending::default(),
+            rich: RichDesk::default(),
             searches: crate::forks::Searches::new(),
             stale: true,
         };
@@ -117,6 +120,8 @@ impl Replica {
         self.spaces.clear();
         self.collections.clear();
         self.pending = Pending::default();
+        self.rich.clear();
+        self.rich.stale = self.store.stale_docs()?.into_iter().collect();
         self.numbers = load_numbers(&self.store)?;
         self.saved_numbers = (self.numbers.fields().len(), self.numbers.writers().len());
         let mut last = self.clock.last();

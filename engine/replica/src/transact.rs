@@ -8,7 +8,7 @@ use stead_access::{Action, Path, RosterOp, encode_ops, sign_claim};
 use stead_base::limits::ENTRY_BYTES_MAX;
 use stead_base::{DocId, Hlc, ScopeId, SpaceId, Stamp, WriterId};
 use stead_crypt::{EpochKey, Part, ScopeCipher, SigningKey};
-use stead_doc::{Document, Put, Transaction};
+use stead_doc::{Document, NodeName, Put, RichEdit, RichKind, Transaction};
 use stead_log::{Dependency, Entry, EntryRef, Envelope, Parcel};
 use stead_store::CollectionNo;
 
@@ -75,6 +75,16 @@ pub enum Change {
         /// Where.
         path: Vec<String>,
     },
+    /// Edits a text, list or tree. It begins where nothing is, a text also where a text and a list where a
+    /// list was assigned.
+    Rich {
+        /// Where.
+        path: Vec<String>,
+        /// What it is.
+        kind: RichKind,
+        /// What to do.
+        edit: RichEdit,
+    },
     /// Deletes the document; it can be restored.
     Delete,
     /// Brings a deleted document back.
@@ -90,6 +100,8 @@ pub struct Receipt {
     pub entry: Option<(WriterId, u64)>,
     /// Hybrid time of the entry, or of the call when there is none.
     pub hlc: Hlc,
+    /// The nodes of trees that were made, in the order of the edits.
+    pub nodes: Vec<NodeName>,
 }
 
 impl Replica {
@@ -131,11 +143,21 @@ impl Writing<'_> {
         id: &SpaceId,
         edits: &[Edit],
     ) -> Result<Receipt, ReplicaError> {
+        self.rich.begin();
+        let done = self.make_transaction(id, edits);
+        if done.is_err() {
+            self.rich.abandon();
+        }
+        done
+    }
+
+    fn make_transaction(&mut self, id: &SpaceId, edits: &[Edit]) -> Result<Receipt, ReplicaError> {
         self.check_rights(id, edits)?;
         let writer = self.own_writer(id)?;
         let hlc = self.clock.tick(self.now_ms);
         let mut transaction = Transaction::new(Stamp { hlc, writer });
-        let mut documents: BTreeMap<(CollectionNo, DocId), (String, Document)> = BTreeMap::new();
+        let mut documents: BTreeMap<(CollectionNo, DocId), Edited> = BTreeMap::new();
+        let mut nodes = Vec::new();
         let mut ids = Vec::with_capacity(edits.len());
         for edit in edits {
             let refused = |error: &dyn std::fmt::Display| ReplicaError::Refused(error.to_string());
@@ -155,14 +177,38 @@ impl Writing<'_> {
                 let loaded = self.tx.with_doc_state(collection, &key.1, |row| {
                     document.decode_into(row, self.numbers)
                 })?;
-                loaded.transpose().map_err(|error| refused(&error))?;
-                documents.insert(key.clone(), (edit.collection.clone(), document));
+                loaded
+                    .clone()
+                    .transpose()
+                    .map_err(|error| refused(&error))?;
+                let edited = Edited {
+                    collection: edit.collection.clone(),
+                    document,
+                    changed: loaded.is_none(),
+                };
+                documents.insert(key.clone(), edited);
             }
-            if let Some((name, document)) = documents.get_mut(&key) {
+            if let Some(edited) = documents.get_mut(&key) {
                 let mut edit_of = transaction
-                    .edit(name, &key.1, document, self.numbers)
+                    .edit(
+                        &edited.collection,
+                        &key.1,
+                        &mut edited.document,
+                        self.numbers,
+                    )
                     .map_err(|e| refused(&e))?;
-                apply_change(&mut edit_of, &edit.change)?;
+                edited.changed |= apply_change(&mut edit_of, &edit.change)?;
+                for wish in edit_of.take_wishes() {
+                    let become_it = RichEdit::Become(wish.value);
+                    let place = (&wish.path, wish.kind);
+                    self.edit_rich_field(&mut transaction, &key, edited, place, &become_it)?;
+                }
+                if let Change::Rich { path, kind, edit } = &edit.change {
+                    let path = path_of_names(path)?;
+                    let place = (&path, *kind);
+                    let node = self.edit_rich_field(&mut transaction, &key, edited, place, edit)?;
+                    nodes.extend(node);
+                }
             }
             ids.push(key.1);
         }
@@ -171,31 +217,60 @@ impl Writing<'_> {
                 ids,
                 entry: None,
                 hlc,
+                nodes,
             });
         }
         // An edit that changes nothing leaves no operation, and must leave no row either.
         let touched: BTreeSet<(&str, &DocId)> = transaction.documents().collect();
-        documents.retain(|(_, id), (name, _)| touched.contains(&(name.as_str(), id)));
+        documents.retain(|(_, id), edited| touched.contains(&(edited.collection.as_str(), id)));
         let mut parcel = Vec::new();
         transaction
             .encode(&mut parcel)
             .map_err(|error| ReplicaError::Refused(error.to_string()))?;
         let seq = self.append_own(id, hlc, &[], &parcel, &[])?;
-        let (mut state, mut body) = (Vec::new(), Vec::new());
-        for ((collection, doc_id), (name, document)) in &documents {
-            state.clear();
-            body.clear();
-            document.encode(&mut state);
-            document.project_jsonb(self.numbers, &mut body);
-            self.tx
-                .put_doc(*collection, doc_id, &state, &body, document.is_deleted())?;
-            self.touch(id, name, doc_id);
+        let mut buffers = (Vec::new(), Vec::new());
+        for ((collection, doc_id), edited) in &documents {
+            let document = &edited.document;
+            if self.keep_rich_edits(*collection, doc_id, document, edited.changed)? {
+                self.put_document(id, *collection, doc_id, document, &mut buffers)?;
+            }
+            self.touch(id, &edited.collection, doc_id);
         }
         Ok(Receipt {
             ids,
             entry: Some((writer, seq)),
             hlc,
+            nodes,
         })
+    }
+
+    /// Edits a rich field of a document that is being edited.
+    fn edit_rich_field(
+        &mut self,
+        transaction: &mut Transaction,
+        key: &(CollectionNo, DocId),
+        edited: &mut Edited,
+        (path, kind): (&stead_doc::Path, RichKind),
+        edit: &RichEdit,
+    ) -> Result<Option<NodeName>, ReplicaError> {
+        let refused = |error: stead_doc::EditError| ReplicaError::Refused(error.to_string());
+        let (name, document) = (&edited.collection, &mut edited.document);
+        let field = transaction
+            .edit(name, &key.1, document, self.numbers)
+            .and_then(|mut edit_of| edit_of.rich(path, kind))
+            .map_err(refused)?;
+        let place = &field.place;
+        let is_there = document.holds_rich(path.as_ref(), kind, place.base, self.numbers);
+        let author = transaction.stamp().writer;
+        let (update, node) = self.edit_rich(&author, key.0, &key.1, &field, edit)?;
+        if let Some(update) = update {
+            edited.changed |= !is_there;
+            transaction
+                .edit(name, &key.1, document, self.numbers)
+                .and_then(|mut edit_of| edit_of.rich_update(place, &update))
+                .map_err(refused)?;
+        }
+        Ok(node)
     }
 
     /// Refuses edits that every replica would leave out: this device lacks the right to make them.
@@ -238,6 +313,7 @@ impl Writing<'_> {
                 | Change::Add { path, .. }
                 | Change::Include { path, .. }
                 | Change::Exclude { path, .. }
+                | Change::Rich { path, .. }
                 | Change::Unset { path } => {
                     let names: Vec<&str> = path.iter().map(String::as_str).collect();
                     vec![place(&names)?]
@@ -518,14 +594,24 @@ impl OwnWriter {
     }
 }
 
+/// A document within a transaction.
+struct Edited {
+    collection: String,
+    document: Document,
+    /// Whether its row is new, or differs in more than what rich fields hold.
+    changed: bool,
+}
+
+fn path_of_names(names: &[String]) -> Result<stead_doc::Path, ReplicaError> {
+    stead_doc::Path::from_names(names.iter().map(String::as_str))
+        .map_err(|error| ReplicaError::Refused(error.to_string()))
+}
+
 fn apply_change(
     edit: &mut stead_doc::Edit<'_, stead_doc::Numbers>,
     change: &Change,
 ) -> Result<bool, ReplicaError> {
-    let path = |names: &[String]| {
-        stead_doc::Path::from_names(names.iter().map(String::as_str))
-            .map_err(|error| ReplicaError::Refused(error.to_string()))
-    };
+    let path = path_of_names;
     let edited = match change {
         Change::Put {
             value,
@@ -546,6 +632,8 @@ fn apply_change(
             element,
         } => edit.set_remove(&path(names)?, element),
         Change::Unset { path: names } => edit.delete_field(&path(names)?),
+        // Made by `edit_rich_field`, which has the content.
+        Change::Rich { .. } => Ok(false),
         Change::Delete => edit.delete(),
         Change::Restore => edit.restore(),
     };

@@ -15,6 +15,7 @@ use crate::events::{DocChange, Event};
 use crate::merge::Pending;
 use crate::prepare::Shared;
 use crate::replica::save_numbers;
+use crate::rich::RichDesk;
 use crate::signing::SigningDesk;
 use crate::space::{SpaceState, WriterState};
 use crate::{Replica, ReplicaError};
@@ -37,6 +38,7 @@ pub(crate) struct Writing<'r> {
     pub(crate) numbers: &'r mut Numbers,
     pub(crate) collections: &'r mut BTreeMap<(SpaceId, String), CollectionNo>,
     pub(crate) shared: &'r Shared,
+    pub(crate) rich: &'r mut RichDesk,
     signing: Option<&'r SigningDesk>,
     pub(crate) now_ms: u64,
     /// Operations gathered for merging.
@@ -102,6 +104,7 @@ impl Replica {
             numbers: &mut self.numbers,
             collections: &mut self.collections,
             shared: &self.shared,
+            rich: &mut self.rich,
             signing: self.signing.as_deref(),
             now_ms,
             pending,
@@ -120,6 +123,7 @@ impl Replica {
                 Merging::Now => writing.merge_all()?,
                 Merging::Later => writing.merge_if_much()?,
             }
+            writing.fold_if_due()?;
             writing.save_rows()?;
             Ok(value)
         });
@@ -140,6 +144,8 @@ impl Replica {
             }
             Err(error) => {
                 self.stale |= began;
+                self.rich.clear();
+                self.stale = true;
                 self.numbers.truncate(saved_numbers.0, saved_numbers.1);
                 if let Err(again) = self.refresh() {
                     tracing::warn!(%again, "the store cannot be read after a failed write");

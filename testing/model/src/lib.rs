@@ -34,6 +34,8 @@ enum What {
     SetAdd(Value),
     SetRemove(Value, Vec<Stamp>),
     Alive(bool),
+    /// The kind's tag and the base. What is in a rich field is not the model's to say: it shows as null.
+    Rich(u8, Option<Stamp>),
 }
 
 impl Model {
@@ -50,6 +52,7 @@ impl Model {
                 }
                 OpRef::Restore => What::Alive(true),
                 OpRef::Delete => What::Alive(false),
+                OpRef::Rich { kind, base, .. } => What::Rich(kind.tag(), base),
             };
             self.ops.push(Op {
                 path: path.names().map(str::to_owned).collect(),
@@ -75,10 +78,12 @@ impl Model {
             .unwrap_or_else(|| Value::Object(Default::default()))
     }
 
-    /// What is visible at a path: fields below it, else a set, else a counter, else the value.
+    /// What is visible at a path: fields below it, else a set, else a rich field, else a counter, else the
+    /// value.
     fn visible(&self, path: &[String]) -> Option<Value> {
         self.below(path)
             .or_else(|| self.set(path))
+            .or_else(|| self.rich(path).map(|_| Value::Null))
             .or_else(|| self.counter(path))
             .or_else(|| self.assigned(path).and_then(|(_, value, _)| value))
     }
@@ -148,6 +153,22 @@ impl Model {
                 .fold(start, |sum, (delta, _)| sum.wrapping_add(*delta))
                 .into(),
         )
+    }
+
+    /// The rich fields at a path that are alive: those on the latest base, unless an assignment is later than
+    /// that. Each is its kind's tag and its base.
+    pub fn rich(&self, path: &[String]) -> Option<(BTreeSet<u8>, Option<Stamp>)> {
+        let told = self.at(path).filter_map(|op| match op.what {
+            What::Rich(tag, base) => Some((base, tag)),
+            _ => None,
+        });
+        let told: Vec<_> = told.collect();
+        let latest = told.iter().map(|(base, _)| *base).max()?;
+        if latest < self.reset(path) {
+            return None;
+        }
+        let on_latest = told.iter().filter(|(base, _)| *base == latest);
+        Some((on_latest.map(|(_, tag)| *tag).collect(), latest))
     }
 
     /// The elements that some writer added later than any removal of its additions that is known;

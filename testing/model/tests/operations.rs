@@ -16,6 +16,7 @@ enum Raw {
     SetRemove(u8, Vec<(u8, u64)>),
     Restore,
     Delete,
+    Rich(u8, Option<(u8, u64)>),
 }
 
 type Entry = (u64, Vec<String>, Raw);
@@ -30,6 +31,7 @@ fn any_entry() -> impl Strategy<Value = Entry> {
         3 => (0u8..3, prop::collection::vec(stamp, 0..3)).prop_map(|(elem, seen)| Raw::SetRemove(elem, seen)),
         1 => Just(Raw::Restore),
         1 => Just(Raw::Delete),
+        3 => (1u8..4, prop::option::of((0..WRITERS, 1u64..12))).prop_map(|(tag, base)| Raw::Rich(tag, base)),
     ];
     (time, prop::collection::vec("[ab]", 1..4), raw)
 }
@@ -55,6 +57,7 @@ fn parcel((now, path, raw): &Entry) -> Vec<u8> {
         Raw::SetRemove(..) => (3, false),
         Raw::Restore => (4, true),
         Raw::Delete => (5, true),
+        Raw::Rich(..) => (6, false),
     };
     let path = if at_root { &[][..] } else { path };
     out.uint((path.len() as u64) << 4 | kind);
@@ -83,6 +86,16 @@ fn parcel((now, path, raw): &Entry) -> Vec<u8> {
             for stamp in seen {
                 put_stamp(&mut out, *stamp, *now);
             }
+        }
+        Raw::Rich(tag, base) => {
+            out.byte(*tag);
+            match base {
+                None => {
+                    out.uint(0);
+                }
+                Some(base) => put_stamp(&mut out, *base, *now),
+            }
+            out.uint(3).raw(&[2, 7, 7]);
         }
         Raw::Restore | Raw::Delete => {}
     }
@@ -115,6 +128,13 @@ proptest! {
                 model.receive(ops);
                 assert_eq!(document.to_json(&numbers), model.to_json());
                 assert_eq!(document.is_deleted(), model.is_deleted());
+                for field in document.rich_fields(&numbers) {
+                    let path: Vec<String> =
+                        field.place.path.as_ref().names().map(str::to_owned).collect();
+                    let (tags, base) = model.rich(&path).expect("alive in the model too");
+                    assert!(tags.contains(&field.place.kind.tag()));
+                    assert_eq!(base, field.place.base);
+                }
             }
             document.explain(&numbers)
         };

@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use stead_base::{DocId, Hlc, Stamp, WriterId};
-use stead_doc::{Changes, Document, Numbers, Path, Put, Transaction};
+use stead_doc::{Changes, Document, Numbers, Path, Put, RichKind, Transaction};
 use stead_model::Model;
 
 const WRITERS: usize = 3;
@@ -20,6 +20,7 @@ enum Intent {
     DeleteField(Path),
     Delete,
     Restore,
+    Rich(Path, u8),
 }
 
 #[derive(Debug, Clone)]
@@ -77,6 +78,7 @@ fn any_intent() -> impl Strategy<Value = Intent> {
         3 => any_path().prop_map(Intent::DeleteField),
         1 => Just(Intent::Delete),
         1 => Just(Intent::Restore),
+        3 => (any_path(), 1u8..4).prop_map(|(path, tag)| Intent::Rich(path, tag)),
     ]
 }
 
@@ -135,6 +137,11 @@ impl Replica {
                 Intent::DeleteField(path) => edit.delete_field(path),
                 Intent::Delete => edit.delete(),
                 Intent::Restore => edit.restore(),
+                Intent::Rich(path, tag) => {
+                    let kind = RichKind::from_tag(*tag).unwrap();
+                    edit.rich(path, kind)
+                        .and_then(|field| edit.rich_update(&field.place, b"update"))
+                }
             };
         }
         if transaction.is_empty() {

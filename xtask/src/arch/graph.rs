@@ -28,7 +28,10 @@ const INSIDE_CORE: &[(&str, &[&str])] = &[
 /// What each crate of the engine may link of the workspace: a folder ends with `/`, a crate does not.
 const INSIDE_ENGINE: &[(&str, &[&str])] = &[
     ("engine/api", &["core/base"]),
-    ("engine/replica", &["core/", "adapters/store"]),
+    (
+        "engine/replica",
+        &["core/", "adapters/store", "adapters/rich"],
+    ),
     ("engine/node", &["core/", "adapters/", "engine/"]),
 ];
 

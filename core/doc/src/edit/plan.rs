@@ -4,10 +4,11 @@
 use serde_json::{Map, Value};
 use stead_base::{DocId, Stamp, limits};
 
-use super::{EditError, Put, document_name, kind_of, kind_seen};
+use super::{EditError, Put, RichWish, document_name, kind_of, kind_seen};
 use crate::dictionary::Dictionary;
 use crate::ops::{PARCEL_OPS_MAX, Transaction, TransactionMark};
 use crate::path::{Path, PathRef, SEPARATOR, check_name};
+use crate::rich::RichKind;
 use crate::state::{Document, Members, Visible};
 use crate::value::{self, DELETED_BYTES, EMPTY_MAP_BYTES, VALUE_BYTES_MAX, ValueRef};
 
@@ -20,6 +21,8 @@ pub(super) struct Plan<'p, D> {
     pub(super) id: &'p DocId,
     /// The joined path of the field at hand.
     pub(super) path: String,
+    /// What rich fields shall become.
+    pub(super) wishes: Vec<RichWish>,
 }
 
 impl<'p, D: Dictionary> Plan<'p, D> {
@@ -106,6 +109,17 @@ impl<'p, D: Dictionary> Plan<'p, D> {
                 Some(elems) => self.replace_members(members, &elems),
                 None => self.assign(json, None),
             },
+            (Value::String(_), Visible::Rich(kind @ RichKind::Text, _))
+            | (Value::Array(_), Visible::Rich(kind @ RichKind::List, _)) => {
+                self.check_time()?;
+                self.wishes
+                    .extend(PathRef(&self.path).to_path().map(|path| RichWish {
+                        path,
+                        kind,
+                        value: json.clone(),
+                    }));
+                Ok(())
+            }
             (Value::Number(number), Visible::Number(shown)) => {
                 match number.as_i64() == Some(shown) {
                     true => Ok(()),

@@ -5,10 +5,11 @@ use stead_base::{DecodeError, DecodeFault, Decoder, DocId, Hlc, Stamp, WriterId,
 
 use super::{
     ADD, ASSIGN, DELETE, KIND_BITS, KIND_MASK, OpTable, PARCEL_BODY_BYTES_MAX, ParcelError,
-    RESTORE, RawOp, SET_ADD, SET_REMOVE, STAMP_AUTHOR, STAMP_KNOWN_WRITER, STAMP_NEW_WRITER,
+    RESTORE, RICH, RawOp, SET_ADD, SET_REMOVE, STAMP_AUTHOR, STAMP_KNOWN_WRITER, STAMP_NEW_WRITER,
     STAMP_NONE, Span, What,
 };
 use crate::path::{SEPARATOR, check_name};
+use crate::rich::{RICH_UPDATE_BYTES_MAX, RichKind};
 use crate::value::{self, Place};
 
 pub(super) fn too_long(
@@ -121,13 +122,13 @@ impl Reader<'_> {
     fn op<'a>(&mut self, input: &mut Decoder<'a>, source: &'a [u8]) -> Result<RawOp, ParcelError> {
         let header = input.uint("operation")?;
         let (kind, depth) = (header & KIND_MASK, header >> KIND_BITS);
-        if kind > DELETE {
+        if kind > RICH {
             return Err(ParcelError::NotUnderstood {
                 what: "operation",
                 found: kind,
             });
         }
-        let at_root = kind >= RESTORE;
+        let at_root = matches!(kind, RESTORE | DELETE);
         if (depth == 0) != at_root || depth > limits::PATH_DEPTH_MAX as u64 {
             return Err(input.error("path", DecodeFault::Undefined).into());
         }
@@ -144,6 +145,7 @@ impl Reader<'_> {
                 observed: self.observed(input)?,
             },
             RESTORE => What::Restore,
+            RICH => self.rich(input)?,
             _ => What::Delete,
         };
         Ok(RawOp { path, what })
@@ -180,6 +182,36 @@ impl Reader<'_> {
         Ok(Span {
             start,
             end: self.table.bytes.len() as u32,
+        })
+    }
+
+    fn rich(&mut self, input: &mut Decoder<'_>) -> Result<What, ParcelError> {
+        let tag = input.byte("rich kind")?;
+        let kind = RichKind::from_tag(tag).ok_or(ParcelError::NotUnderstood {
+            what: "rich kind",
+            found: tag.into(),
+        })?;
+        let base = self.base(input)?;
+        let len = input.count(RICH_UPDATE_BYTES_MAX, 1, "updates")?;
+        let bytes = input.raw(len, "updates")?;
+        let mut inner = Decoder::new(bytes);
+        while inner.remaining() > 0 {
+            let len = inner.uint("update")?;
+            inner.raw(usize::try_from(len).unwrap_or(usize::MAX), "update")?;
+            if len == 0 {
+                return Err(input.error("update", DecodeFault::NotCanonical).into());
+            }
+        }
+        if bytes.is_empty() {
+            return Err(input.error("updates", DecodeFault::NotCanonical).into());
+        }
+        let start = self.table.bytes.len() as u32;
+        self.table.bytes.extend_from_slice(bytes);
+        let end = self.table.bytes.len() as u32;
+        Ok(What::Rich {
+            kind,
+            base,
+            updates: Span { start, end },
         })
     }
 

@@ -11,6 +11,7 @@ use super::{
     STAMP_NONE, Span, What,
 };
 use crate::path::{PathRef, SEPARATOR};
+use crate::rich::{RICH_UPDATE_BYTES_MAX, RichKind};
 
 /// Bodies smaller than this are not worth the try, in bytes.
 const COMPRESS_BYTES_MIN: usize = 256;
@@ -203,6 +204,29 @@ impl Transaction {
         self.push(path, What::SetRemove { elem, observed });
     }
 
+    /// Adds an update to a rich field.
+    pub(crate) fn rich(
+        &mut self,
+        path: PathRef<'_>,
+        kind: RichKind,
+        base: Option<Stamp>,
+        update: &[u8],
+    ) {
+        let base = self.put_stamps(base);
+        let start = self.table.bytes.len();
+        put_uint(&mut self.table.bytes, update.len() as u64);
+        self.table.bytes.extend_from_slice(update);
+        let updates = span(start, self.table.bytes.len());
+        self.push(
+            path,
+            What::Rich {
+                kind,
+                base,
+                updates,
+            },
+        );
+    }
+
     pub(crate) fn restore(&mut self) {
         self.push(PathRef::ROOT, What::Restore);
     }
@@ -236,7 +260,13 @@ impl Transaction {
         )?;
         let start = out.len();
         out.push(PLAIN);
-        self.encode_body(out);
+        let rich = self.encode_body(out);
+        self.check_max(
+            "bytes of updates of one rich field",
+            rich,
+            RICH_UPDATE_BYTES_MAX,
+        )
+        .inspect_err(|_| out.truncate(start))?;
         let body = out.len() - start - 1;
         self.check_max("bytes", body, PARCEL_BODY_BYTES_MAX)
             .inspect_err(|_| out.truncate(start))?;
@@ -258,7 +288,8 @@ impl Transaction {
         Ok(())
     }
 
-    fn encode_body(&mut self, out: &mut Vec<u8>) {
+    /// Returns the most bytes that the updates of one rich field take.
+    fn encode_body(&mut self, out: &mut Vec<u8>) -> usize {
         let mut order: Vec<usize> = (0..self.runs.len())
             .filter(|&i| self.runs[i].ops.start < self.runs[i].ops.end)
             .collect();
@@ -292,6 +323,11 @@ impl Transaction {
                 }
             }
         }
+        let rich = outcome.iter().map(|raw| match raw.what {
+            What::Rich { updates, .. } => updates.range().len(),
+            _ => 0,
+        });
+        rich.max().unwrap_or_default()
     }
 }
 
@@ -342,6 +378,10 @@ fn collapse(table: &mut OpTable, ops: &mut Vec<RawOp>) {
         return;
     }
     let mut stamps = std::mem::take(&mut table.stamps);
+    let mut bytes = Joined {
+        before: &table.bytes,
+        more: Vec::new(),
+    };
     // Stable: operations with one key stay in the order they were made.
     let mut made: Vec<(usize, RawOp)> = ops.drain(..).enumerate().collect();
     made.sort_by(|(_, a), (_, b)| table.key(a).cmp(&table.key(b)));
@@ -369,7 +409,7 @@ fn collapse(table: &mut OpTable, ops: &mut Vec<RawOp>) {
         for &(_, raw) in kept {
             match ops.last() {
                 Some(last) if table.key(last) == table.key(&raw) => {
-                    let joined = join(&mut stamps, last.what, raw.what);
+                    let joined = join(&mut stamps, &mut bytes, last.what, raw.what);
                     if let Some(last) = ops.last_mut() {
                         last.what = joined;
                     }
@@ -378,7 +418,31 @@ fn collapse(table: &mut OpTable, ops: &mut Vec<RawOp>) {
             }
         }
     }
+    let more = bytes.more;
+    table.bytes.extend_from_slice(&more);
     table.stamps = stamps;
+}
+
+/// The bytes of a table, and those that joining adds behind them.
+struct Joined<'t> {
+    before: &'t [u8],
+    more: Vec<u8>,
+}
+
+impl Joined<'_> {
+    fn copy_of(&self, span: Span) -> Vec<u8> {
+        let (start, end) = (span.start as usize, span.end as usize);
+        match start.checked_sub(self.before.len()) {
+            None => self.before[start..end].to_vec(),
+            Some(start) => self.more[start..end - self.before.len()].to_vec(),
+        }
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Span {
+        let start = self.before.len() + self.more.len();
+        self.more.extend_from_slice(bytes);
+        span(start, start + bytes.len())
+    }
 }
 
 fn is_below(path: &str, ancestor: &str) -> bool {
@@ -387,7 +451,7 @@ fn is_below(path: &str, ancestor: &str) -> bool {
 }
 
 /// The outcome of two operations with one key, the second made later.
-fn join(stamps: &mut Vec<Stamp>, first: What, second: What) -> What {
+fn join(stamps: &mut Vec<Stamp>, bytes: &mut Joined<'_>, first: What, second: What) -> What {
     match (first, second) {
         (
             What::Add { delta: a, base },
@@ -409,6 +473,27 @@ fn join(stamps: &mut Vec<Stamp>, first: What, second: What) -> What {
             stamps.extend(latest.into_values());
             let observed = span(start, stamps.len());
             What::SetRemove { elem, observed }
+        }
+        (
+            What::Rich {
+                base: earlier,
+                updates: a,
+                ..
+            },
+            What::Rich {
+                kind,
+                base,
+                updates: b,
+            },
+        ) if stamps[earlier.range()] == stamps[base.range()] => {
+            let mut both = bytes.copy_of(a);
+            both.extend_from_slice(&bytes.copy_of(b));
+            let updates = bytes.put(&both);
+            What::Rich {
+                kind,
+                base,
+                updates,
+            }
         }
         (_, second) => second,
     }
@@ -468,6 +553,20 @@ impl<'t> Writer<'t> {
                 }
             }
             What::Restore | What::Delete => {}
+            What::Rich {
+                kind,
+                base,
+                updates,
+            } => {
+                out.push(kind.tag());
+                match self.table.stamps(base) {
+                    [base, ..] => self.stamp(out, *base),
+                    [] => put_uint(out, STAMP_NONE),
+                }
+                let updates = &self.table.bytes[updates.range()];
+                put_uint(out, updates.len() as u64);
+                out.extend_from_slice(updates);
+            }
         }
     }
 

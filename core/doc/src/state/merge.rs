@@ -6,12 +6,13 @@ use std::cmp::Ordering;
 use stead_base::{Stamp, limits::PATH_DEPTH_MAX};
 
 use super::{
-    Assign, Cell, Counter, Document, Lifecycle, LocalStamp, Member, More, find, latest, put_in,
-    value_in,
+    Assign, Cell, Counter, Document, Lifecycle, LocalStamp, Member, More, Rich, find, latest,
+    put_in, value_in,
 };
 use crate::dictionary::Dictionary;
 use crate::ops::{DocOps, OpRef};
 use crate::path::PathRef;
+use crate::rich::RichKind;
 use crate::value::ValueRef;
 
 /// Whose operations are merged.
@@ -116,7 +117,35 @@ impl Document {
                     self.set_member(path, elem, stamp, false, dictionary);
                 }
             }
+            OpRef::Rich { kind, base, .. } => {
+                let base = base.map(|base| LocalStamp::local(base, dictionary));
+                self.rich_is_alive(path, kind, base, dictionary);
+            }
             OpRef::Restore | OpRef::Delete => {}
+        }
+    }
+
+    /// Notes that a rich field was written to, unless it has been replaced. Its updates are the
+    /// business of whoever keeps them, for as long as [`Document::holds_rich`] says.
+    fn rich_is_alive<D: Dictionary>(
+        &mut self,
+        path: &[u32],
+        kind: RichKind,
+        base: Option<LocalStamp>,
+        dictionary: &D,
+    ) {
+        if is_replaced(base, self.chain(path, dictionary), dictionary) {
+            return;
+        }
+        self.has_rich = true;
+        let Some(more) = self.more_at(path, dictionary) else {
+            return;
+        };
+        let kinds = Rich::bit(kind);
+        match &mut more.rich {
+            Some(known) if known.base == base => known.kinds |= kinds,
+            Some(known) if is_replaced(base, known.base, dictionary) => {}
+            _ => more.rich = Some(Rich { base, kinds }),
         }
     }
 
@@ -310,6 +339,9 @@ fn prune(more: &mut More, is_gone: &impl Fn(LocalStamp) -> bool) -> bool {
     more.counter = more
         .counter
         .filter(|counter| counter.base.is_some_and(|base| !is_gone(base)));
+    more.rich = more
+        .rich
+        .filter(|rich| rich.base.is_some_and(|base| !is_gone(base)));
     more.members.retain(|member| !is_gone(member.stamp));
     more.cells.retain_mut(|cell| {
         cell.assign = cell.assign.filter(|assign| !is_gone(assign.stamp));

@@ -3,20 +3,28 @@
 
 use stead_base::{DecodeError, DecodeFault, Decoder, Hlc, codec::put_uint, limits};
 
-use super::{Assign, Cell, Counter, Document, Lifecycle, LocalStamp, Member, More, Span, value_in};
+use super::{
+    Assign, Cell, Counter, Document, Lifecycle, LocalStamp, Member, More, Rich, Span, value_in,
+};
 use crate::dictionary::Dictionary;
 use crate::ops::ParcelError;
+use crate::rich::RichKind;
 use crate::value::{self, Place};
 
-/// First byte of a row.
+/// First byte of a row without rich fields.
 const VERSION: u8 = 1;
+/// First byte of a row with rich fields.
+const VERSION_RICH: u8 = 2;
 
-/// A cell's header is `stamp << BITS | what it has`.
+/// A cell's header is `stamp << bits | what it has`.
 const BITS: u32 = 4;
+/// The same in a row with rich fields.
+const BITS_RICH: u32 = 5;
 const ASSIGN: u64 = 1;
 const COUNTER: u64 = 2;
 const MEMBERS: u64 = 4;
 const CELLS: u64 = 8;
+const RICH: u64 = 16;
 
 /// Why a row was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -90,13 +98,17 @@ impl Document {
             return Err(input.error("row", DecodeFault::Truncated).into());
         }
         let version = input.byte("version")?;
-        if version != VERSION {
+        let bits = match version {
+            VERSION => BITS,
+            _ => BITS_RICH,
+        };
+        if version != VERSION && version != VERSION_RICH {
             return Err(RowError::NotUnderstood {
                 what: "version",
                 found: version.into(),
             });
         }
-        let mut reader = Reader::stamps(&mut input, dictionary)?;
+        let mut reader = Reader::stamps(&mut input, dictionary, bits)?;
         self.lifecycle = match input.byte("lifecycle")? {
             0 => None,
             state @ 1..=2 => Some(Lifecycle {
@@ -106,7 +118,11 @@ impl Document {
             _ => return Err(input.error("lifecycle", DecodeFault::Undefined).into()),
         };
         reader.cells(&mut input, &mut self.cells, 1)?;
-        input.finish("row")?;
+        input.clone().finish("row")?;
+        if version == VERSION_RICH && !reader.has_rich {
+            return Err(input.error("version", DecodeFault::NotCanonical).into());
+        }
+        self.has_rich = reader.has_rich;
         self.heap.extend_from_slice(row);
         Ok(())
     }
@@ -118,7 +134,14 @@ impl Document {
             stamps.note(lifecycle.stamp);
         }
         stamps.note_all(&self.cells);
-        out.push(VERSION);
+        let bits = match self.has_rich && any_rich(&self.cells) {
+            true => BITS_RICH,
+            false => BITS,
+        };
+        out.push(match bits {
+            BITS => VERSION,
+            _ => VERSION_RICH,
+        });
         stamps.put(out);
         match self.lifecycle {
             None => out.push(0),
@@ -127,8 +150,13 @@ impl Document {
                 put_uint(out, stamps.index(stamp));
             }
         }
-        put_cells(out, &self.cells, &self.heap, &stamps);
+        put_cells(out, &self.cells, &self.heap, &stamps, bits);
     }
+}
+
+fn any_rich(cells: &[Cell]) -> bool {
+    let mut cells = cells.iter();
+    cells.any(|cell| cell.rich().is_some() || any_rich(cell.cells()))
 }
 
 /// The stamps of a document, each written once.
@@ -150,6 +178,9 @@ impl Stamps {
                 self.note(stamp);
             }
             if let Some(base) = cell.counter().and_then(|counter| counter.base) {
+                self.note(base);
+            }
+            if let Some(base) = cell.rich().and_then(|rich| rich.base) {
                 self.note(base);
             }
             for member in cell.members() {
@@ -177,7 +208,7 @@ impl Stamps {
     }
 }
 
-fn put_cells(out: &mut Vec<u8>, cells: &[Cell], heap: &[u8], stamps: &Stamps) {
+fn put_cells(out: &mut Vec<u8>, cells: &[Cell], heap: &[u8], stamps: &Stamps, header: u32) {
     put_uint(out, cells.len() as u64);
     for cell in cells {
         put_uint(out, cell.field.into());
@@ -185,9 +216,10 @@ fn put_cells(out: &mut Vec<u8>, cells: &[Cell], heap: &[u8], stamps: &Stamps) {
         let bits = has(ASSIGN, cell.assign.is_some())
             | has(COUNTER, cell.counter().is_some())
             | has(MEMBERS, !cell.members().is_empty())
-            | has(CELLS, !cell.cells().is_empty());
+            | has(CELLS, !cell.cells().is_empty())
+            | has(RICH, cell.rich().is_some());
         let stamp = cell.assigned().map_or(0, |stamp| stamps.index(stamp));
-        put_uint(out, stamp << BITS | bits);
+        put_uint(out, stamp << header | bits);
         if let Some(assign) = cell.assign {
             out.extend_from_slice(value_in(heap, assign.value).bytes());
         }
@@ -205,8 +237,12 @@ fn put_cells(out: &mut Vec<u8>, cells: &[Cell], heap: &[u8], stamps: &Stamps) {
                 );
             }
         }
+        if let Some(rich) = cell.rich() {
+            put_uint(out, rich.base.map_or(0, |base| stamps.index(base) + 1));
+            out.push(rich.kinds);
+        }
         if !cell.cells().is_empty() {
-            put_cells(out, cell.cells(), heap, stamps);
+            put_cells(out, cell.cells(), heap, stamps, header);
         }
     }
 }
@@ -214,10 +250,13 @@ fn put_cells(out: &mut Vec<u8>, cells: &[Cell], heap: &[u8], stamps: &Stamps) {
 struct Reader<'d, D> {
     stamps: Vec<LocalStamp>,
     dictionary: &'d D,
+    /// How far a cell's header has its stamp shifted.
+    header: u32,
+    has_rich: bool,
 }
 
 impl<'d, D: Dictionary> Reader<'d, D> {
-    fn stamps(input: &mut Decoder<'_>, dictionary: &'d D) -> Result<Self, RowError> {
+    fn stamps(input: &mut Decoder<'_>, dictionary: &'d D, header: u32) -> Result<Self, RowError> {
         let count = input.count(usize::MAX, 2, "stamps")?;
         let mut stamps: Vec<LocalStamp> = Vec::with_capacity(count);
         let mut hlc = 0u64;
@@ -238,7 +277,12 @@ impl<'d, D: Dictionary> Reader<'d, D> {
             }
             stamps.push(stamp);
         }
-        Ok(Self { stamps, dictionary })
+        Ok(Self {
+            stamps,
+            dictionary,
+            header,
+            has_rich: false,
+        })
     }
 
     fn stamp(&self, input: &mut Decoder<'_>) -> Result<LocalStamp, RowError> {
@@ -287,13 +331,14 @@ impl<'d, D: Dictionary> Reader<'d, D> {
         let header = input.uint("cell")?;
         let mut cell = Cell::new(field);
         if header & ASSIGN != 0 {
-            let stamp = self.stamp_at(header >> BITS, input)?;
+            let stamp = self.stamp_at(header >> self.header, input)?;
             let value = read_value(input, Place::Field)?;
             cell.assign = Some(Assign { value, stamp });
-        } else if header >> BITS != 0 {
+        } else if header >> self.header != 0 {
             return Err(input.error("cell", DecodeFault::NotCanonical).into());
         }
-        match header & (COUNTER | MEMBERS | CELLS) {
+        let has = header & ((1 << self.header) - 1);
+        match has & (COUNTER | MEMBERS | CELLS | RICH) {
             0 if cell.assign.is_none() => {
                 return Err(input.error("cell", DecodeFault::NotCanonical).into());
             }
@@ -315,6 +360,18 @@ impl<'d, D: Dictionary> Reader<'d, D> {
         }
         if bits & MEMBERS != 0 {
             self.members(input, &mut more.members)?;
+        }
+        if bits & RICH != 0 {
+            let base = match input.uint("base")? {
+                0 => None,
+                index => Some(self.stamp_at(index - 1, input)?),
+            };
+            let kinds = input.byte("kinds")?;
+            if !(1..1 << RichKind::ALL.len()).contains(&kinds) {
+                return Err(input.error("kinds", DecodeFault::Undefined).into());
+            }
+            more.rich = Some(Rich { base, kinds });
+            self.has_rich = true;
         }
         if bits & CELLS != 0 {
             self.cells(input, &mut more.cells, depth + 1)?;

@@ -46,6 +46,11 @@ pub enum Problem {
     /// One record is beyond [`crate::RECORD_BYTES_MAX`].
     #[error("a record has at most {} MiB", crate::RECORD_BYTES_MAX >> 20)]
     TooLarge,
+    /// An export that only the program that made it can open.
+    #[error(
+        "this export is encrypted: export the vault again as .json, without encryption, and delete that file once it is imported"
+    )]
+    Encrypted,
     /// A part that has a beginning and no end.
     #[error("BEGIN:{component} has no END:{component}")]
     Unclosed {

@@ -4,6 +4,7 @@
 //! memory; writing is the reverse. What a format cannot hold is kept beside it in a way that reads back, except in CSV,
 //! whose limits are listed in [`Format::Csv`].
 
+mod bitwarden;
 mod component;
 mod content_line;
 mod csv_table;
@@ -53,17 +54,20 @@ pub enum Format {
     Ical,
     /// A folder of Markdown files with YAML front matter.
     Markdown,
+    /// Bitwarden's unencrypted JSON export of a vault.
+    Bitwarden,
 }
 
 impl Format {
     /// Every format.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Json,
         Self::JsonLines,
         Self::Csv,
         Self::Vcard,
         Self::Ical,
         Self::Markdown,
+        Self::Bitwarden,
     ];
 
     /// Its name.
@@ -75,6 +79,7 @@ impl Format {
             Self::Vcard => "vcard",
             Self::Ical => "ical",
             Self::Markdown => "markdown",
+            Self::Bitwarden => "bitwarden",
         }
     }
 }
@@ -87,7 +92,9 @@ impl fmt::Display for Format {
 
 /// The text names no format.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("there is no format \"{name}\"; there are json, jsonl, csv, vcard, ical and markdown")]
+#[error(
+    "there is no format \"{name}\"; there are json, jsonl, csv, vcard, ical, markdown and bitwarden"
+)]
 pub struct UnknownFormat {
     /// The text.
     pub name: String,
@@ -176,6 +183,7 @@ impl Records {
             Ok(match format {
                 Format::Vcard => Box::new(vcard::Cards::new(input)),
                 Format::Ical => Box::new(ical::Calendar::new(input)),
+                Format::Bitwarden => Box::new(bitwarden::Vault::open(input)?),
                 _ => Box::new(json::Objects::open(input)?),
             })
         })

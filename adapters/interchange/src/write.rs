@@ -9,8 +9,8 @@ use std::{
 use serde_json::{Map, Value};
 
 use crate::{
-    Format, Record, WriteError, csv_table::TableWriter, ical::CalendarWriter,
-    markdown::FolderWriter, vcard,
+    Format, Record, WriteError, bitwarden::VaultWriter, csv_table::TableWriter,
+    ical::CalendarWriter, markdown::FolderWriter, vcard,
 };
 
 /// Writes records. Nothing is complete before [`Writer::finish`]: a file appears only then under its own name.
@@ -30,6 +30,7 @@ enum Form {
     Vcard,
     Ical(CalendarWriter),
     Markdown(FolderWriter),
+    Bitwarden(VaultWriter),
 }
 
 impl Writer {
@@ -66,6 +67,7 @@ impl Writer {
                 Format::Csv => Form::Csv(TableWriter::default()),
                 Format::Vcard => Form::Vcard,
                 Format::Ical => Form::Ical(CalendarWriter::default()),
+                Format::Bitwarden => Form::Bitwarden(VaultWriter::default()),
                 Format::Json | Format::Markdown => Form::Json,
             },
             count: 0,
@@ -97,6 +99,10 @@ impl Writer {
                 return Ok(());
             }
             Form::Markdown(folder) => return folder.push(record, fields),
+            Form::Bitwarden(vault) => {
+                vault.push(record, fields);
+                return Ok(());
+            }
         };
         self.out
             .write_all(text.as_bytes())
@@ -111,6 +117,7 @@ impl Writer {
             Form::Json => out.write_all(b"\n]\n"),
             Form::Csv(table) => table.finish(out),
             Form::Ical(calendar) => out.write_all(calendar.finish().as_bytes()),
+            Form::Bitwarden(vault) => out.write_all(vault.finish().as_bytes()),
             Form::JsonLines | Form::Vcard | Form::Markdown(_) => Ok(()),
         }
         .and_then(|()| self.out.flush())

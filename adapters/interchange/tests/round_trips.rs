@@ -158,7 +158,7 @@ proptest! {
 
     #[test]
     fn no_file_makes_a_reader_panic_or_go_on_for_ever(
-        format in prop::sample::select(vec![Format::Json, Format::JsonLines, Format::Csv, Format::Vcard, Format::Ical]),
+        format in prop::sample::select(vec![Format::Json, Format::JsonLines, Format::Csv, Format::Vcard, Format::Ical, Format::Bitwarden]),
         text in "(BEGIN:VCARD\n|BEGIN:VCALENDAR\n|BEGIN:VEVENT\n|END:VCARD\n|END:VEVENT\n|FN:a\n|X;ENCODING=QUOTED-PRINTABLE:=\n| |\\[|\\{|\\}|\\]|\"a\"|,|:|1|;|\n|\\PC){0,30}",
     ) {
         let _ = read_text(format, &text);

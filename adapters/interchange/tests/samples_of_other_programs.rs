@@ -210,3 +210,105 @@ fn a_folder_of_notes_comes_out_letter_for_letter() {
         );
     }
 }
+
+/// A vault as any program reads it: the lists in no particular order.
+fn vault(path: &Path) -> serde_json::Value {
+    let text = std::fs::read_to_string(path).unwrap();
+    let mut whole: serde_json::Value = serde_json::from_str(&text).unwrap();
+    for list in ["folders", "collections", "items"] {
+        if let Some(list) = whole[list].as_array_mut() {
+            list.sort_by_key(|it| it["id"].to_string());
+        }
+    }
+    whole
+        .as_object_mut()
+        .unwrap()
+        .retain(|_, value| !value.is_null());
+    whole
+}
+
+#[test]
+fn a_vault_shows_kinds_and_folders_and_nothing_of_it_is_lost() {
+    let items = read(Format::Bitwarden, &sample("bitwarden.json"));
+    assert_eq!(items.len(), 7);
+    let library = find(&items, "7f1f6d0c-0a52-4d8e-8d3b-b1e500a3d001");
+    assert_eq!(library.value["kind"], "login");
+    assert_eq!(library.value["folder"], "Town");
+    assert_eq!(library.value["login"]["username"], "ada@example.org");
+    assert!(
+        library.value["login"]["totp"]
+            .as_str()
+            .unwrap()
+            .starts_with("otpauth://")
+    );
+    assert_eq!(
+        library.value["login"]["fido2Credentials"][0]["rpId"],
+        "library.example"
+    );
+    assert_eq!(library.value["fields"][3]["linkedId"], 100);
+    let kinds: Vec<&str> = items
+        .iter()
+        .map(|it| it.value["kind"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        kinds,
+        [
+            "folder", "login", "login", "note", "card", "identity", "ssh_key"
+        ]
+    );
+    let organization = read(Format::Bitwarden, &sample("bitwarden-organization.json"));
+    assert_eq!(organization[0].value["kind"], "collection");
+    let folder = tempfile::tempdir().unwrap();
+    for (name, items) in [
+        ("bitwarden.json", &items),
+        ("bitwarden-organization.json", &organization),
+    ] {
+        let path = folder.path().join(name);
+        write(Format::Bitwarden, &path, items);
+        assert_eq!(vault(&path), vault(&sample(name)), "{name}");
+    }
+}
+
+#[test]
+fn an_encrypted_vault_is_refused_with_what_to_do() {
+    let refused = Records::open(Format::Bitwarden, &sample("bitwarden-encrypted.json"));
+    let text = refused.err().unwrap().to_string();
+    assert!(
+        text.contains("is encrypted") && text.contains("export the vault again"),
+        "{text}"
+    );
+    let other = Records::open(Format::Bitwarden, &sample("icalendar.ics"));
+    assert!(other.is_err());
+}
+
+#[test]
+fn documents_that_no_bitwarden_made_become_items_that_one_reads() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out.json");
+    let record = |id: &str, value| Record {
+        id: Some(id.to_owned()),
+        value,
+    };
+    write(
+        Format::Bitwarden,
+        &path,
+        &[
+            record(
+                "a",
+                json!({"name": "Mail", "folder": "Town", "login": {"username": "ada"}}),
+            ),
+            record(
+                "b",
+                json!({"name": "Bank", "folder": "Town", "kind": "card"}),
+            ),
+            record("c", json!({"notes": "only a text"})),
+        ],
+    );
+    let whole = vault(&path);
+    let types: Vec<_> = (0..3).map(|i| whole["items"][i]["type"].clone()).collect();
+    assert_eq!(types, [1, 3, 2]);
+    assert_eq!(whole["folders"].as_array().unwrap().len(), 1);
+    assert_eq!(whole["items"][0]["folderId"], whole["folders"][0]["id"]);
+    assert_eq!(whole["items"][2]["secureNote"], json!({"type": 0}));
+    assert_eq!(read(Format::Bitwarden, &path).len(), 3);
+}

@@ -1,5 +1,7 @@
 //! The command line: every command, flag and help text. Nothing is done here.
 
+mod faces;
+mod groups;
 mod people;
 
 use std::{net::SocketAddr, path::PathBuf};
@@ -14,6 +16,8 @@ use crate::{
     query::{SortArg, WhereArg},
 };
 
+pub(crate) use faces::{Feed, Kv};
+pub(crate) use groups::{Group, Leave};
 pub(crate) use people::{
     Can, Contact, Device, Identity, IdentityAction, MembersArgs, Revoke, SignIn, Verify,
 };
@@ -77,7 +81,10 @@ pub(crate) enum Command {
     Space(Space),
     Members(MembersArgs),
     Revoke(Revoke),
+    Leave(Leave),
     Can(Can),
+    #[command(subcommand)]
+    Group(Group),
     Share(Share),
     Join(Join),
     Put(Put),
@@ -86,6 +93,10 @@ pub(crate) enum Command {
     Watch(Watch),
     Delete(Delete),
     Restore(Restore),
+    #[command(subcommand)]
+    Kv(Kv),
+    #[command(subcommand)]
+    Feed(Feed),
     Import(Import),
     Export(Export),
     Log(Log),
@@ -210,10 +221,10 @@ pub(crate) struct Link {
 /// Let someone else into a space
 ///
 /// Prints an invite. Whoever uses it joins with all their devices; `stead members` shows who did, and `stead revoke` takes
-/// an invite or a member back.
+/// an invite or a member back. With --group or --with nobody needs an invite: those people are let in at once.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  stead share family                     one person may read and write\n  stead share family --role reader --uses 5\n  stead share recipes --role reader --anyone --days 30"
+    after_help = "Examples:\n  stead share family                     one person may read and write\n  stead share family --role reader --uses 5\n  stead share recipes --role reader --anyone --days 30\n  stead share plans --group team         everyone in the group, whoever that will be\n  stead share plans --group team --role reader --on /archive\n  stead share plans --with grace         someone you share a space with already"
 )]
 pub(crate) struct Share {
     /// The space
@@ -227,6 +238,15 @@ pub(crate) struct Share {
     /// Any number of people may use it
     #[arg(long, conflicts_with = "uses")]
     pub(crate) anyone: bool,
+    /// Let in everyone in this group, now and later, without an invite
+    #[arg(long, value_name = "GROUP", conflicts_with_all = ["uses", "anyone", "days", "with"])]
+    pub(crate) group: Option<String>,
+    /// Let in this contact, without an invite: someone you share a space with already
+    #[arg(long, value_name = "CONTACT", conflicts_with_all = ["uses", "anyone", "days"])]
+    pub(crate) with: Option<String>,
+    /// Only at this path and below: /COLLECTION, /COLLECTION/ID or a field
+    #[arg(long, value_name = "PATH")]
+    pub(crate) on: Option<String>,
     /// For how many days
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u64).range(1..=365))]
     pub(crate) days: u64,
@@ -421,6 +441,8 @@ pub(crate) enum FormatArg {
     Ical,
     /// A folder of Markdown notes with front matter
     Markdown,
+    /// A Bitwarden vault, exported as JSON without encryption
+    Bitwarden,
 }
 
 impl FormatArg {
@@ -432,6 +454,7 @@ impl FormatArg {
             Self::Vcard => Format::Vcard,
             Self::Ical => Format::Ical,
             Self::Markdown => Format::Markdown,
+            Self::Bitwarden => Format::Bitwarden,
         }
     }
 }
@@ -442,7 +465,7 @@ impl FormatArg {
 /// document can have as its id says is kept in the document.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  stead import csv people.csv --into family/people --key email\n  stead import json countries.json --into world/countries --key cca3\n  stead import vcard contacts.vcf --into family/contacts\n  stead import markdown ~/notes --into home/notes"
+    after_help = "Examples:\n  stead import csv people.csv --into family/people --key email\n  stead import json countries.json --into world/countries --key cca3\n  stead import vcard contacts.vcf --into family/contacts\n  stead import markdown ~/notes --into home/notes\n  stead import bitwarden export.json --into home/vault"
 )]
 pub(crate) struct Import {
     /// What the file is

@@ -5,6 +5,8 @@ pub(crate) mod contact;
 pub(crate) mod device;
 pub(crate) mod doctor;
 pub(crate) mod export;
+pub(crate) mod faces;
+pub(crate) mod group;
 pub(crate) mod identity;
 pub(crate) mod import;
 pub(crate) mod link;

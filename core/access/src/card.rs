@@ -125,6 +125,88 @@ impl Card {
         })
     }
 
+    /// One card of what several cards of the same person say, each device's stay once; as far as there
+    /// is room. Cards of others are left out. A chain stays a chain: a device follows who added it.
+    pub fn merged<'a>(cards: impl IntoIterator<Item = &'a Self>) -> Option<Self> {
+        let mut cards = cards.into_iter();
+        let mut all = cards.next()?.clone();
+        for card in cards.filter(|card| card.identity == all.identity) {
+            // Where each device of `card` is on the card that comes out.
+            let mut places: Vec<Option<u32>> = Vec::with_capacity(card.devices.len());
+            for device in &card.devices {
+                let added_by = match device.added_by {
+                    AddedBy::Root => Some(AddedBy::Root),
+                    AddedBy::Device(by) => {
+                        let place = places.get(by as usize).copied().flatten();
+                        place.map(AddedBy::Device)
+                    }
+                };
+                let same = |other: &CardDevice| {
+                    other.record == device.record
+                        && other.stay == device.stay
+                        && Some(other.added_by) == added_by
+                };
+                let place = match (all.devices.iter().position(same), added_by) {
+                    (Some(place), _) => Some(place as u32),
+                    (None, Some(added_by)) if all.devices.len() < CARD_DEVICES_MAX => {
+                        all.devices.push(CardDevice {
+                            added_by,
+                            ..device.clone()
+                        });
+                        Some(all.devices.len() as u32 - 1)
+                    }
+                    (None, _) => None,
+                };
+                places.push(place);
+            }
+        }
+        Some(all)
+    }
+
+    /// The card without devices that are gone, but for those that a device which stays rests on. A
+    /// device that the card names several times is named once, by a chain of devices that stay if
+    /// there is one.
+    #[must_use]
+    pub fn without(&self, gone: &dyn Fn(&DeviceId) -> bool) -> Self {
+        let mut clean = vec![false; self.devices.len()];
+        for (i, device) in self.devices.iter().enumerate() {
+            let rests_well = match device.added_by {
+                AddedBy::Root => true,
+                AddedBy::Device(by) => clean.get(by as usize).copied().unwrap_or(false),
+            };
+            clean[i] = rests_well && !gone(&device.record.id);
+        }
+        let mut kept = vec![false; self.devices.len()];
+        for (i, device) in self.devices.iter().enumerate().rev() {
+            let id = device.record.id;
+            let mut others = self.devices.iter().zip(&clean).enumerate();
+            let better = others.any(|(j, (other, other_clean))| {
+                let first = (!*other_clean, j) < (!clean[i], i);
+                other.record.id == id && first
+            });
+            kept[i] |= !gone(&id) && !better;
+            if let (true, AddedBy::Device(by)) = (kept[i], device.added_by)
+                && let Some(adder) = kept.get_mut(by as usize)
+            {
+                *adder = true;
+            }
+        }
+        let place = |old: u32| kept[..old as usize].iter().filter(|kept| **kept).count() as u32;
+        let devices = self.devices.iter().zip(&kept).filter(|(_, kept)| **kept);
+        Self {
+            identity: self.identity,
+            devices: devices
+                .map(|(device, _)| CardDevice {
+                    added_by: match device.added_by {
+                        AddedBy::Root => AddedBy::Root,
+                        AddedBy::Device(by) => AddedBy::Device(place(by)),
+                    },
+                    ..device.clone()
+                })
+                .collect(),
+        }
+    }
+
     /// The card's encoding by itself.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Encoder::new();

@@ -119,6 +119,22 @@ pub(crate) fn group_parts(
     resolve(ledger, None, &whole, parts, removals)
 }
 
+/// The cards by which a group names a person, whether or not those parts still stand.
+pub(crate) fn group_cards<'a>(
+    ledger: &'a Ledger,
+    group: &SpaceId,
+    seeds: &'a [GroupPart],
+    person: IdentityId,
+) -> impl Iterator<Item = &'a Card> {
+    let added = ledger.group_adds.get(group).into_iter().flatten();
+    let parties = seeds.iter().map(|seed| &seed.party);
+    let parties = parties.chain(added.map(|(_, said)| &said.what.party));
+    parties.filter_map(move |party| match party {
+        Party::Identity(card) if card.identity == person => Some(card),
+        _ => None,
+    })
+}
+
 /// A person's devices.
 pub(crate) fn card_parts(ledger: &Ledger, card: &Card) -> Vec<StandingPart> {
     let (whole, none) = (Path::whole_space(), Lengths::none());

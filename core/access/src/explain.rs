@@ -35,6 +35,8 @@ pub enum Why {
     Ended(Ended),
     /// The device was taken from the person or the group, by these operations.
     DeviceRemoved(Vec<OpId>),
+    /// The person was taken out of the group, by these operations.
+    LeftGroup(Vec<OpId>),
 }
 
 /// One membership that was looked at.
@@ -74,6 +76,11 @@ impl Roster {
         };
         let concerns = |membership: &&Membership| match (membership.subject, whom, device) {
             (MemberSubject::Everyone, ..) => action == Action::Read,
+            (MemberSubject::Group(_), Whom::Identity(identity), _) => {
+                let parts = self.parts_of(&membership.id);
+                let person = PartyId::Identity(identity);
+                parts.iter().any(|part| part.party == person)
+            }
             (subject, Whom::Identity(identity), _) => {
                 subject == MemberSubject::Party(PartyId::Identity(identity))
             }
@@ -89,7 +96,10 @@ impl Roster {
                 subject: membership.subject,
                 role: membership.role,
                 path: membership.path.clone(),
-                why: why(membership, device.as_ref(), action, path),
+                why: match self.left_group(membership, whom) {
+                    Some(by) => Why::LeftGroup(by),
+                    None => why(membership, device.as_ref(), action, path),
+                },
                 chain: self.chain(membership),
             })
             .collect();
@@ -98,6 +108,22 @@ impl Roster {
             because.retain(|reason| reason.why == Why::Holds);
         }
         Decision { allowed, because }
+    }
+
+    /// What took a person out of the group that a membership is for; None if they are in it.
+    fn left_group(&self, membership: &Membership, whom: Whom) -> Option<Vec<OpId>> {
+        let (MemberSubject::Group(_), Whom::Identity(person)) = (membership.subject, whom) else {
+            return None;
+        };
+        let parts = self.parts_of(&membership.id);
+        if membership.ended.is_some() || parts.iter().any(|part| part.is_person(person)) {
+            return None;
+        }
+        let theirs = parts
+            .iter()
+            .filter(|part| part.party == PartyId::Identity(person));
+        let ends = theirs.filter_map(|part| part.ended.as_ref());
+        Some(ends.flat_map(|ended| ended.by.iter().copied()).collect())
     }
 
     /// The memberships that one rests on, up to the founder's.
@@ -150,6 +176,12 @@ impl fmt::Display for Reason {
             Why::Ended(_) => write!(f, "membership {id} ({role} on {path}) was ended"),
             Why::DeviceRemoved(_) => {
                 write!(f, "the device was taken from who holds membership {id}")
+            }
+            Why::LeftGroup(_) => {
+                write!(
+                    f,
+                    "the person was taken out of the group that holds membership {id}"
+                )
             }
         }
     }

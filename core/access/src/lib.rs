@@ -53,7 +53,7 @@ pub use op::{
 pub use path::{PATH_BYTES_MAX, Path, PathError};
 pub use plan::{RemovalPlan, RemovalTarget};
 pub use role::{Action, Role};
-pub use roster::{Roster, STRANGER_OPS_MAX};
+pub use roster::{Roster, STRANGER_OPS_MAX, Votes};
 pub use rules::{Ended, EndedBy};
 pub use statement::{
     root_statement_log, sign_claim, sign_genesis, sign_join, sign_root_statement, verify_claim,

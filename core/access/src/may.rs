@@ -206,7 +206,7 @@ impl Roster {
     }
 
     fn devices_of(&self, identity: IdentityId) -> Vec<StandingPart> {
-        self.current_parts(MemberSubject::Party(PartyId::Identity(identity)))
+        self.person_parts(identity, false)
     }
 
     fn may_take_device(&self, device: &DeviceId, remove: &RemoveDevice) -> Result<(), Refusal> {

@@ -61,6 +61,10 @@ impl Roster {
                 plan.memberships.push(membership.id);
                 plan.devices
                     .extend(membership.devices().map(|record| record.id));
+                // Devices that were taken out before wrote what counts still.
+                for line in membership.lines.iter() {
+                    plan.writers.extend(self.writers_of(&line.record.id));
+                }
                 self.note_scopes(membership, &mut plan);
                 if matches!(subject, MemberSubject::Invite { .. }) {
                     plan.writers.extend(self.admitters(membership.id));

@@ -4,6 +4,7 @@
 //! Owns when to work out what anew; what was said is in `ledger`, what follows in `rules`.
 
 mod growth;
+mod people;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,6 +20,8 @@ use crate::op::{Checkpoint, OpId, Party, Subject};
 use crate::rules::{Author, Line};
 use crate::verdicts::{Span, Verdicts};
 use crate::{Action, DeviceRecord, Name, Path, RosterOp};
+
+pub use people::Votes;
 
 /// Most operations kept of a log whose device was never let in.
 pub const STRANGER_OPS_MAX: usize = 512;
@@ -311,7 +314,6 @@ impl Roster {
             .collect()
     }
 
-    /// Lines by which a device acts or acted, with their memberships.
     /// How a device was last described by whoever let it in, whether or not it is still in.
     pub fn record_of(&self, device: &DeviceId) -> Option<&DeviceRecord> {
         let lines = self.lines_of(*device).map(|(_, line)| &line.record);
@@ -330,6 +332,7 @@ impl Roster {
         }
     }
 
+    /// Lines by which a device acts or acted, with their memberships.
     fn lines_of(&self, device: DeviceId) -> impl Iterator<Item = (&Membership, &Line)> {
         let held = self.by_device.get(&device).into_iter().flatten();
         held.filter_map(|id| self.memberships.get(id))

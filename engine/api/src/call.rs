@@ -3,6 +3,15 @@
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
+use crate::faces::{
+    FeedAppend, FeedAppended, FeedGet, FeedItem, FeedPage, FeedParts, FeedRead, FeedShown,
+    FeedVerify, KvChanges, KvDiff, KvDifferences, KvGet, KvHistory, KvPage, KvPut, KvRange,
+    KvWritten,
+};
+use crate::groups::{
+    Group, GroupAdd, GroupCreate, GroupDelete, GroupList, GroupRename, GroupShow, GroupTake,
+    Groups, SpaceGrant, SpaceGranted,
+};
 use crate::people::{
     ContactAdd, ContactList, ContactVerify, Contacts, DevicePlanRemoval, DeviceRemoval,
     DeviceRemove, DeviceRename, IdentityPhrase, IdentityShow, IdentityShown, IdentityWritten,
@@ -142,6 +151,22 @@ methods! {
     SpaceRevoke => Removal, "space.revoke";
     /// Whether someone may do something somewhere, and why.
     SpaceCan => Decision, "space.can";
+    /// Lets a group, a person known here, or everyone into a space, without an invite.
+    SpaceGrant => SpaceGranted, "space.grant";
+    /// Makes a group.
+    GroupCreate => Group, "group.create";
+    /// The groups that this person is in.
+    GroupList => Groups, "group.list";
+    /// Who is in a group, and where it has rights.
+    GroupShow => Group, "group.show";
+    /// Lets a person into a group.
+    GroupAdd => Group, "group.add";
+    /// Takes a person out of a group, and out of the spaces they were in through it.
+    GroupTake => Removal, "group.remove";
+    /// Gives a group another name.
+    GroupRename => Done, "group.rename";
+    /// Ends a group, and its rights everywhere.
+    GroupDelete => Done, "group.delete";
     /// Stops keeping a space on this device and erases its data here.
     SpaceLeave => Done, "space.leave";
     /// Applies edits to any number of documents of one space as one atomic transaction.
@@ -160,6 +185,26 @@ methods! {
     DocUnwatch => Done, "doc.unwatch";
     /// Who changed what, when; newest first.
     LogList => LogPage, "log.list";
+    /// Sets and deletes keys of an ordered map, as one transaction.
+    KvPut => KvWritten, "kv.put";
+    /// The value under a key.
+    KvGet => KvPage, "kv.get";
+    /// Keys of a range with their values, in order.
+    KvRange => KvPage, "kv.range";
+    /// What happened to a map or a key, latest first.
+    KvHistory => KvChanges, "kv.history";
+    /// How a map differs between two times.
+    KvDiff => KvDifferences, "kv.diff";
+    /// Appends values to this device's part of a feed.
+    FeedAppend => FeedAppended, "feed.append";
+    /// One value of a feed, checked against the log.
+    FeedGet => FeedItem, "feed.get";
+    /// Values of a feed in their order.
+    FeedRead => FeedPage, "feed.read";
+    /// Whose values a feed has, and how many.
+    FeedParts => FeedShown, "feed.parts";
+    /// Checks every value of a feed against the logs that their writers signed.
+    FeedVerify => FeedShown, "feed.verify";
     /// Who gave what to whom, with proof for strangers.
     RightsLog => Rights, "log.rights";
 }

@@ -38,6 +38,9 @@ pub struct SpaceShare {
     /// How long it is good for, in milliseconds; a week if not said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_ms: Option<u64>,
+    /// Where, such as `/notes`; `/` if not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
 }
 
 /// The answer to [`SpaceShare`].

@@ -15,6 +15,8 @@ mod call;
 mod client;
 mod documents;
 mod error;
+mod faces;
+mod groups;
 mod history;
 mod invite;
 mod link;
@@ -34,6 +36,16 @@ pub use documents::{
     DocUnwatch, DocWatch, Document, Edit, Filter, Op, Page, Path, Predicate, SortKey, Watching,
 };
 pub use error::{ApiError, ErrorKind};
+pub use faces::{
+    FaceValue, FeedAppend, FeedAppended, FeedCheck, FeedGet, FeedItem, FeedPage, FeedPart,
+    FeedParts, FeedRead, FeedShown, FeedVerify, KvChange, KvChanges, KvDiff, KvDifference,
+    KvDifferences, KvEntry, KvGet, KvHistory, KvPage, KvPut, KvRange, KvWritten, feed_place,
+    kv_key,
+};
+pub use groups::{
+    Group, GroupAdd, GroupCreate, GroupDelete, GroupList, GroupPerson, GroupRename, GroupRight,
+    GroupShow, GroupTake, Groups, SpaceGrant, SpaceGranted,
+};
 pub use history::{LogEntry, LogKind, LogList, LogOp, LogPage, LogProof, Time};
 pub use invite::{InviteText, SpaceJoin, SpaceJoined, SpaceShare, SpaceShared};
 pub use link::{Link, LinkError, LinkSecret};

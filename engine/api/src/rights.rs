@@ -67,6 +67,9 @@ pub struct Member {
     pub given_by: String,
     /// The devices that act by it now.
     pub devices: Vec<DeviceInfo>,
+    /// Of a group: who is in it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<crate::GroupPerson>,
     /// Whether it is this person's, or this device's.
     pub own: bool,
     /// Whether it has ended.
@@ -111,8 +114,19 @@ pub struct Removal {
     pub stay: Vec<String>,
     /// Whether it is in effect; false before it was said, and while more voices are needed.
     pub took_effect: bool,
+    /// How many equals must say so; 0 where one word is enough.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub votes_needed: u32,
+    /// How many of them have, or will have with this one.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub votes: u32,
     /// The same in one plain sentence.
     pub sentence: String,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)]
+const fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// `space.can`: whether someone may do something, and why.

@@ -16,7 +16,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::api::convert;
 use crate::api::idempotency::{Idempotency, Known};
-use crate::api::veil::SPACES;
+use crate::api::veil::{self, SPACES};
 use crate::api::watches::Watches;
 use crate::clock::{steady_ms, wall_ms};
 use crate::store_thread::{Ack, Arrival, Waiting};
@@ -385,6 +385,7 @@ impl Desk {
             Event::RosterChanged { space } => {
                 tracing::debug!(space = %space.short(), "members or keys changed");
                 self.reconcile = true;
+                self.publish_names();
                 self.readmit(&space);
                 self.tell_if_removed(&space);
                 self.board.fetches.members_changed(space, steady_ms());
@@ -461,6 +462,8 @@ impl Desk {
             }
             self.reconcile |= many || docs.iter().any(|doc| doc.collection == SPACES);
         }
+        // Groups and offers tell this device what to open and what to carry where.
+        self.reconcile |= many || docs.iter().any(|doc| veil::is_kept(&doc.collection));
         self.board.watches.docs_changed(&space, docs, many);
     }
 

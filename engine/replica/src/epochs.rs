@@ -264,6 +264,48 @@ impl Writing<'_> {
         Ok(!groups.is_empty())
     }
 
+    /// Sends devices that were just let in the keys of all that they may read and that are held here.
+    pub(crate) fn welcome(
+        &mut self,
+        id: &SpaceId,
+        devices: &[DeviceRecord],
+    ) -> Result<(), ReplicaError> {
+        let own = self.keys.id();
+        let space = self.space(id)?;
+        let mut groups: Vec<(Vec<ScopedKey>, Vec<DeviceRecord>)> = Vec::new();
+        let readers: BTreeMap<ScopeId, Vec<DeviceId>> = (space.roster.scopes().keys())
+            .map(|scope| {
+                let readers = space.roster.readers(*scope);
+                (*scope, readers.into_keys().collect())
+            })
+            .collect();
+        for record in devices.iter().filter(|record| record.id != own) {
+            let keys: Vec<ScopedKey> = space
+                .all_keys()
+                .into_iter()
+                .filter(|key| {
+                    let may = readers.get(&key.scope);
+                    may.is_some_and(|may| may.binary_search(&record.id).is_ok())
+                        && !space
+                            .record
+                            .served
+                            .contains(&served(&record.id, &key.key.id()))
+                })
+                .collect();
+            match groups.iter_mut().find(|(held, _)| *held == keys) {
+                _ if keys.is_empty() => {}
+                Some((_, devices)) => devices.push(record.clone()),
+                None => groups.push((keys, vec![record.clone()])),
+            }
+        }
+        for (keys, devices) in &groups {
+            for devices in devices.chunks(BOXES_PER_ENTRY) {
+                self.send_keys(id, &[], devices, keys)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Takes the keys of earlier epochs out of later ones, for a device that missed some.
     pub(crate) fn take_wrapped_keys(&mut self, id: &SpaceId) -> Result<(), ReplicaError> {
         loop {

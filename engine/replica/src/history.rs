@@ -39,6 +39,28 @@ pub struct TouchedDocument {
     pub id: DocId,
     /// Each operation in words, such as `set name`.
     pub changes: Vec<String>,
+    /// What it did to the one value that maps and feeds keep in a document.
+    pub(crate) face: Vec<FaceOp>,
+}
+
+/// An operation on the one value that maps and feeds keep in a document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum FaceOp {
+    /// It is this now.
+    Put(serde_json::Value),
+    /// The document is there, or deleted.
+    Live(bool),
+}
+
+impl FaceOp {
+    fn of(path: &str, op: &OpRef<'_>) -> Option<Self> {
+        match op {
+            OpRef::Assign(value) if path == crate::faces::VALUE => value.to_json().map(Self::Put),
+            OpRef::Restore => Some(Self::Live(true)),
+            OpRef::Delete => Some(Self::Live(false)),
+            _ => None,
+        }
+    }
 }
 
 /// One entry of a log.
@@ -75,6 +97,20 @@ pub struct LogProof {
     pub head: SignedHead,
     /// The path from leaf to head.
     pub inclusion: InclusionProof,
+}
+
+impl LogProof {
+    /// Whether the entry stands at `seq` of the log that `writer` signed for that space.
+    pub fn holds(&self, space: &SpaceId, writer: &WriterId, seq: u64) -> bool {
+        let leaf = EntryRef::parse(&self.entry).map(|entry| entry.leaf_hash());
+        let (head, root) = (&self.head, self.head.root);
+        leaf == Ok(self.leaf)
+            && head.verify(space, writer).is_ok()
+            && self
+                .inclusion
+                .verify(self.leaf, seq, head.len, &root)
+                .is_ok()
+    }
 }
 
 impl Replica {
@@ -237,15 +273,12 @@ impl Replica {
     }
 }
 
-fn describe(
-    space: &SpaceState,
-    writer: &WriterId,
-    applied: u64,
+/// What an opened entry says of documents.
+pub(crate) fn documents_of(
     entry: &OpenedEntry,
     opened: &Opened,
-    bytes: &[u8],
-    query: &HistoryQuery,
-) -> Option<HistoryItem> {
+    writer: &WriterId,
+) -> Vec<TouchedDocument> {
     let stamp = Stamp {
         hlc: entry.hlc,
         writer: *writer,
@@ -255,24 +288,36 @@ fn describe(
     if !parcel.is_empty() && changes.push(parcel, stamp).is_err() {
         changes.clear();
     }
-    let documents: Vec<TouchedDocument> = changes
-        .docs()
-        .filter(|doc| {
-            query
-                .collection
-                .as_deref()
-                .is_none_or(|wanted| wanted == doc.collection())
-        })
-        .filter(|doc| query.id.as_ref().is_none_or(|wanted| wanted == doc.id()))
-        .map(|doc| TouchedDocument {
-            collection: doc.collection().to_owned(),
-            id: doc.id().clone(),
-            changes: doc
-                .ops()
-                .map(|(path, op)| in_words(&path.to_string(), &op))
-                .collect(),
-        })
-        .collect();
+    let described = changes.docs().map(|doc| TouchedDocument {
+        collection: doc.collection().to_owned(),
+        id: doc.id().clone(),
+        changes: doc
+            .ops()
+            .map(|(path, op)| in_words(&path.to_string(), &op))
+            .collect(),
+        face: doc
+            .ops()
+            .filter_map(|(path, op)| FaceOp::of(&path.to_string(), &op))
+            .collect(),
+    });
+    described.collect()
+}
+
+fn describe(
+    space: &SpaceState,
+    writer: &WriterId,
+    applied: u64,
+    entry: &OpenedEntry,
+    opened: &Opened,
+    bytes: &[u8],
+    query: &HistoryQuery,
+) -> Option<HistoryItem> {
+    let mut documents = documents_of(entry, opened, writer);
+    documents.retain(|doc| {
+        let collection = query.collection.as_deref();
+        collection.is_none_or(|wanted| wanted == doc.collection)
+            && query.id.as_ref().is_none_or(|wanted| *wanted == doc.id)
+    });
     if query.collection.is_some() && documents.is_empty() {
         return None;
     }

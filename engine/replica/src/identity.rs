@@ -6,8 +6,8 @@
 
 use serde_json::json;
 use stead_access::{
-    AddDevice, AddedBy, Card, CardDevice, DeviceRecord, IdentityId, Lengths, MemberSubject,
-    PartyId, RemoveDevice, Roster, RosterOp, encode_ops, sign_identity_device, sign_root_statement,
+    AddDevice, AddedBy, Card, CardDevice, DeviceRecord, IdentityId, Lengths, PartyId, RemoveDevice,
+    Roster, RosterOp, encode_ops, sign_identity_device, sign_root_statement,
 };
 use stead_base::{DeviceId, DocId, SpaceId};
 use stead_crypt::recovery::{RecoveryPhrase, RootKey};
@@ -179,14 +179,75 @@ impl Replica {
                 device.short()
             )));
         }
+        let renewed = self.cards_around(device, root)?;
         let mut spaces: Vec<SpaceId> = self.spaces.keys().copied().collect();
         spaces.sort_by_key(|id| *id != home);
         self.write(now_ms, |writing| {
             for id in &spaces {
                 writing.take_own_device(id, identity, device, root, *id == home)?;
             }
+            for (of, card) in &renewed {
+                writing.keep_card(&home, of, card)?;
+            }
             Ok(())
         })
+    }
+
+    /// New cards for the devices that stay and whose chain of signatures leads through `device`, by
+    /// the root key or by this device. Without them it would come along wherever they are let in.
+    fn cards_around(
+        &self,
+        device: &DeviceId,
+        root: Option<&RootKey>,
+    ) -> Result<Vec<(DeviceId, Card)>, ReplicaError> {
+        let home = self.home().ok_or(ReplicaError::NoHome)?;
+        let identity = self.identity().ok_or(ReplicaError::NoHome)?;
+        let own = self.device();
+        let through = |card: &Card| card.devices.iter().any(|it| it.record.id == *device);
+        let base = self.card().ok().filter(|card| !through(card));
+        let mut renewed = Vec::new();
+        for record in self.space(&home)?.current_devices(identity) {
+            let old = match record.id == own {
+                true => self.card().ok(),
+                false => self.kept_card(&home, &record.id)?,
+            };
+            let Some(old) = old.filter(|card| record.id != *device && through(card)) else {
+                continue;
+            };
+            let stay = old.devices.last().map_or(0, |last| last.stay);
+            let signed =
+                |key: &stead_crypt::SigningKey, adder: Option<&DeviceId>, added_by| CardDevice {
+                    signature: sign_identity_device(key, &identity, &record, stay, adder),
+                    record: record.clone(),
+                    stay,
+                    added_by,
+                };
+            let card = match (root, &base) {
+                (Some(root), _) => Card {
+                    identity,
+                    devices: vec![signed(root.signing(), None, AddedBy::Root)],
+                },
+                (None, Some(base)) => {
+                    let mut card = base.clone();
+                    let place = card.devices.len().saturating_sub(1) as u32;
+                    let key = self.keys.signing();
+                    card.devices
+                        .push(signed(key, Some(&own), AddedBy::Device(place)));
+                    card
+                }
+                (None, None) => continue,
+            };
+            renewed.push((record.id, card));
+        }
+        Ok(renewed)
+    }
+
+    fn kept_card(&self, home: &SpaceId, of: &DeviceId) -> Result<Option<Card>, ReplicaError> {
+        let found = self.get(home, CARDS, &doc_of(of)?)?;
+        Ok(found.and_then(|found| {
+            let doc: serde_json::Value = serde_json::from_str(&found.json).ok()?;
+            Card::from_bytes(&unhex(doc["card"].as_str()?)?).ok()
+        }))
     }
 
     /// The chain of signatures from this person's root key to this device.
@@ -206,12 +267,7 @@ impl Replica {
         {
             return Ok(card.clone());
         }
-        let id = doc_of(&own)?;
-        let found = self.get(&home, CARDS, &id)?;
-        let card = found.and_then(|found| {
-            let doc: serde_json::Value = serde_json::from_str(&found.json).ok()?;
-            Card::from_bytes(&unhex(doc["card"].as_str()?)?).ok()
-        });
+        let card = self.kept_card(&home, &own)?;
         card.filter(|card| card.verify().is_ok())
             .ok_or_else(|| {
                 ReplicaError::Refused(
@@ -264,7 +320,7 @@ impl SpaceState {
 
     /// The devices of a person that is a member.
     pub(crate) fn current_devices(&self, identity: IdentityId) -> Vec<DeviceRecord> {
-        let parts = self.roster.current_parts(person(identity));
+        let parts = self.roster.person_parts(identity, false);
         let mut found: Vec<DeviceRecord> = Vec::new();
         for record in parts.iter().flat_map(|part| part.devices()) {
             if !found.iter().any(|other| other.id == record.id) {
@@ -279,16 +335,14 @@ impl SpaceState {
         devices.iter().any(|record| record.id == *device)
     }
 
-    fn had_device(&self, identity: IdentityId, device: &DeviceId) -> bool {
+    pub(crate) fn had_device(&self, identity: IdentityId, device: &DeviceId) -> bool {
         self.stays(identity, device).max().is_some()
     }
 
     fn stays(&self, identity: IdentityId, device: &DeviceId) -> impl Iterator<Item = u32> {
         let device = PartyId::Device(*device);
-        let members = self.roster.members().values();
-        members
-            .filter(move |member| member.subject == person(identity))
-            .flat_map(|member| self.roster.parts_of(&member.id))
+        let parts = self.roster.person_parts(identity, true).into_iter();
+        parts
             .filter(move |part| part.party == device)
             .map(|part| part.stay)
     }
@@ -311,10 +365,6 @@ impl SpaceState {
             })
             .collect()
     }
-}
-
-fn person(identity: IdentityId) -> MemberSubject {
-    MemberSubject::Party(PartyId::Identity(identity))
 }
 
 impl Writing<'_> {
@@ -441,12 +491,12 @@ fn doc_of(device: &DeviceId) -> Result<DocId, ReplicaError> {
     DocId::parse(&device.to_string()).map_err(|error| ReplicaError::Refused(error.to_string()))
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     let digits = |byte: &u8| format!("{byte:02x}");
     bytes.iter().map(digits).collect()
 }
 
-fn unhex(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
     let digit = |c: u8| char::from(c).to_digit(16);
     let pairs = text.as_bytes().chunks_exact(2);
     text.len().is_multiple_of(2).then_some(())?;

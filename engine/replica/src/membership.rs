@@ -38,6 +38,16 @@ pub struct SpaceTicket {
 }
 
 impl SpaceTicket {
+    /// What it takes to find a space whose keys come by key boxes.
+    pub(crate) const fn bare(id: SpaceId, name: String, secret: [u8; 32]) -> Self {
+        Self {
+            id,
+            name,
+            secret,
+            keys: Vec::new(),
+        }
+    }
+
     /// The ticket of someone who may hold and relay the space's logs but not read them.
     pub fn without_keys(self) -> Self {
         Self {
@@ -85,6 +95,16 @@ impl SpaceTicket {
 impl Replica {
     /// Makes a space of this person's, lets all their devices in and lists it in the home space.
     pub fn create_space(&mut self, name: &str, now_ms: u64) -> Result<SpaceId, ReplicaError> {
+        self.make_space(name, &[], now_ms)
+    }
+
+    /// Makes a space with its first documents, as one unit.
+    pub(crate) fn make_space(
+        &mut self,
+        name: &str,
+        first: &[Edit],
+        now_ms: u64,
+    ) -> Result<SpaceId, ReplicaError> {
         let home = self.home().ok_or(ReplicaError::NoHome)?;
         Name::new(name).map_err(|error| ReplicaError::Refused(error.to_string()))?;
         if self.spaces.values().any(|space| space.record.name == name) {
@@ -96,6 +116,9 @@ impl Replica {
         let id = self.write(now_ms, |writing| {
             let id = writing.found(name, false, Some(card))?;
             writing.list_in_home(&home, &id)?;
+            if !first.is_empty() {
+                writing.transact(&id, first)?;
+            }
             Ok::<_, ReplicaError>(id)
         })?;
         self.reconcile(now_ms)?;
@@ -122,7 +145,9 @@ impl Replica {
             .filter(|space| !space.unserved(&own).is_empty())
             .map(|space| space.id)
             .collect();
-        if missing.is_empty() && out_of_step.is_empty() && stale.is_empty() && lacking.is_empty() {
+        let groups = self.group_work(&home)?;
+        let nothing = missing.is_empty() && out_of_step.is_empty() && stale.is_empty();
+        if nothing && lacking.is_empty() && groups.is_empty() {
             return Ok(false);
         }
         let before = self.roster_entries();
@@ -138,6 +163,7 @@ impl Replica {
                     writing.take_own_device(id, steps.identity, device, None, false)?;
                 }
             }
+            writing.do_group_work(&home, &groups)?;
             for id in &stale {
                 writing.renew_if_allowed(id)?;
             }
@@ -146,7 +172,7 @@ impl Replica {
             }
             Ok::<_, ReplicaError>(())
         })?;
-        let done = !missing.is_empty() || !lacking.is_empty();
+        let done = !missing.is_empty() || !lacking.is_empty() || !groups.opens.is_empty();
         Ok(done || self.roster_entries() != before)
     }
 

@@ -185,10 +185,15 @@ impl Replica {
         }
         let members = self.members(id)?;
         let person = |identity| MemberSubject::Party(PartyId::Identity(identity));
+        let in_a_group = |who: IdentityId| {
+            let space = self.spaces.get(id);
+            space.is_some_and(|space| !space.current_devices(who).is_empty())
+        };
         if let Some(contact) = self.contacts()?.iter().find(|it| it.name == wanted)
-            && members
+            && (members
                 .iter()
                 .any(|it| it.subject == person(contact.identity))
+                || in_a_group(contact.identity))
         {
             return Ok(RemovalTarget::Identity(contact.identity));
         }
@@ -233,10 +238,23 @@ impl Replica {
                 _ => {}
             }
             for part in space.roster.parts_of(&member.id) {
-                if let PartyId::Device(device) = part.party
-                    && is_meant(&device)
-                {
-                    add(Whom::Device(device));
+                match part.party {
+                    PartyId::Device(device) if is_meant(&device) => add(Whom::Device(device)),
+                    PartyId::Device(_) => {}
+                    PartyId::Identity(identity) => {
+                        let called = contacts
+                            .iter()
+                            .any(|it| it.identity == identity && it.name == wanted);
+                        if called || starts(&identity.to_string(), wanted) {
+                            add(Whom::Identity(identity));
+                        }
+                        let own = space.roster.person_parts(identity, true);
+                        let devices = own.iter().filter_map(|part| match part.party {
+                            PartyId::Device(device) if is_meant(&device) => Some(device),
+                            _ => None,
+                        });
+                        devices.for_each(|device| add(Whom::Device(device)));
+                    }
                 }
             }
         }

@@ -5,8 +5,8 @@
 
 use stead_access::{
     Action, Card, Decision, DeviceRecord, GivenBy, Grant, Join, Lengths, MemberSubject, OpId,
-    Party, PartyId, Path, RemovalPlan, RemovalTarget, Remove, Role, RosterOp, Subject, Whom,
-    sign_join,
+    Party, PartyId, Path, REMOVED_AT_ONCE_MAX, RemovalPlan, RemovalTarget, Remove, Role, RosterOp,
+    Subject, Votes, Whom, sign_join,
 };
 use stead_base::{DeviceId, SpaceId};
 use stead_crypt::SigningKey;
@@ -46,6 +46,8 @@ pub struct Revoked {
     pub plan: RemovalPlan,
     /// False if it is so far one voice of several: equals remove each other by majority only.
     pub took_effect: bool,
+    /// How far that vote has come, if it is one.
+    pub votes: Option<Votes>,
 }
 
 /// What someone needs to join by an invite, and what must stay secret until they did.
@@ -259,35 +261,67 @@ impl Replica {
         self.not_home(id)?;
         let plan = self.plan_removal(id, target)?;
         if plan.memberships.is_empty() {
-            return Err(ReplicaError::Refused(
-                "nobody by that name has a membership of their own in this space".to_owned(),
-            ));
+            return Err(ReplicaError::Refused(self.why_none(id, target)));
         }
-        let whom: Vec<DeviceId> = plan.devices.iter().copied().collect();
-        let memberships = plan.memberships.clone();
-        let writers = plan.writers.clone();
-        self.write(now_ms, |writing| {
-            let space = writing.space(id)?;
-            let mut lengths = space.lengths_of(&whom);
-            for writer in &writers {
-                let held = space
-                    .writers
-                    .get(writer)
-                    .map_or(0, |state| state.accepted());
-                lengths.raise(*writer, held);
-            }
-            let remove = RosterOp::Remove(Remove {
-                memberships,
-                lengths,
-                reason,
-            });
-            writing.say(id, remove)?;
-            writing.renew_if_allowed(id)
-        })?;
+        self.write(now_ms, |writing| writing.put_out(id, &plan, reason))?;
         let members = self.space(id)?.roster.members();
         let has_ended = |op: &OpId| members.get(op).is_none_or(|it| it.ended.is_some());
         let took_effect = plan.memberships.iter().all(has_ended);
-        Ok(Revoked { plan, took_effect })
+        let voted = plan.memberships.iter().find(|op| !has_ended(op));
+        let votes = voted.and_then(|op| self.spaces.get(id)?.roster.votes(op));
+        Ok(Revoked {
+            plan,
+            took_effect,
+            votes,
+        })
+    }
+
+    /// How far a vote of equals will have come once this person has said the same; None where their
+    /// word alone is enough.
+    pub fn votes_after(
+        &self,
+        id: &SpaceId,
+        plan: &RemovalPlan,
+    ) -> Result<Option<Votes>, ReplicaError> {
+        let roster = &self.space(id)?.roster;
+        let own = self.device();
+        let voted = plan
+            .memberships
+            .iter()
+            .find(|op| !roster.ends_alone(&own, op));
+        let Some(votes) = voted.and_then(|op| roster.votes(op)) else {
+            return Ok(None);
+        };
+        let has_spoken = voted.is_some_and(|op| roster.has_voted(&own, op));
+        let said = votes.said + usize::from(!has_spoken);
+        Ok(Some(Votes { said, ..votes }))
+    }
+
+    /// Why someone has no membership of their own to end.
+    fn why_none(&self, id: &SpaceId, target: RemovalTarget) -> String {
+        let through = self.spaces.get(id).into_iter().flat_map(|space| {
+            let groups = space.roster.groups().into_iter();
+            groups.filter(|group| {
+                let parts = space.roster.parts_of_group(*group);
+                parts.iter().any(|part| match target {
+                    RemovalTarget::Identity(person) => part.is_person(person),
+                    RemovalTarget::Device(device) => part.is_held_by(&device),
+                    _ => false,
+                })
+            })
+        });
+        let names: Vec<String> = through
+            .map(|group| match self.spaces.get(&group) {
+                Some(space) => space.record.name.clone(),
+                None => group.short(),
+            })
+            .collect();
+        match names.first() {
+            None => "nobody by that name has a membership of their own in this space".to_owned(),
+            Some(group) => format!(
+                "they are in this space through the group {group} only: take them out of it with `stead group remove {group} NAME`, or put out the whole group"
+            ),
+        }
     }
 
     /// Members of a space by the start of what people call them: an identity, a device or a
@@ -305,6 +339,12 @@ impl Replica {
                 }
                 MemberSubject::Party(PartyId::Device(device)) => {
                     named.then_some(RemovalTarget::Device(device))
+                }
+                MemberSubject::Group(group) => {
+                    let is_called = |space: &crate::space::SpaceState| space.record.name == wanted;
+                    let called = self.spaces.get(&group).is_some_and(is_called);
+                    let meant = wanted.len() >= 4 && group.to_string().starts_with(wanted);
+                    (called || meant).then_some(RemovalTarget::Group(group))
                 }
                 _ => (member.id.to_string() == wanted)
                     .then_some(RemovalTarget::Membership(member.id)),
@@ -334,7 +374,7 @@ impl Replica {
         space.roster.record_of(device).is_some() && !space.is_member(device)
     }
 
-    fn not_home(&self, id: &SpaceId) -> Result<(), ReplicaError> {
+    pub(crate) fn not_home(&self, id: &SpaceId) -> Result<(), ReplicaError> {
         match self.home() == Some(*id) {
             false => Ok(()),
             true => Err(ReplicaError::Refused(
@@ -354,6 +394,41 @@ impl Writing<'_> {
             .roster
             .may(&own, op)
             .map_err(|refusal| ReplicaError::Refused(refusal.to_string()))
+    }
+
+    /// Ends the memberships of a plan, and renews keys if this device may.
+    pub(crate) fn put_out(
+        &mut self,
+        id: &SpaceId,
+        plan: &RemovalPlan,
+        reason: Option<String>,
+    ) -> Result<(), ReplicaError> {
+        let whom: Vec<DeviceId> = plan.devices.iter().copied().collect();
+        let space = self.space(id)?;
+        let mut lengths = space.lengths_of(&whom);
+        for writer in &plan.writers {
+            let held = space
+                .writers
+                .get(writer)
+                .map_or(0, |state| state.accepted());
+            lengths.raise(*writer, held);
+        }
+        let writer = self.own_writer(id)?;
+        let mut memberships = plan.memberships.chunks(REMOVED_AT_ONCE_MAX).peekable();
+        while let Some(some) = memberships.next() {
+            if lengths.of(&writer) > 0 && memberships.peek().is_none() {
+                // Who leaves has still said this: what the same entry says of others counts.
+                let said = self.writer_len(id, &writer)? + 1;
+                lengths.raise(writer, said);
+            }
+            let remove = RosterOp::Remove(Remove {
+                memberships: some.to_vec(),
+                lengths: lengths.clone(),
+                reason: reason.clone(),
+            });
+            self.say(id, remove)?;
+        }
+        self.renew_if_allowed(id)
     }
 
     /// Writes one roster operation that needs no keys sent. Returns its name.

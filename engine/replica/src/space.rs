@@ -326,6 +326,11 @@ impl SpaceState {
             }
         }
         self.note_stale();
+        if let Some(name) = self.roster.name()
+            && self.record.name != name.as_str()
+        {
+            self.record.name = name.as_str().to_owned();
+        }
         Some(change)
     }
 

@@ -262,8 +262,9 @@ impl Node {
                 Event::Advanced { space, writer, .. } | Event::Forked { space, writer, .. } => {
                     self.tell_log(space, writer);
                 }
-                Event::DocsChanged { space, .. } => {
+                Event::DocsChanged { space, docs, many } => {
                     reconcile |= self.replica.as_ref().and_then(Replica::home) == Some(space);
+                    reconcile |= many || docs.iter().any(|doc| doc.collection.starts_with('@'));
                 }
                 Event::RosterChanged { .. } => reconcile = true,
                 Event::SpaceAdded { space } => {

@@ -8,6 +8,7 @@ mod documents;
 mod graph;
 mod purity;
 mod table;
+mod threats;
 
 use std::fmt;
 use std::path::Path;
@@ -68,6 +69,7 @@ pub(crate) fn arch(words: &[&str]) -> Result<(), Failure> {
     }
     violations.extend(purity::check(&files));
     violations.extend(documents::check(&files));
+    violations.extend(threats::check(&files));
     violations.extend(table::check(&files, &table));
     violations.sort();
     violations.dedup();

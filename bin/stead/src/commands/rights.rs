@@ -6,7 +6,7 @@ use serde_json::json;
 use stead_api::{Member, MemberList, Members, SpaceCan, SpaceList, SpacePlanRevoke, SpaceRevoke};
 
 use crate::{
-    args::{Can, MembersArgs, Revoke},
+    args::{Can, Leave, MembersArgs, Revoke},
     ask,
     client::connect,
     exit::{Code, Failure},
@@ -43,6 +43,22 @@ pub(crate) fn members(home: &Path, args: &MembersArgs, out: &Output) -> Result<(
         let mut table = Table::new(["member", "role", "on", "let in", "devices", "membership"]);
         for member in &space.members {
             table.row(row(member));
+            for part in &member.parts {
+                let devices: Vec<&str> = part.devices.iter().map(|it| it.name.as_str()).collect();
+                table.row(vec![
+                    format!("  {}", part.who),
+                    String::new(),
+                    String::new(),
+                    if part.keeper {
+                        "keeps the group"
+                    } else {
+                        "in the group"
+                    }
+                    .to_owned(),
+                    devices.join(", "),
+                    String::new(),
+                ]);
+            }
         }
         for line in table.lines(0, out.width()) {
             out.say(line);
@@ -52,7 +68,11 @@ pub(crate) fn members(home: &Path, args: &MembersArgs, out: &Output) -> Result<(
 }
 
 fn row(member: &Member) -> Vec<String> {
-    let devices: Vec<&str> = member.devices.iter().map(|it| it.name.as_str()).collect();
+    let mut devices: Vec<&str> = member.devices.iter().map(|it| it.name.as_str()).collect();
+    if !member.parts.is_empty() {
+        // They stand with the people below.
+        devices.clear();
+    }
     let verified = match member.verified && !member.own {
         true => format!(" {}", look::good("✓")),
         false => String::new(),
@@ -96,6 +116,25 @@ pub(crate) fn revoke(home: &Path, args: Revoke, out: &Output) -> Result<(), Fail
         true => look::good(&done.sentence),
         false => look::warning(&done.sentence),
     });
+    Ok(())
+}
+
+pub(crate) fn leave(home: &Path, leave: Leave, out: &Output) -> Result<(), Failure> {
+    let name = leave.space.clone();
+    revoke(
+        home,
+        Revoke {
+            space: leave.space,
+            member: "me".to_owned(),
+            reason: leave.reason,
+            yes: leave.yes,
+        },
+        out,
+    )?;
+    out.say(format!(
+        "  Erase it on this device, once another has heard of it:  {}",
+        look::code(&format!("stead space leave {name}"))
+    ));
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use stead_api::{SpaceJoin, SpaceShare};
+use stead_api::{SpaceGrant, SpaceJoin, SpaceShare};
 
 use crate::{
     args::{Join, Share},
@@ -15,12 +15,16 @@ use crate::{
 const DAY_MS: u64 = 24 * 3_600_000;
 
 pub(crate) fn share(home: &Path, share: &Share, out: &Output) -> Result<(), Failure> {
+    if share.group.is_some() || share.with.is_some() {
+        return grant(home, share, out);
+    }
     let uses = (!share.anyone).then_some(share.uses);
     let made = connect(home)?.call(&SpaceShare {
         space: share.space.clone(),
         role: share.role.to_string(),
         uses,
         valid_ms: Some(share.days * DAY_MS),
+        path: share.on.clone(),
     })?;
     out.json(&made);
     let whom = match uses {
@@ -29,9 +33,13 @@ pub(crate) fn share(home: &Path, share: &Share, out: &Output) -> Result<(), Fail
         None => "Anyone who has it".to_owned(),
     };
     out.say(format!(
-        "{whom} can join {} as {} with this invite, within {}, while this device is running:",
+        "{whom} can join {} as {}{} with this invite, within {}, while this device is running:",
         look::heading(&share.space),
         share.role,
+        match &share.on {
+            Some(path) => format!(" on {path}"),
+            None => String::new(),
+        },
         match share.days {
             1 => "a day".to_owned(),
             days => format!("{days} days"),
@@ -44,6 +52,26 @@ pub(crate) fn share(home: &Path, share: &Share, out: &Output) -> Result<(), Fail
     out.say(format!(
         "  Take it back with:  {}",
         look::code(&format!("stead revoke {} {}", share.space, made.membership))
+    ));
+    Ok(())
+}
+
+/// Lets in who needs no invite.
+fn grant(home: &Path, share: &Share, out: &Output) -> Result<(), Failure> {
+    let granted = connect(home)?.call(&SpaceGrant {
+        space: share.space.clone(),
+        group: share.group.clone(),
+        person: share.with.clone(),
+        everyone: false,
+        role: share.role.to_string(),
+        path: share.on.clone(),
+    })?;
+    out.json(&granted);
+    out.say(format!("{} {}", look::good("✔"), granted.sentence));
+    out.say("  The space opens on their devices by itself when they next meet one of yours.");
+    out.say(format!(
+        "  Who is in it:  {}",
+        look::code(&format!("stead members {}", share.space))
     ));
     Ok(())
 }

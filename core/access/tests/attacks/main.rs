@@ -4,6 +4,7 @@
 
 mod answers;
 mod granting;
+mod groups;
 mod joining;
 mod keys;
 mod people;

@@ -36,7 +36,7 @@ impl Node {
     pub(super) async fn put(&self, put: DocPut) -> Result<Outcome, ApiError> {
         let space = self.find_space(&put.space)?;
         for edit in &put.edits {
-            self.veil(&space, &edit.collection).check_edit()?;
+            self.check_edit(&space, &edit.collection)?;
         }
         let key = match put.idempotency_key {
             None => None,

@@ -8,7 +8,7 @@ use stead_base::{Hlc, SpaceId, Stamp, WriterId};
 use stead_log::EntryRef;
 use stead_replica::{HistoryItem, HistoryQuery, Replica, ReplicaError, TouchedDocument};
 
-use super::veil::SPACES;
+use super::veil::{GROUP_SPACES, SPACES};
 use super::{Node, convert};
 use crate::faults;
 
@@ -31,7 +31,7 @@ impl Node {
             before: list.before.as_deref().map(read_mark).transpose()?,
         };
         let own = self.device.id;
-        let veil = self.veil(&space, SPACES);
+        let veils = [SPACES, GROUP_SPACES].map(|of| (of, self.veil(&space, of)));
         let page = self.store.look(move |desk| {
             let replica = &desk.replica;
             let mut items = replica.history(&space, &query)?;
@@ -44,7 +44,7 @@ impl Node {
             let mut entries = Vec::with_capacity(items.len());
             for mut item in items {
                 for document in &mut item.documents {
-                    if document.collection == SPACES {
+                    for (_, veil) in veils.iter().filter(|(of, _)| *of == document.collection) {
                         document
                             .changes
                             .iter_mut()
@@ -163,11 +163,11 @@ fn prove(
 }
 
 /// Where a page ended.
-fn mark(hlc: Hlc, writer: &WriterId) -> String {
+pub(super) fn mark(hlc: Hlc, writer: &WriterId) -> String {
     format!("{}.{writer}", hlc.to_u64())
 }
 
-fn read_mark(text: &str) -> Result<Stamp, ApiError> {
+pub(super) fn read_mark(text: &str) -> Result<Stamp, ApiError> {
     let parsed = text.split_once('.').and_then(|(hlc, writer)| {
         Some(Stamp {
             hlc: Hlc::from_u64(hlc.parse().ok()?),

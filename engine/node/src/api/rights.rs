@@ -5,8 +5,7 @@
 use std::collections::BTreeMap;
 
 use stead_access::{
-    Action, GivenBy, MemberSubject, OpId, PartyId, Path, RemovalPlan, RemovalTarget, Role, Whom,
-    Why,
+    Action, GivenBy, MemberSubject, OpId, PartyId, Path, RemovalTarget, Role, Whom, Why,
 };
 use stead_api::{
     ApiError, Decision, DeviceInfo, ErrorKind, Member, MemberKind, MemberList, Members, ProofEntry,
@@ -14,7 +13,7 @@ use stead_api::{
     SpaceCan, SpacePlanRevoke, SpaceRevoke,
 };
 use stead_base::{DeviceId, ScopeId, SpaceId};
-use stead_replica::{Contact, MemberInfo, Replica, ReplicaError, RightsItem};
+use stead_replica::{Contact, GroupInfo, MemberInfo, Replica, ReplicaError, Revoked, RightsItem};
 
 use super::{Node, convert};
 use crate::clock::wall_ms;
@@ -45,8 +44,7 @@ impl Node {
         let space = self.find_space(&plan.space)?;
         let planned = self.store.look(move |desk| {
             let target = desk.replica.find_target(&space, &plan.member)?;
-            let planned = desk.replica.plan_removal(&space, target)?;
-            removal(&desk.replica, &space, target, &planned, None)
+            removal(&desk.replica, &space, target, None)
         });
         planned.await?.map_err(|error| faults::replica(&error))
     }
@@ -58,8 +56,7 @@ impl Node {
             let revoked = desk
                 .replica
                 .revoke(&space, target, revoke.reason, wall_ms())?;
-            let done = Some(revoked.took_effect);
-            removal(&desk.replica, &space, target, &revoked.plan, done)
+            removal(&desk.replica, &space, target, Some(&revoked))
         })
         .await
     }
@@ -83,7 +80,14 @@ impl Node {
             let mut because: Vec<Reason> = Vec::new();
             for reason in &decision.because {
                 let granted = members.iter().find(|it| it.id == reason.membership);
-                let text = granted.map_or_else(String::new, |it| names.grant(it, &members));
+                let mut text = granted.map_or_else(String::new, |it| names.grant(it, &members));
+                if matches!(reason.subject, MemberSubject::Group(_)) && reason.why == Why::Holds {
+                    text += match (&*can.who, whom) {
+                        ("me", _) => "; you are in that group",
+                        (_, Whom::Identity(_)) => "; they are in that group",
+                        _ => "; the device is in that group",
+                    };
+                }
                 let chain = reason.chain.iter().filter_map(|id| {
                     let member = members.iter().find(|it| it.id == *id)?;
                     Some(names.grant(member, &members))
@@ -149,6 +153,7 @@ fn but(why: &Why) -> &'static str {
         Why::Elsewhere => ", which is elsewhere",
         Why::Ended(_) => ", which has ended",
         Why::DeviceRemoved(_) => ", but this device was taken out",
+        Why::LeftGroup(_) => ", but they are not in that group any more",
     }
 }
 
@@ -170,7 +175,7 @@ fn read_action(text: &str) -> Result<Action, ApiError> {
     })
 }
 
-fn read_path(text: &str) -> Result<Path, ApiError> {
+pub(crate) fn read_path(text: &str) -> Result<Path, ApiError> {
     let text = match text.starts_with('/') {
         true => text.to_owned(),
         false => format!("/{text}"),
@@ -179,8 +184,9 @@ fn read_path(text: &str) -> Result<Path, ApiError> {
 }
 
 /// What members of a space are called here.
-struct Known {
+pub(super) struct Known {
     devices: BTreeMap<DeviceId, String>,
+    groups: BTreeMap<SpaceId, GroupInfo>,
     contacts: Vec<Contact>,
     joined_by: BTreeMap<OpId, OpId>,
     own: Option<stead_access::IdentityId>,
@@ -188,14 +194,18 @@ struct Known {
 }
 
 impl Known {
-    fn of(replica: &Replica, space: &SpaceId) -> Result<Self, ReplicaError> {
-        let mut devices = BTreeMap::new();
+    pub(super) fn of(replica: &Replica, space: &SpaceId) -> Result<Self, ReplicaError> {
+        let (mut devices, mut groups) = (BTreeMap::new(), BTreeMap::new());
         for member in replica.members(space)? {
             devices.extend(member.devices);
+            if let MemberSubject::Group(id) = member.subject {
+                groups.insert(id, replica.group_in(space, &id)?);
+            }
         }
         devices.extend(replica.device_names().unwrap_or_default());
         Ok(Self {
             devices,
+            groups,
             contacts: replica.contacts().unwrap_or_default(),
             joined_by: replica.joined_by(space)?,
             own: replica.identity(),
@@ -203,9 +213,16 @@ impl Known {
         })
     }
 
-    fn device(&self, id: &DeviceId) -> String {
-        let name = self.devices.get(id);
-        name.cloned()
+    pub(super) fn known_device(&self, id: &DeviceId) -> Option<String> {
+        self.devices.get(id).cloned()
+    }
+
+    pub(super) fn is_this(&self, id: &DeviceId) -> bool {
+        self.this == *id
+    }
+
+    pub(super) fn device(&self, id: &DeviceId) -> String {
+        self.known_device(id)
             .unwrap_or_else(|| format!("device {}", id.short()))
     }
 
@@ -213,7 +230,7 @@ impl Known {
         self.contacts.iter().find(|it| it.identity == *id)
     }
 
-    fn person(&self, id: &stead_access::IdentityId) -> String {
+    pub(super) fn person(&self, id: &stead_access::IdentityId) -> String {
         if self.own == Some(*id) {
             return "you".to_owned();
         }
@@ -227,13 +244,20 @@ impl Known {
         match subject {
             MemberSubject::Party(PartyId::Identity(id)) => self.person(id),
             MemberSubject::Party(PartyId::Device(id)) => self.device(id),
-            MemberSubject::Group(group) => format!("group {}", group.short()),
+            MemberSubject::Group(group) => self.group(group),
             MemberSubject::Invite { uses: Some(1), .. } => "whoever has the invite".to_owned(),
             MemberSubject::Invite {
                 uses: Some(uses), ..
             } => format!("{uses} people with the invite"),
             MemberSubject::Invite { uses: None, .. } => "anyone with the invite".to_owned(),
             MemberSubject::Everyone => "everyone".to_owned(),
+        }
+    }
+
+    fn group(&self, id: &SpaceId) -> String {
+        match self.groups.get(id).map(|group| group.name.as_str()) {
+            Some(name) if !name.is_empty() => format!("group {name}"),
+            _ => format!("group {}", id.short()),
         }
     }
 
@@ -312,26 +336,42 @@ impl Known {
                     ..DeviceInfo::default()
                 })
                 .collect(),
+            parts: match member.subject {
+                MemberSubject::Group(id) if !member.has_ended => {
+                    let group = self.groups.get(&id).into_iter();
+                    group
+                        .flat_map(|group| group.members.iter().map(|it| self.part(it)))
+                        .collect()
+                }
+                _ => Vec::new(),
+            },
             own: member.is_own,
             ended: member.has_ended,
         }
     }
 }
 
-fn removal(
+/// What putting someone out does; with `revoked`, what it did.
+pub(super) fn removal(
     replica: &Replica,
     space: &SpaceId,
     target: RemovalTarget,
-    plan: &RemovalPlan,
-    done: Option<bool>,
+    revoked: Option<&Revoked>,
 ) -> Result<Removal, ReplicaError> {
+    let planned = replica.plan_removal(space, target)?;
+    let plan = revoked.map_or(&planned, |revoked| &revoked.plan);
+    let done = revoked.map(|revoked| revoked.took_effect);
+    let votes = match revoked {
+        Some(revoked) => revoked.votes,
+        None => replica.votes_after(space, plan)?,
+    };
     let names = Known::of(replica, space)?;
     let members = replica.members(space)?;
     let find = |id: &OpId| members.iter().find(|it| it.id == *id);
     let who = match target {
         RemovalTarget::Identity(id) => names.person(&id),
         RemovalTarget::Device(id) => names.device(&id),
-        RemovalTarget::Group(id) => format!("group {}", id.short()),
+        RemovalTarget::Group(id) => names.group(&id),
         RemovalTarget::Membership(id) => find(&id).map_or_else(
             || format!("membership {id}"),
             |it| names.subject(&it.subject),
@@ -373,11 +413,27 @@ fn removal(
             "{who} {} out of {name}",
             if who == "you" { "are" } else { "is" }
         ),
-        (Some(false), _) => format!(
-            "This is one voice to put {who} out of {name}; it takes effect when most of the members of that rank say the same"
-        ),
+        (Some(false), _) => match votes {
+            Some(votes) => format!(
+                "{} of the {} members of that rank that it takes have said that {who} is out of {name}; it takes effect once {} said so",
+                votes.said,
+                votes.needed,
+                match votes.missing() {
+                    1 => "one more has".to_owned(),
+                    more => format!("{more} more have"),
+                }
+            ),
+            None => format!("{who} is still in {name} through other members"),
+        },
     };
-    if done.is_none() && !plan.memberships.is_empty() {
+    if let (None, Some(votes)) = (done, votes.filter(|votes| votes.missing() > 0)) {
+        sentence = format!(
+            "{who} is an equal in {name}: your word is one of {} that it takes, and {} {} missing after it; until then {who} stays",
+            votes.needed,
+            votes.missing(),
+            if votes.missing() == 1 { "is" } else { "are" },
+        );
+    } else if done.is_none() && !plan.memberships.is_empty() {
         sentence += &match keys.len() {
             0 => ", and no key is made anew".to_owned(),
             1 => ", and one key is made anew".to_owned(),
@@ -392,6 +448,18 @@ fn removal(
                 many.join(", ")
             ),
         };
+        if replica.is_group(space) {
+            let group = replica.group(space)?;
+            let mut through: Vec<&str> = group.holds.iter().map(|it| it.1.as_str()).collect();
+            through.sort_unstable();
+            through.dedup();
+            match &through[..] {
+                [] => {}
+                spaces => {
+                    sentence += &format!("; so does what the group gives: {}", spaces.join(", "))
+                }
+            }
+        }
         if !owner_stays {
             sentence += "; nobody is left who owns it, so nobody can be put out or let in as manager any more";
         }
@@ -411,6 +479,8 @@ fn removal(
         keys,
         stay,
         took_effect: done.unwrap_or(false),
+        votes_needed: votes.map_or(0, |votes| votes.needed as u32),
+        votes: votes.map_or(0, |votes| votes.said as u32),
         sentence: faults::capitalized(&sentence),
     })
 }

@@ -12,17 +12,35 @@ use super::Node;
 
 /// The home collection that lists the person's spaces.
 pub(crate) const SPACES: &str = "spaces";
-/// Its field that is not shown.
+/// The collection of a group's space that lists the spaces it was let into.
+pub(super) const GROUP_SPACES: &str = "@spaces";
+/// The field of both that is not shown.
 const SECRET: &str = "secret";
 
 /// Whether a collection has a field that is not shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Veil(bool);
 
+/// Whether a collection is Stead's own about groups and offers: nodes write it, clients do not.
+pub(crate) fn is_kept(collection: &str) -> bool {
+    matches!(collection, GROUP_SPACES | "@group" | "@cards" | "@offers")
+}
+
 impl Node {
     /// The veil over a collection.
     pub(super) fn veil(&self, space: &SpaceId, collection: &str) -> Veil {
-        Veil(collection == SPACES && *self.board.home_space.borrow() == Some(*space))
+        let listed = collection == SPACES && *self.board.home_space.borrow() == Some(*space);
+        Veil(listed || collection == GROUP_SPACES)
+    }
+
+    /// Refuses a client's change to a collection that nodes keep for themselves.
+    pub(super) fn check_edit(&self, space: &SpaceId, collection: &str) -> Result<(), ApiError> {
+        if is_kept(collection) {
+            let message = format!("The collection {collection:?} is kept by Stead itself.");
+            return Err(ApiError::new(ErrorKind::NotAllowed, message)
+                .hint("`stead group` and `stead share` change what is in it."));
+        }
+        self.veil(space, collection).check_edit()
     }
 }
 
@@ -59,7 +77,7 @@ impl Veil {
     }
 
     /// Refuses a client's change to what the nodes keep for themselves.
-    pub(super) fn check_edit(self) -> Result<(), ApiError> {
+    fn check_edit(self) -> Result<(), ApiError> {
         if self.0 {
             let message = "The list of your spaces is kept by Stead itself.";
             return Err(ApiError::new(ErrorKind::NotAllowed, message)

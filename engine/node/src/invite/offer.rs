@@ -54,14 +54,17 @@ impl Invites {
                 )
                 .hint("The roles are reader, writer, manager and owner.")
             })?;
+        let path = match &share.path {
+            Some(path) => crate::api::rights::read_path(path)?,
+            None => Path::whole_space(),
+        };
         let valid_ms = share.valid_ms.unwrap_or(VALID_MS).min(VALID_MS_MAX);
         let expires_ms = wall_ms() + valid_ms;
         let made = self.store.change(move |desk| {
             let space = desk.replica.find_space(&share.space);
             let made = space.and_then(|space| {
-                let whole = Path::whole_space();
                 let replica = &mut desk.replica;
-                replica.invite(&space, role, whole, share.uses, expires_ms, wall_ms())
+                replica.invite(&space, role, path, share.uses, expires_ms, wall_ms())
             });
             desk.note_outcome(&made);
             made.map_err(|error| faults::replica(&error))

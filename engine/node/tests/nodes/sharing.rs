@@ -10,6 +10,7 @@ fn share(device: &Device, role: &str) -> String {
         role: role.to_owned(),
         uses: Some(1),
         valid_ms: None,
+        path: None,
     };
     device.call(&share).invite
 }
@@ -75,6 +76,7 @@ async fn a_mistyped_or_expired_invite_is_refused_with_what_to_do() {
         role: "reader".to_owned(),
         uses: None,
         valid_ms: Some(0),
+        path: None,
     };
     let refused = join(&ben, &ada.call(&share).invite).unwrap_err();
     assert_eq!(refused.kind, ErrorKind::LinkExpired);

@@ -3,6 +3,7 @@
 use rusqlite::Connection;
 
 use crate::StoreError;
+use crate::open::PAGE_BYTES;
 use crate::read::{read_tip, wrong_type};
 use crate::rows::at_of_key;
 
@@ -225,7 +226,8 @@ fn projections(conn: &Connection, findings: &mut Vec<Finding>) -> Result<(), Sto
 
 pub(crate) fn size_of(conn: &Connection) -> Result<SizeOf, StoreError> {
     let number = |name| conn.pragma_query_value(None, name, |row| row.get::<_, u64>(0));
-    let page = number("page_size")?;
+    // An encrypted file does not answer `page_size` with a number.
+    let page = u64::from(PAGE_BYTES);
     let mut tables = conn.prepare(
         "SELECT tbl_name, sum(pgsize) FROM dbstat('main', 1) JOIN sqlite_schema USING (name) \
          GROUP BY tbl_name ORDER BY 2 DESC, 1",

@@ -75,9 +75,29 @@ pub enum StoreError {
 pub enum OpenError {
     /// The file is not one of ours.
     #[error(
-        "{path} is not a Stead database: choose another folder, or move the file away and start again"
+        "{path} is not a Stead database, or an encrypted one opened without its key: choose another \
+         folder, or move the file away and start again"
     )]
     NotAStore {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The key does not open it.
+    #[error(
+        "the device key does not open the database {path}: it is encrypted with another key, \
+         damaged, or not Stead's; put the device key back that belongs to it, or restore both \
+         from one backup; the file was not touched"
+    )]
+    WrongKey {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A key was given for a file that is not encrypted.
+    #[error(
+        "the database {path} is not encrypted: encrypt it with `stead encrypt`; the file was not \
+         touched"
+    )]
+    NotEncrypted {
         /// The file.
         path: PathBuf,
     },

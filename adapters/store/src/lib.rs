@@ -7,6 +7,8 @@
 mod check;
 mod checkpoint;
 pub mod conformance;
+mod conversion;
+mod encryption;
 mod error;
 mod key;
 mod open;
@@ -18,6 +20,8 @@ mod schema;
 mod write;
 
 pub use check::{Finding, SizeOf};
+pub use conversion::{ConvertError, FileSystem, OsFiles, convert, forget_unfinished};
+pub use encryption::{FileKey, Form, form_of};
 pub use error::{OpenError, StoreError};
 pub use key::{DocKey, KeyError};
 pub use open::{Durability, Interrupt, Options, Reader, Store};

@@ -6,9 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionState};
 
+use crate::FileKey;
 use crate::checkpoint::Checkpoints;
+use crate::encryption;
 use crate::error::{OpenError, StoreError};
 use crate::read::Source;
 use crate::schema;
@@ -45,6 +48,9 @@ pub struct Options {
     /// Refuses every other connection, also those of other processes, and needs no shared memory.
     /// There are no [`Reader`]s then.
     pub exclusive: bool,
+    /// Encrypts the whole file and its write-ahead log. A new file is made encrypted; one that is
+    /// there must be encrypted with this very key. Without a key, files are plain.
+    pub key: Option<FileKey>,
 }
 
 impl Default for Options {
@@ -54,6 +60,7 @@ impl Default for Options {
             cache_bytes: 32 << 20,
             vfs: None,
             exclusive: false,
+            key: None,
         }
     }
 }
@@ -102,7 +109,10 @@ impl Store {
         if conn.is_readonly("main").map_err(|e| store(e.into()))? {
             return Err(store(StoreError::ReadOnly));
         }
+        // Until the key is proven, closing the connection must not copy the write-ahead log.
+        empties_log(&conn, false).map_err(|e| store(e.into()))?;
         let format = inspect(&conn, &path, &options)?;
+        empties_log(&conn, true).map_err(|e| store(e.into()))?;
         settle(&conn, &options, format == 0).map_err(|error| match error {
             StoreError::Busy => OpenError::InUse { path: path.clone() },
             other => store(other),
@@ -203,6 +213,11 @@ impl Store {
         self.checkpoint()
     }
 
+    /// Whether the file is encrypted.
+    pub fn is_encrypted(&self) -> bool {
+        matches!(&self.place, Place::File { options, .. } if options.key.is_some())
+    }
+
     /// The file, unless in memory.
     pub fn path(&self) -> Option<&Path> {
         match &self.place {
@@ -270,20 +285,38 @@ impl Source for Reader {
     }
 }
 
-fn connect(path: &Path, options: &Options, access: OpenFlags) -> Result<Connection, OpenError> {
+/// Connects, and hands the connection the key. Whether it is the right one shows at the first read.
+pub(crate) fn connect(
+    path: &Path,
+    options: &Options,
+    access: OpenFlags,
+) -> Result<Connection, OpenError> {
     let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let opened = match &options.vfs {
         Some(vfs) => Connection::open_with_flags_and_vfs(path, flags, vfs.as_str()),
         None => Connection::open_with_flags(path, flags),
     };
-    opened.map_err(|source| OpenError::Unreachable {
+    let conn = opened.map_err(|source| OpenError::Unreachable {
         path: path.to_path_buf(),
         source,
-    })
+    })?;
+    if let Some(key) = &options.key {
+        encryption::unlock(&conn, "main", key).map_err(|source| OpenError::Store {
+            path: path.to_path_buf(),
+            source,
+        })?;
+    }
+    Ok(conn)
+}
+
+/// Whether closing the last connection copies the write-ahead log into the file.
+pub(crate) fn empties_log(conn: &Connection, does: bool) -> rusqlite::Result<()> {
+    let keeps = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+    conn.set_db_config(keeps, !does).map(drop)
 }
 
 /// Tells an empty file (0) from one of ours (its format), and refuses all others.
-fn inspect(conn: &Connection, path: &Path, options: &Options) -> Result<u32, OpenError> {
+pub(crate) fn inspect(conn: &Connection, path: &Path, options: &Options) -> Result<u32, OpenError> {
     let header = || -> rusqlite::Result<(i32, u32, u32)> {
         conn.busy_timeout(EXCLUSIVE_BUSY_WAIT)?;
         if options.exclusive {
@@ -297,8 +330,15 @@ fn inspect(conn: &Connection, path: &Path, options: &Options) -> Result<u32, Ope
             conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?,
         ))
     };
+    let found = header();
+    if options.key.is_some()
+        && let Err(error) = &found
+        && error.sqlite_error_code() == Some(rusqlite::ErrorCode::NotADatabase)
+    {
+        return Err(encryption::why_not_opened(path, options));
+    }
     let path = path.to_path_buf();
-    match header() {
+    match found {
         Ok((0, 0, 0)) => Ok(0),
         Ok((schema::APPLICATION_ID, found, _)) if found > schema::FORMAT => {
             Err(OpenError::NewerFormat {
@@ -325,6 +365,9 @@ fn inspect(conn: &Connection, path: &Path, options: &Options) -> Result<u32, Ope
 fn settle(conn: &Connection, options: &Options, new: bool) -> Result<(), StoreError> {
     if new {
         conn.pragma_update(None, "page_size", PAGE_BYTES)?;
+    }
+    let mode: String = conn.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+    if mode != "wal" {
         // Turning write-ahead logging on is a commit with a rollback journal. EXTRA makes the
         // journal's removal last: if a power cut brought it back, it would roll the file back to
         // nothing, and every later commit with it.

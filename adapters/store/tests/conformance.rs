@@ -1,6 +1,6 @@
 //! The conformance suite on memory and on a real disk.
 
-use stead_store::{Durability, Options, Store, conformance};
+use stead_store::{Durability, FileKey, Options, Store, conformance};
 
 #[test]
 fn a_store_in_memory_conforms() {
@@ -28,6 +28,24 @@ fn a_store_on_disk_conforms_when_exclusive_and_ordered() {
     a_store_on_disk_conforms(&Options {
         durability: Durability::Ordered,
         exclusive: true,
+        ..Options::default()
+    });
+}
+
+#[test]
+fn an_encrypted_store_conforms_when_shared() {
+    a_store_on_disk_conforms(&Options {
+        key: Some(FileKey::new(&[7; 32])),
+        ..Options::default()
+    });
+}
+
+#[test]
+fn an_encrypted_store_conforms_when_exclusive_and_ordered() {
+    a_store_on_disk_conforms(&Options {
+        durability: Durability::Ordered,
+        exclusive: true,
+        key: Some(FileKey::new(&[7; 32])),
         ..Options::default()
     });
 }

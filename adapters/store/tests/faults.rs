@@ -1,14 +1,27 @@
-//! Faults on a real disk: what the store says, and that nothing acknowledged is lost.
+//! Faults on a real disk: what the store says, and that nothing acknowledged is lost, whether the
+//! file is encrypted or not.
 
 use std::path::{Path, PathBuf};
 
 use stead_base::{DocId, SpaceId};
 use stead_store::{
-    CollectionNo, Durability, Finding, OpenError, Options, Query, Read, Store, StoreError,
+    CollectionNo, Durability, FileKey, Finding, OpenError, Options, Query, Read, Store, StoreError,
 };
 
+/// A plain file, and an encrypted one.
+fn both() -> [Options; 2] {
+    [None, Some(FileKey::new(&[7; 32]))].map(|key| Options {
+        key,
+        ..Options::default()
+    })
+}
+
+fn open_as(path: &Path, options: &Options) -> Store {
+    Store::open(path, options.clone()).expect("open")
+}
+
 fn open(path: &Path) -> Store {
-    Store::open(path, Options::default()).expect("open")
+    open_as(path, &Options::default())
 }
 
 fn refused(path: &Path) -> OpenError {
@@ -50,9 +63,15 @@ fn wal(path: &Path) -> PathBuf {
 
 #[test]
 fn a_damaged_page_is_noticed_and_the_message_says_what_to_do() {
+    for options in both() {
+        every_damaged_page_is_noticed(&options);
+    }
+}
+
+fn every_damaged_page_is_noticed(options: &Options) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("stead.db");
-    let mut store = open(&path);
+    let mut store = open_as(&path, options);
     for n in 0..200 {
         put(&mut store, n).expect("write");
     }
@@ -63,17 +82,23 @@ fn a_damaged_page_is_noticed_and_the_message_says_what_to_do() {
     let mut noticed = 0;
     for page in 2..pages {
         let mut bytes = whole.clone();
-        for byte in &mut bytes[page * 4096..(page + 1) * 4096] {
+        // Any change breaks an encrypted page; a plain one must be damaged as a whole.
+        let damage = match options.key {
+            Some(_) => page * 4096 + page % 4096..page * 4096 + page % 4096 + 1,
+            None => page * 4096..(page + 1) * 4096,
+        };
+        for byte in &mut bytes[damage] {
             *byte ^= 0x5a;
         }
         std::fs::write(&path, bytes).expect("write");
-        let store = open(&path);
+        let store = open_as(&path, options);
         let found = store.integrity_check().expect("a check");
         assert!(
             matches!(found[..], [Finding::File { .. }, ..]),
             "page {page}: {found:?}"
         );
-        if let Err(error) = store.query(&Query::all(CollectionNo(1))) {
+        drop(store);
+        if let Err(error) = open_as(&path, options).query(&Query::all(CollectionNo(1))) {
             noticed += 1;
             assert!(
                 matches!(error, StoreError::Corrupt { .. }),
@@ -90,9 +115,15 @@ fn a_damaged_page_is_noticed_and_the_message_says_what_to_do() {
 
 #[test]
 fn a_cut_write_ahead_log_keeps_a_prefix() {
+    for options in both() {
+        any_cut_keeps_a_prefix(&options);
+    }
+}
+
+fn any_cut_keeps_a_prefix(options: &Options) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("stead.db");
-    let mut store = open(&path);
+    let mut store = open_as(&path, options);
     for n in 0..100 {
         put(&mut store, n).expect("write");
     }
@@ -103,7 +134,7 @@ fn a_cut_write_ahead_log_keeps_a_prefix() {
         let copy = folder.path().join(format!("copy {part}.db"));
         std::fs::write(&copy, &file).expect("write");
         std::fs::write(wal(&copy), &log[..log.len() * part / 20]).expect("write");
-        let mut store = match Store::open(&copy, Options::default()) {
+        let mut store = match Store::open(&copy, options.clone()) {
             Ok(store) => store,
             Err(error) => panic!("{part} twentieths: {error}"),
         };
@@ -191,9 +222,15 @@ fn an_exclusive_store_refuses_a_second_opener() {
 
 #[test]
 fn a_reader_sees_whole_commits_from_another_thread() {
+    for options in both() {
+        a_reader_sees_whole_commits(&options);
+    }
+}
+
+fn a_reader_sees_whole_commits(options: &Options) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("stead.db");
-    let mut store = open(&path);
+    let mut store = open_as(&path, options);
     put(&mut store, 0).expect("write");
     let mut reader = store.reader().expect("a reader").expect("not exclusive");
     std::thread::scope(|scope| {
@@ -218,6 +255,15 @@ fn a_reader_sees_whole_commits_from_another_thread() {
     });
 }
 
+/// What a child process was told to open.
+fn chosen() -> Options {
+    let [plain, encrypted] = both();
+    match std::env::var_os("ENCRYPTED") {
+        Some(_) => encrypted,
+        None => plain,
+    }
+}
+
 /// Commits until the process is killed; each line it prints is a promise.
 #[test]
 #[ignore = "run as a child process by the test below"]
@@ -227,7 +273,7 @@ fn child_that_commits_until_killed() {
         &path,
         Options {
             durability: Durability::Ordered,
-            ..Options::default()
+            ..chosen()
         },
     )
     .expect("open");
@@ -239,10 +285,16 @@ fn child_that_commits_until_killed() {
 
 #[test]
 fn killing_the_process_at_any_moment_loses_nothing() {
+    for options in both() {
+        killing_loses_nothing(&options);
+    }
+}
+
+fn killing_loses_nothing(options: &Options) {
     use std::io::{BufRead, BufReader};
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("stead.db");
-    let mut store = open(&path);
+    let mut store = open_as(&path, options);
     put(&mut store, 0).expect("write");
     drop(store);
     for round in 0..8 {
@@ -254,6 +306,7 @@ fn killing_the_process_at_any_moment_loses_nothing() {
                 "--nocapture",
             ])
             .env("STORE", &path)
+            .envs(options.key.as_ref().map(|_| ("ENCRYPTED", "yes")))
             .stdout(std::process::Stdio::piped())
             .spawn()
             .expect("a child");
@@ -271,7 +324,7 @@ fn killing_the_process_at_any_moment_loses_nothing() {
             }
         }
         child.wait().expect("the end");
-        let store = open(&path);
+        let store = open_as(&path, options);
         let count = held(&store);
         assert!(
             count > promised.expect("a promise"),

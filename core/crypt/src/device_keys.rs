@@ -13,6 +13,7 @@ use crate::{KemSecret, SigningKey, hash};
 pub struct DeviceKeys {
     network_seed: Zeroizing<[u8; 32]>,
     storage: Zeroizing<[u8; 32]>,
+    database: Zeroizing<[u8; 32]>,
     signing: SigningKey,
     kem: KemSecret,
 }
@@ -26,6 +27,7 @@ impl DeviceKeys {
             signing: SigningKey::from_seed(&network_seed),
             kem: KemSecret::from_seed(&kem_seed),
             storage: Zeroizing::new(hash::derive("stead/device-storage/1", seed)),
+            database: Zeroizing::new(hash::derive("stead/device-database/1", seed)),
             network_seed,
         }
     }
@@ -48,6 +50,11 @@ impl DeviceKeys {
     /// Wraps secrets that this device's database keeps; see [`wrapkey`](crate::wrapkey).
     pub fn storage(&self) -> &[u8; 32] {
         &self.storage
+    }
+
+    /// Encrypts this device's database file, where its person chose that.
+    pub fn database(&self) -> &[u8; 32] {
+        &self.database
     }
 
     /// The Ed25519 seed of the network endpoint: the same key as [`signing`](Self::signing), in

@@ -33,6 +33,7 @@ fn a_seed_gives_the_documented_device() {
         hex(keys.storage()),
         "3809ede9ffb6b07f301f75555ad31f63764ae4fc849c78e6bb9f966099d2bfda"
     );
+    assert_eq!(hex(keys.database()), "TODO");
     let kem = hash::digest(keys.kem().public().as_bytes());
     assert_eq!(
         kem.to_string(),

@@ -27,15 +27,45 @@ const TOOLS: &[Tool] = &[
     },
 ];
 
-/// Makes sure of a C compiler, which SQLite and parts of the cryptography are built with.
+/// What the database is built with: SQLCipher is C, and the OpenSSL beneath it is put together by perl and make.
+const BUILDERS: &[(&str, &str)] = &[
+    ("cc", "build-essential"),
+    ("make", "build-essential"),
+    ("perl", "perl"),
+];
+
+/// Makes sure of the programs that the database is built with.
 pub(crate) fn need_compiler() -> Result<(), Failure> {
-    if run::on_path("cc") {
+    let missing = || {
+        BUILDERS
+            .iter()
+            .filter(|(program, _)| !can_build_with(program))
+    };
+    let mut packages: Vec<&str> = missing().map(|(_, package)| *package).collect();
+    packages.dedup();
+    if packages.is_empty() {
         return Ok(());
     }
-    eprintln!("    a C compiler is missing: asking Debian for one");
-    apt_install(&["build-essential"]).map_err(|why| {
-        format!("a C compiler is missing, and SQLite cannot be built without; {why}")
+    let programs: Vec<&str> = missing().map(|(program, _)| *program).collect();
+    let programs = programs.join(", ");
+    eprintln!(
+        "    missing: {programs}; asking Debian for {}",
+        packages.join(" ")
+    );
+    apt_install(&packages).map_err(|why| {
+        format!("{programs} missing, and the database cannot be built without; {why}")
     })
+}
+
+/// Debian's smallest perl lacks modules that the build of OpenSSL asks for.
+fn can_build_with(name: &str) -> bool {
+    match name {
+        "perl" => quietly(program(
+            "perl",
+            &["-MFindBin", "-MIPC::Cmd", "-MTime::Piece", "-e1"],
+        )),
+        _ => run::on_path(name),
+    }
 }
 
 /// Installs the missing tools where this person may, and answers what is still missing, each with what it costs.

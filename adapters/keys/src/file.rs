@@ -45,6 +45,23 @@ pub(crate) fn read(
 /// Creates `dir/name` with `bytes`, readable and writable by its owner only. After a crash there
 /// is either the whole file or none. Never replaces a file.
 pub(crate) fn create(dir: &Path, name: &str, bytes: &[u8]) -> Result<(), KeystoreError> {
+    write(dir, name, bytes, publish)
+}
+
+/// Puts a new `dir/name` with `bytes` in place of the one that is there. After a crash there is
+/// the whole old file or the whole new one.
+pub(crate) fn replace(dir: &Path, name: &str, bytes: &[u8]) -> Result<(), KeystoreError> {
+    write(dir, name, bytes, |temporary, path| {
+        fs::rename(temporary, path).map_err(|err| failed("replace", path, err))
+    })
+}
+
+fn write(
+    dir: &Path,
+    name: &str,
+    bytes: &[u8],
+    publish: impl FnOnce(&Path, &Path) -> Result<(), KeystoreError>,
+) -> Result<(), KeystoreError> {
     let path = dir.join(name);
     let temporary = dir.join(format!(".{name}.new"));
     platform::create_private_dir(dir).map_err(|err| failed("create", dir, err))?;

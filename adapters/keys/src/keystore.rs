@@ -62,10 +62,7 @@ impl Keystore {
     /// Opens the keystore in `dir`, which must be there.
     pub fn open_existing(dir: &Path, policy: &Policy) -> Result<Self, KeystoreError> {
         let path = dir.join(KEY_FILE);
-        let Some(bytes) = file::read(&path, KEY_FILE_BYTES_MAX)? else {
-            return Err(KeystoreError::Missing { path });
-        };
-        let key_file = KeyFile::decode(&bytes).map_err(|reason| damaged(&path, reason))?;
+        let key_file = read(&path)?;
         let (kind, seed) = match key_file {
             KeyFile::Raw(seed) => (Kind::OwnerOnlyFile, seed),
             KeyFile::Passphrase(container) => {
@@ -109,6 +106,40 @@ impl Keystore {
         })
     }
 
+    /// How the keystore in `dir` keeps its seed, without opening it.
+    pub fn kind_in(dir: &Path) -> Result<Kind, KeystoreError> {
+        let path = dir.join(KEY_FILE);
+        Ok(match read(&path)? {
+            KeyFile::Raw(_) => Kind::OwnerOnlyFile,
+            KeyFile::Passphrase(_) => Kind::PassphraseFile,
+            KeyFile::Keyring { .. } => Kind::OsKeyring,
+        })
+    }
+
+    /// Keeps the same seed from now on as `policy` says for a new one. The key file is replaced
+    /// as a whole or not at all.
+    pub fn keep_as(
+        &mut self,
+        policy: &Policy,
+        entropy: &mut dyn Entropy,
+    ) -> Result<(), KeystoreError> {
+        let dir = self.path.parent().unwrap_or(Path::new(".")).to_owned();
+        let old = read(&self.path)?;
+        let (kind, key_file) = keep(&self.seed, policy, entropy)?;
+        let forget = |key_file: &KeyFile| {
+            if let (KeyFile::Keyring { account, .. }, Some(keyring)) = (key_file, &policy.keyring) {
+                keyring.forget(&account_name(account));
+            }
+        };
+        if let Err(err) = file::replace(&dir, KEY_FILE, &key_file.encode()) {
+            forget(&key_file);
+            return Err(err);
+        }
+        forget(&old);
+        self.kind = kind;
+        Ok(())
+    }
+
     /// How the seed is kept.
     pub const fn kind(&self) -> Kind {
         self.kind
@@ -137,6 +168,15 @@ impl fmt::Debug for Keystore {
             .field("kind", &self.kind)
             .finish_non_exhaustive()
     }
+}
+
+fn read(path: &Path) -> Result<KeyFile, KeystoreError> {
+    let Some(bytes) = file::read(path, KEY_FILE_BYTES_MAX)? else {
+        return Err(KeystoreError::Missing {
+            path: path.to_owned(),
+        });
+    };
+    KeyFile::decode(&bytes).map_err(|reason| damaged(path, reason))
 }
 
 /// Decides where a new seed goes, and puts it there if that is not the key file.

@@ -1,13 +1,14 @@
 //! Measures the store alone: documents in bulk, sorted batches of changes, single transactions,
-//! queries and opening. `cargo run --release -p stead-store --example figures [documents]`
+//! queries and opening.
+//! `cargo run --release -p stead-store --example figures [documents] [--encrypted] [--wipe-memory]`
 
 use std::cell::Cell;
 use std::time::Instant;
 
 use stead_base::{DocId, SpaceId, WriterId};
 use stead_store::{
-    CollectionNo, Condition, Direction, Durability, Op, Options, Query, Read, Scalar, SortKey,
-    Store, StoreError, WriterNo,
+    CollectionNo, Condition, Direction, Durability, FileKey, Op, Options, Query, Read, Scalar,
+    SortKey, Store, StoreError, WriterNo,
 };
 
 const BATCH_DOCS: usize = 8192;
@@ -15,15 +16,23 @@ const STATE_BYTES: usize = 110;
 const CACHE_BYTES: usize = 64 << 20;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let documents = match std::env::args().nth(1) {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let said = |word: &str| words.iter().any(|said| said == word);
+    let documents = match words.iter().find(|word| !word.starts_with('-')) {
         Some(text) => text.parse()?,
         None => 150_000,
     };
+    if said("--wipe-memory") {
+        // For the whole process: SQLite wipes all memory that it gives back.
+        let conn = rusqlite::Connection::open_in_memory()?;
+        conn.execute_batch("PRAGMA cipher_memory_security=ON")?;
+    }
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("figures.db");
     let options = Options {
         durability: Durability::Ordered,
         cache_bytes: CACHE_BYTES,
+        key: said("--encrypted").then(|| FileKey::new(&[7; 32])),
         ..Options::default()
     };
     let mut store = Store::open(&path, options.clone())?;

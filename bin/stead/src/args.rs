@@ -103,6 +103,8 @@ pub(crate) enum Command {
     Verify(Verify),
     SignIn(SignIn),
     Doctor(Doctor),
+    Encrypt(Encrypt),
+    Decrypt(Decrypt),
     Relay(Relay),
     Try(Try),
     /// Print completions for a shell
@@ -150,6 +152,12 @@ pub(crate) struct Up {
     /// Whoever can read your files, or takes the disk, has the keys
     #[arg(long)]
     pub(crate) key_file: bool,
+    /// Encrypt the database that the first start makes. At a terminal the first start asks
+    #[arg(long)]
+    pub(crate) encrypt: bool,
+    /// Do not encrypt it, and do not ask
+    #[arg(long, conflicts_with = "encrypt")]
+    pub(crate) plain: bool,
     /// Stay in this terminal instead of going to the background
     #[arg(long)]
     pub(crate) foreground: bool,
@@ -531,6 +539,35 @@ pub(crate) struct Doctor {
     /// First build every document again from the logs
     #[arg(long)]
     pub(crate) rebuild: bool,
+}
+
+/// Encrypt this device's database, while Stead is stopped
+///
+/// The key is derived from the device's keys, so it is as safe as they are. Keys that lie in an open file go into the system's
+/// keyring, or under a passphrase. The old file stays until the new one is complete; as much disk again must be free.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  stead down && stead encrypt && stead up\n  stead encrypt --passphrase-file FILE"
+)]
+pub(crate) struct Encrypt {
+    /// The passphrase on this file's first line opens the keys, or locks them from now on
+    #[arg(long, value_name = "FILE", conflicts_with = "key_file")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+    /// Leave keys that lie in an open file where they are: for machines that start alone
+    #[arg(long)]
+    pub(crate) key_file: bool,
+}
+
+/// Make this device's database a plain file again, while Stead is stopped
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  stead down && stead decrypt && stead up")]
+pub(crate) struct Decrypt {
+    /// The passphrase on this file's first line opens the keys
+    #[arg(long, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+    /// Do not ask
+    #[arg(long)]
+    pub(crate) yes: bool,
 }
 
 /// Run a relay for devices that cannot reach each other directly

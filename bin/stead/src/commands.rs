@@ -1,5 +1,6 @@
 //! One file a command. They speak to the node through `stead_api` only.
 
+pub(crate) mod at_rest;
 pub(crate) mod audit;
 pub(crate) mod contact;
 pub(crate) mod device;

@@ -79,6 +79,8 @@ fn run(args: Args, out: &Output) -> Result<(), Failure> {
         Command::Log(log) if log.rights => commands::audit::rights(&home, &log, out),
         Command::Log(log) => commands::log::log(&home, &log, out),
         Command::Doctor(doctor) => commands::doctor::doctor(&home, &doctor, out),
+        Command::Encrypt(encrypt) => commands::at_rest::encrypt(&home, &encrypt, out),
+        Command::Decrypt(decrypt) => commands::at_rest::decrypt(&home, &decrypt, out),
         Command::Relay(relay) => serve::relay(&relay, out),
         Command::Try(play) => commands::play::play(&play, out),
         Command::Completions { shell } => commands::shell::completions(shell),

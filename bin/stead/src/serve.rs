@@ -7,10 +7,14 @@ use std::{
     time::Duration,
 };
 
-use stead_node::{Bind, KeyPolicy, Lan, NodeConfig, NodeError, OsKeyring, RelayAccess, RelayUrl};
+use stead_node::{
+    AtRest, Bind, KeyPolicy, Lan, NodeConfig, NodeError, OsKeyring, RelayAccess, RelayUrl,
+};
+
+pub(crate) use stead_node::{KeyKind, at_rest::Converted};
 
 use crate::{
-    args::{Relay, Up},
+    args::{Passphrase, Relay, Up},
     exit::{Code, Failure},
     look,
     output::Output,
@@ -36,7 +40,12 @@ pub(crate) fn node(home: PathBuf, up: &Up) -> Result<(), Failure> {
     if up.no_mdns {
         config.lan = Lan::Off;
     }
-    config.keys = policy(up)?;
+    config.keys = policy(&Keys::of(up))?;
+    config.at_rest = match (up.encrypt, up.plain) {
+        (true, _) => AtRest::Encrypted,
+        (false, true) => AtRest::Plain,
+        (false, false) => AtRest::AsItIs,
+    };
     runtime()?
         .block_on(stead_node::run(config, asked_to_stop()))
         .map_err(failure)
@@ -45,6 +54,26 @@ pub(crate) fn node(home: PathBuf, up: &Up) -> Result<(), Failure> {
 /// Whether a node can start in this home only with a passphrase.
 pub(crate) fn needs_passphrase(home: &Path) -> bool {
     stead_node::needs_passphrase(home)
+}
+
+/// How the keys of the device in this home are kept; none where there is none yet.
+pub(crate) fn key_kind(home: &Path) -> Option<KeyKind> {
+    stead_node::at_rest::key_kind(home)
+}
+
+/// Whether the system has a keyring for this session.
+pub(crate) fn has_keyring() -> bool {
+    OsKeyring::connect(KEYRING_PATIENCE).is_some()
+}
+
+/// Encrypts the database of a node that does not run, or makes it a plain file.
+pub(crate) fn change_at_rest(
+    home: &Path,
+    keys: &Keys<'_>,
+    encrypt: bool,
+) -> Result<Converted, Failure> {
+    start_tracing("error");
+    stead_node::at_rest::change(home, &policy(keys)?, encrypt).map_err(failure)
 }
 
 /// Runs a relay in this process until it is interrupted.
@@ -173,12 +202,30 @@ fn start_tracing(usual: &str) {
         .try_init();
 }
 
-fn policy(up: &Up) -> Result<KeyPolicy, Failure> {
+/// What a command was told about where keys are kept.
+#[derive(Default)]
+pub(crate) struct Keys<'a> {
+    pub(crate) passphrase: Option<&'a Passphrase>,
+    pub(crate) passphrase_file: Option<&'a Path>,
+    pub(crate) key_file: bool,
+}
+
+impl<'a> Keys<'a> {
+    fn of(up: &'a Up) -> Self {
+        Self {
+            passphrase: up.passphrase.as_ref(),
+            passphrase_file: up.passphrase_file.as_deref(),
+            key_file: up.key_file,
+        }
+    }
+}
+
+fn policy(keys: &Keys<'_>) -> Result<KeyPolicy, Failure> {
     let file = KeyPolicy::owner_only_file();
-    if let Some(passphrase) = &up.passphrase {
+    if let Some(passphrase) = keys.passphrase {
         return Ok(file.with_passphrase(passphrase.0.clone()));
     }
-    Ok(match (&up.passphrase_file, up.key_file) {
+    Ok(match (keys.passphrase_file, keys.key_file) {
         (Some(passphrase), _) => file.with_passphrase(first_line(passphrase)?),
         (None, true) => file,
         (None, false) => {
@@ -205,8 +252,15 @@ fn first_line(file: &Path) -> Result<String, Failure> {
 
 fn failure(error: NodeError) -> Failure {
     let code = match &error {
-        NodeError::InUse { .. } | NodeError::Keys(_) => Code::Refused,
-        NodeError::Home { .. } | NodeError::Store(_) | NodeError::Replica(_) => Code::Storage,
+        NodeError::InUse { .. }
+        | NodeError::Keys(_)
+        | NodeError::NotEncrypted { .. }
+        | NodeError::Encrypted { .. } => Code::Refused,
+        NodeError::NoDatabase { .. } => Code::NotFound,
+        NodeError::Home { .. }
+        | NodeError::Store(_)
+        | NodeError::Replica(_)
+        | NodeError::Convert(_) => Code::Storage,
         NodeError::Net(_) | NodeError::Thread { .. } | NodeError::StoreThread => Code::Failed,
         #[allow(unreachable_patterns, reason = "the node may learn to say more")]
         _ => Code::Failed,

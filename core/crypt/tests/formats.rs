@@ -33,7 +33,10 @@ fn a_seed_gives_the_documented_device() {
         hex(keys.storage()),
         "3809ede9ffb6b07f301f75555ad31f63764ae4fc849c78e6bb9f966099d2bfda"
     );
-    assert_eq!(hex(keys.database()), "TODO");
+    assert_eq!(
+        hex(keys.database()),
+        "da93de6375eb02acd10dde117c05d14f9f49a5f081dc15cacdd2101582d3721d"
+    );
     let kem = hash::digest(keys.kem().public().as_bytes());
     assert_eq!(
         kem.to_string(),

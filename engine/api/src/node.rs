@@ -198,6 +198,12 @@ pub struct StoreInfo {
     pub bytes: u64,
     /// Free space beside it, where the system says.
     pub free_bytes: Option<u64>,
+    /// Whether its files are encrypted.
+    #[serde(default)]
+    pub encrypted: bool,
+    /// What protects it from somebody who takes the disk, in one plain sentence.
+    #[serde(default)]
+    pub protection: String,
 }
 
 /// Something a person should know.

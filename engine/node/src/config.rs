@@ -7,6 +7,18 @@ use std::path::PathBuf;
 use stead_keys::Policy;
 use stead_net::{Bind, Lan, RelayUrl};
 
+/// What the database shall be when nobody has it open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AtRest {
+    /// As the file that is there; a new one is plain.
+    #[default]
+    AsItIs,
+    /// A plain file.
+    Plain,
+    /// Encrypted with a key that is derived from the device's seed.
+    Encrypted,
+}
+
 /// How to start a node. [`NodeConfig::new`] gives the settings of an ordinary device.
 #[derive(Debug, Clone)]
 pub struct NodeConfig {
@@ -26,6 +38,8 @@ pub struct NodeConfig {
     pub direct: bool,
     /// How the device's seed is found, or kept when it is made.
     pub keys: Policy,
+    /// What the database shall be at rest.
+    pub at_rest: AtRest,
     /// Whether the API is also served on a WebSocket of this machine.
     pub websocket: bool,
 }
@@ -43,6 +57,7 @@ impl NodeConfig {
             lan: Lan::All,
             direct: true,
             keys: Policy::owner_only_file(),
+            at_rest: AtRest::AsItIs,
             websocket: true,
         }
     }

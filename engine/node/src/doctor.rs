@@ -6,6 +6,7 @@ use stead_net::{LanStatus, RelayState};
 use stead_replica::Severity;
 
 use crate::api::Node;
+use crate::at_rest;
 use crate::clock::wall_ms;
 use crate::faults;
 use crate::home::STORE_FILE;
@@ -42,6 +43,7 @@ impl Node {
         self.examine_store(thorough, &mut checks).await?;
         self.examine_disk(&mut checks);
         self.examine_keys(&mut checks);
+        self.examine_encryption(&mut checks);
         self.examine_permissions(&mut checks);
         self.examine_spaces(&mut checks).await?;
         self.examine_network(&mut checks);
@@ -144,10 +146,26 @@ impl Node {
             Kind::OsKeyring | Kind::PassphraseFile => (CheckState::Ok, ""),
             Kind::OwnerOnlyFile => (
                 CheckState::Warn,
-                "Fine for an unattended machine with an encrypted disk; on others, make the device anew with a passphrase.",
+                "Fine for an unattended machine with an encrypted disk; on others, `stead down`, then `stead encrypt` at a terminal.",
             ),
         };
         checks.add("Keys", state, storage.explanation, hint);
+    }
+
+    fn examine_encryption(&self, checks: &mut Checks) {
+        let (state, hint) = match (self.encrypted, self.keys) {
+            (true, Kind::OsKeyring | Kind::PassphraseFile) => (CheckState::Ok, ""),
+            (true, Kind::OwnerOnlyFile) => (
+                CheckState::Warn,
+                "`stead down`, then `stead encrypt` at a terminal puts the key under a passphrase.",
+            ),
+            (false, _) => (
+                CheckState::Warn,
+                "Fine on an encrypted disk; elsewhere: `stead down`, then `stead encrypt`.",
+            ),
+        };
+        let protection = at_rest::protection(self.encrypted, self.keys);
+        checks.add("Encryption", state, protection, hint);
     }
 
     fn examine_permissions(&self, checks: &mut Checks) {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use stead_keys::KeystoreError;
 use stead_net::NetError;
 use stead_replica::ReplicaError;
-use stead_store::OpenError;
+use stead_store::{ConvertError, OpenError};
 
 /// Why a node could not start or had to stop.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +39,27 @@ pub enum NodeError {
     /// The database cannot be opened.
     #[error(transparent)]
     Store(#[from] OpenError),
+    /// It was to be encrypted, and is not.
+    #[error("the database in {home} is not encrypted; encrypt it with `stead encrypt`")]
+    NotEncrypted {
+        /// The data directory.
+        home: PathBuf,
+    },
+    /// It was to be plain, and is encrypted.
+    #[error("the database in {home} is encrypted; make it a plain file with `stead decrypt`")]
+    Encrypted {
+        /// The data directory.
+        home: PathBuf,
+    },
+    /// There is none to be rewritten.
+    #[error("there is no database in {home} yet; make one with `stead up`")]
+    NoDatabase {
+        /// The data directory.
+        home: PathBuf,
+    },
+    /// The database could not be rewritten.
+    #[error(transparent)]
+    Convert(#[from] ConvertError),
     /// What the database holds cannot be used.
     #[error(transparent)]
     Replica(#[from] ReplicaError),

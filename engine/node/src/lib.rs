@@ -5,6 +5,7 @@
 //! network's, the sync protocol is `stead_sync`'s. It prints nothing and reads no environment.
 
 mod api;
+pub mod at_rest;
 pub mod audit;
 mod clock;
 mod config;
@@ -26,9 +27,9 @@ mod status;
 mod store_thread;
 mod sync;
 
-pub use config::NodeConfig;
+pub use config::{AtRest, NodeConfig};
 pub use error::NodeError;
 pub use home::{LOCK_FILE, STORE_FILE, needs_passphrase};
 pub use node::{Node, run};
-pub use stead_keys::{OsKeyring, Policy as KeyPolicy};
+pub use stead_keys::{Kind as KeyKind, OsKeyring, Policy as KeyPolicy};
 pub use stead_net::{Bind, Lan, PeerHints, RelayAccess, RelayUrl};

@@ -11,7 +11,7 @@ use stead_base::DeviceId;
 use stead_keys::{Keystore, OsEntropy};
 use stead_net::{Bind, Net, NetConfig};
 use stead_replica::{Replica, ReplicaError};
-use stead_store::{Durability, Options, Store};
+use stead_store::{Durability, FileKey, Options, Store};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -36,7 +36,7 @@ use crate::sync::fetches::Fetches;
 use crate::sync::peers::Peers;
 use crate::sync::prepare::{Preparing, preparing_threads};
 use crate::sync::session::SyncContext;
-use crate::{NodeConfig, NodeError};
+use crate::{NodeConfig, NodeError, at_rest};
 
 /// How long tasks may take to end.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -82,7 +82,9 @@ impl Node {
         let keys = keystore.device_keys();
         let device = keys.id();
         let network_seed = *keys.network_seed();
-        let (mut replica, readers) = open_replica(&home, keys, &config.device_name).await?;
+        let key = at_rest::key_for(&home, config.at_rest, &keys)?;
+        let encrypted = key.is_some();
+        let (mut replica, readers) = open_replica(&home, keys, key, &config.device_name).await?;
         let net = Net::start(net_config(&config, &home, network_seed)).await?;
         remember_port(&home, &net);
 
@@ -140,6 +142,7 @@ impl Node {
             },
             keys: keystore.kind(),
             key_path: keystore.path().to_owned(),
+            encrypted,
             started_ms: wall_ms(),
             store: store.handle.clone(),
             readers: Readers::start(readers)?,
@@ -269,6 +272,7 @@ async fn store_ended(store: &mut Option<StoreThread>) {
 async fn open_replica(
     home: &Home,
     keys: stead_crypt::DeviceKeys,
+    key: Option<FileKey>,
     device_name: &str,
 ) -> Result<(Replica, Vec<stead_replica::ReplicaReader>), NodeError> {
     let path = home.file(STORE_FILE);
@@ -276,6 +280,7 @@ async fn open_replica(
     let opening = tokio::task::spawn_blocking(move || {
         let options = Options {
             durability: Durability::Ordered,
+            key,
             ..Options::default()
         };
         let store = Store::open(path, options)?;

@@ -15,6 +15,7 @@ use stead_net::{DialStatus, LanStatus, RelayState, relay_label};
 use stead_replica::SpaceInfo;
 
 use crate::api::Node;
+use crate::at_rest;
 use crate::clock::wall_ms;
 use crate::home::STORE_FILE;
 use crate::link::notice;
@@ -144,6 +145,8 @@ impl Node {
         StoreInfo {
             bytes: size("") + size("-wal") + size("-shm"),
             free_bytes: free_bytes(&self.home),
+            encrypted: self.encrypted,
+            protection: at_rest::protection(self.encrypted, self.keys).to_owned(),
         }
     }
 

@@ -138,6 +138,37 @@ impl SimDisk {
         self.state().write(&key(path.as_ref()), bytes);
     }
 
+    /// Gives a file another name, in place of the file that has it; a crash before
+    /// [`sync_names`](Self::sync_names) may undo that.
+    pub fn rename(&self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> std::io::Result<()> {
+        told(self.state().rename(&key(from.as_ref()), &key(to.as_ref())))
+    }
+
+    /// Puts all names on the medium.
+    pub fn sync_names(&self) -> std::io::Result<()> {
+        told(self.state().sync_names())
+    }
+
+    /// Puts a file's content on the medium.
+    pub fn sync_file(&self, path: impl AsRef<Path>) -> std::io::Result<()> {
+        told(self.state().sync_named(&key(path.as_ref())))
+    }
+
+    /// Removes a file, if there is one; a crash may bring it back until the names are synced.
+    pub fn remove(&self, path: impl AsRef<Path>) -> std::io::Result<()> {
+        told(self.state().delete(&key(path.as_ref()), false).map(drop))
+    }
+
+    /// Notes from now on whether any write, to whatever file, shows these bytes.
+    pub fn watch_for(&self, bytes: &[u8]) {
+        self.state().watch_for(bytes);
+    }
+
+    /// Whether a write has shown the bytes that are watched for.
+    pub fn saw_watched(&self) -> bool {
+        self.state().saw_watched()
+    }
+
     /// The paths of all files, in order.
     pub fn files(&self) -> Vec<String> {
         self.state().files()
@@ -162,6 +193,14 @@ impl std::fmt::Debug for SimDisk {
             .field("files", &self.files())
             .finish()
     }
+}
+
+fn told(result: Result<(), state::Failure>) -> std::io::Result<()> {
+    result.map_err(|failure| match failure {
+        state::Failure::Full => std::io::ErrorKind::StorageFull.into(),
+        state::Failure::Busy => std::io::ErrorKind::WouldBlock.into(),
+        state::Failure::Io => std::io::Error::other("the simulated disk failed"),
+    })
 }
 
 fn key(path: &Path) -> String {

@@ -41,6 +41,10 @@ pub(crate) struct Disk {
     inodes: BTreeMap<u64, Inode>,
     /// Synced content under names that were removed or made anew, while that is not yet synced.
     ghosts: BTreeMap<String, Vec<u8>>,
+    /// Names given anew and not yet synced, in order.
+    renames: Vec<Rename>,
+    /// Bytes that no write should show, and whether one did.
+    watched: Option<(Vec<u8>, bool)>,
     next_inode: u64,
 }
 
@@ -54,6 +58,13 @@ struct Inode {
     is_linked: bool,
     handles: usize,
     locks: BTreeMap<u64, Lock>,
+}
+
+struct Rename {
+    from: String,
+    to: String,
+    /// The synced content of the file that had the name.
+    displaced: Option<Vec<u8>>,
 }
 
 enum Pending {
@@ -84,6 +95,8 @@ impl Disk {
             names: BTreeMap::new(),
             inodes: BTreeMap::new(),
             ghosts: BTreeMap::new(),
+            renames: Vec::new(),
+            watched: None,
             next_inode: 0,
         }
     }
@@ -193,6 +206,59 @@ impl Disk {
         Ok(true)
     }
 
+    /// Gives a file another name, in place of the file that has it. A crash may undo that until
+    /// [`sync_names`](Self::sync_names).
+    pub(crate) fn rename(&mut self, from: &str, to: &str) -> Result<(), Failure> {
+        self.write_operation()?;
+        let number = self.names.remove(from).ok_or(Failure::Io)?;
+        let displaced = self.names.insert(to.to_owned(), number);
+        let displaced = displaced.and_then(|number| self.inodes.get(&number));
+        self.renames.push(Rename {
+            from: from.to_owned(),
+            to: to.to_owned(),
+            displaced: displaced.map(|inode| inode.synced.clone()),
+        });
+        Ok(())
+    }
+
+    /// Puts all names on the medium.
+    pub(crate) fn sync_names(&mut self) -> Result<(), Failure> {
+        self.write_operation()?;
+        self.renames.clear();
+        self.ghosts.clear();
+        for number in self.names.values() {
+            if let Some(inode) = self.inodes.get_mut(number) {
+                inode.is_linked = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts the content of a named file on the medium.
+    pub(crate) fn sync_named(&mut self, path: &str) -> Result<(), Failure> {
+        self.write_operation()?;
+        let number = *self.names.get(path).ok_or(Failure::Io)?;
+        self.sync(self.life, number)
+    }
+
+    /// Something beside a write that a test may cut off as it cuts off writes.
+    fn write_operation(&mut self) -> Result<(), Failure> {
+        self.powered()?;
+        self.activity.writes += 1;
+        match count_down(&mut self.fail_write) {
+            Some(fault) => Err(self.fail(fault)),
+            None => self.operation(),
+        }
+    }
+
+    pub(crate) fn watch_for(&mut self, bytes: &[u8]) {
+        self.watched = Some((bytes.to_vec(), false));
+    }
+
+    pub(crate) fn saw_watched(&self) -> bool {
+        self.watched.as_ref().is_some_and(|(_, saw)| *saw)
+    }
+
     fn powered(&self) -> Result<(), Failure> {
         if self.powered {
             Ok(())
@@ -253,6 +319,11 @@ impl Disk {
         bytes: &[u8],
     ) -> Result<(), Failure> {
         self.powered()?;
+        if let Some((watched, saw)) = &mut self.watched {
+            *saw |= bytes
+                .windows(watched.len())
+                .any(|part| part == &watched[..]);
+        }
         let end = at + bytes.len();
         let len = self.alive(life, number)?.data.len();
         if let Some(capacity) = self.capacity
@@ -371,6 +442,7 @@ impl Disk {
         self.powered = true;
         self.fail_operation = None;
         self.fail_write = None;
+        self.undo_renames();
         let mut inodes = std::mem::take(&mut self.inodes);
         let mut left = BTreeMap::new();
         for (name, number) in std::mem::take(&mut self.names) {
@@ -402,6 +474,22 @@ impl Disk {
         }
         for (name, bytes) in left {
             self.write(&name, bytes);
+        }
+    }
+}
+
+impl Disk {
+    /// A crash keeps any first part of the renames that were not synced.
+    fn undo_renames(&mut self) {
+        let renames = std::mem::take(&mut self.renames);
+        let kept = (self.random.next() % (renames.len() as u64 + 1)) as usize;
+        for rename in renames.into_iter().skip(kept).rev() {
+            if let Some(number) = self.names.remove(&rename.to) {
+                self.names.insert(rename.from, number);
+            }
+            if let Some(bytes) = rename.displaced {
+                self.write(&rename.to, bytes);
+            }
         }
     }
 }

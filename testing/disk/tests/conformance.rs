@@ -1,18 +1,29 @@
 //! The store's conformance suite on a simulated disk.
 
 use stead_disk::SimDisk;
-use stead_store::{Options, Store, conformance};
+use stead_store::{FileKey, Options, Store, conformance};
 
 #[test]
 fn a_store_on_a_simulated_disk_conforms() {
+    conforms(None);
+}
+
+#[test]
+fn an_encrypted_store_on_a_simulated_disk_conforms() {
+    conforms(Some(FileKey::new(&[7; 32])));
+}
+
+fn conforms(key: Option<FileKey>) {
     let mut seed = 0;
     conformance::run_reopening(&mut || {
         seed += 1;
         let disk = SimDisk::new(seed);
+        let key = key.clone();
         Box::new(move || {
             let options = Options {
                 vfs: Some(disk.vfs().to_owned()),
                 exclusive: true,
+                key: key.clone(),
                 ..Options::default()
             };
             Store::open("stead.db", options).expect("open")

@@ -1,10 +1,10 @@
-//! A store whose power is cut at every single write: what was acknowledged is there, and a
-//! transaction is there as a whole or not at all.
+//! A store, plain or encrypted, whose power is cut at every single write: what was acknowledged is
+//! there, and a transaction is there as a whole or not at all.
 
 use proptest::prelude::*;
 use stead_base::{DocId, SpaceId, WriterId};
 use stead_disk::{Fault, SimDisk};
-use stead_store::{CollectionNo, Durability, Options, Read, Store, StoreError, WriterNo};
+use stead_store::{CollectionNo, Durability, FileKey, Options, Read, Store, StoreError, WriterNo};
 
 /// What a run does, step by step.
 #[derive(Debug, Clone)]
@@ -25,9 +25,32 @@ fn any_step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn open(disk: &SimDisk, durability: Durability) -> Option<Store> {
+/// How a run opens its store.
+#[derive(Debug, Clone, Copy)]
+struct Mode {
+    durability: Durability,
+    encrypted: bool,
+}
+
+const FLUSHED: Mode = Mode {
+    durability: Durability::Flushed,
+    encrypted: false,
+};
+const ORDERED: Mode = Mode {
+    durability: Durability::Ordered,
+    encrypted: false,
+};
+
+impl Mode {
+    fn encrypted(self, encrypted: bool) -> Self {
+        Self { encrypted, ..self }
+    }
+}
+
+fn open(disk: &SimDisk, mode: Mode) -> Option<Store> {
     let options = Options {
-        durability,
+        durability: mode.durability,
+        key: mode.encrypted.then(|| FileKey::new(&[7; 32])),
         vfs: Some(disk.vfs().to_owned()),
         exclusive: true,
         ..Options::default()
@@ -114,9 +137,9 @@ struct Promised {
 }
 
 /// Plays the steps until one fails.
-fn play(disk: &SimDisk, durability: Durability, steps: &[Step]) -> Promised {
+fn play(disk: &SimDisk, mode: Mode, steps: &[Step]) -> Promised {
     let mut promised = Promised::default();
-    let Some(mut store) = open(disk, durability) else {
+    let Some(mut store) = open(disk, mode) else {
         return promised;
     };
     let mut committed = 0;
@@ -127,7 +150,7 @@ fn play(disk: &SimDisk, durability: Durability, steps: &[Step]) -> Promised {
                 let done = commit(&mut store, committed, docs);
                 if done.is_ok() {
                     committed += 1;
-                    if durability == Durability::Flushed {
+                    if mode.durability == Durability::Flushed {
                         promised.lasting = committed;
                     }
                 }
@@ -148,7 +171,7 @@ fn play(disk: &SimDisk, durability: Durability, steps: &[Step]) -> Promised {
                 if store.close().is_ok() {
                     promised.lasting = committed;
                 }
-                match open(disk, durability) {
+                match open(disk, mode) {
                     Some(opened) => store = opened,
                     None => return promised,
                 }
@@ -163,12 +186,12 @@ fn play(disk: &SimDisk, durability: Durability, steps: &[Step]) -> Promised {
 }
 
 /// Cuts the power at the `n`th write, twice in a row, and looks at what is left.
-fn cut_at(seed: u64, durability: Durability, steps: &[Step], n: u64) {
+fn cut_at(seed: u64, mode: Mode, steps: &[Step], n: u64) {
     let disk = SimDisk::new(seed ^ n.wrapping_mul(0x1234_5677));
     disk.fail_write(n, Fault::PowerOff);
-    let promised = play(&disk, durability, steps);
+    let promised = play(&disk, mode, steps);
     disk.crash();
-    let store = open(&disk, durability).expect("opens after a crash");
+    let store = open(&disk, mode).expect("opens after a crash");
     let count = whole_prefix(&store, steps);
     assert!(
         promised.lasting <= count && count <= promised.begun,
@@ -176,25 +199,25 @@ fn cut_at(seed: u64, durability: Durability, steps: &[Step], n: u64) {
     );
     drop(store);
     // Life goes on, and ends again without warning.
-    let mut store = open(&disk, durability).expect("opens again");
+    let mut store = open(&disk, mode).expect("opens again");
     commit(&mut store, count, &[]).expect("writes again");
     store.flush().expect("flushes again");
     disk.crash();
     drop(store);
-    let store = open(&disk, durability).expect("opens after the second crash");
+    let store = open(&disk, mode).expect("opens after the second crash");
     let last = store.get_meta("last").expect("a read").expect("a value");
     assert_eq!(last, count.to_be_bytes());
     assert_eq!(store.integrity_check().expect("a check"), []);
 }
 
-fn cut_everywhere(seed: u64, durability: Durability, steps: &[Step]) {
+fn cut_everywhere(seed: u64, mode: Mode, steps: &[Step]) {
     let disk = SimDisk::new(seed);
-    let promised = play(&disk, durability, steps);
+    let promised = play(&disk, mode, steps);
     let writes = disk.activity().writes;
     let commits = (steps.iter()).filter(|step| matches!(step, Step::Commit(_)));
     assert_eq!(promised.begun, commits.count() as u64);
     for n in 0..=writes {
-        cut_at(seed, durability, steps, n);
+        cut_at(seed, mode, steps, n);
     }
 }
 
@@ -203,31 +226,32 @@ proptest! {
 
     #[test]
     fn no_acknowledged_commit_is_lost_by_a_power_cut_at_any_write(
-        seed: u64, steps in prop::collection::vec(any_step(), 1..14)
+        seed: u64, encrypted: bool, steps in prop::collection::vec(any_step(), 1..14)
     ) {
-        cut_everywhere(seed, Durability::Flushed, &steps);
+        cut_everywhere(seed, FLUSHED.encrypted(encrypted), &steps);
     }
 
     #[test]
     fn a_power_cut_leaves_a_prefix_of_ordered_commits(
-        seed: u64, steps in prop::collection::vec(any_step(), 1..14)
+        seed: u64, encrypted: bool, steps in prop::collection::vec(any_step(), 1..14)
     ) {
-        cut_everywhere(seed, Durability::Ordered, &steps);
+        cut_everywhere(seed, ORDERED.encrypted(encrypted), &steps);
     }
 
     #[test]
     fn one_failing_operation_loses_nothing(
-        seed: u64, steps in prop::collection::vec(any_step(), 1..14), full: bool
+        seed: u64, steps in prop::collection::vec(any_step(), 1..14), full: bool, encrypted: bool
     ) {
+        let mode = FLUSHED.encrypted(encrypted);
         let counting = SimDisk::new(seed);
-        play(&counting, Durability::Flushed, &steps);
+        play(&counting, mode, &steps);
         let operations = counting.activity().operations;
         for n in (0..operations).step_by(3) {
             let disk = SimDisk::new(seed);
             disk.fail_operation(n, if full { Fault::Full } else { Fault::Io });
-            let promised = play(&disk, Durability::Flushed, &steps);
+            let promised = play(&disk, mode, &steps);
             disk.clear_faults();
-            let store = open(&disk, Durability::Flushed).expect("opens after an error");
+            let store = open(&disk, mode).expect("opens after an error");
             let count = whole_prefix(&store, &steps);
             prop_assert!(promised.lasting <= count && count <= promised.begun, "{promised:?}, found {count}");
         }
@@ -245,9 +269,9 @@ fn the_same_seed_crashes_the_same_way() {
     let run = || {
         let disk = SimDisk::new(7);
         disk.fail_write(20, Fault::PowerOff);
-        let promised = play(&disk, Durability::Ordered, &steps);
+        let promised = play(&disk, ORDERED, &steps);
         disk.crash();
-        let store = open(&disk, Durability::Ordered).expect("opens");
+        let store = open(&disk, ORDERED).expect("opens");
         (
             promised.begun,
             whole_prefix(&store, &steps),

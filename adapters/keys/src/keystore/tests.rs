@@ -290,3 +290,43 @@ fn debug_output_shows_no_secret() {
     assert!(!shown.contains("correct horse"));
     assert!(!shown.contains(&format!("{:?}", &keystore.seed[..4])));
 }
+
+#[test]
+fn a_seed_can_be_kept_otherwise_and_stays_the_same() {
+    let ways = [
+        (Policy::owner_only_file(), Kind::OwnerOnlyFile),
+        (with_passphrase("correct horse"), Kind::PassphraseFile),
+        (working_keyring(), Kind::OsKeyring),
+    ];
+    for (from, was) in &ways {
+        for (to, is) in &ways {
+            let dir = TempDir::new().unwrap();
+            let made = open(&dir, from).unwrap().device_keys().id();
+            assert_eq!(Keystore::kind_in(dir.path()).unwrap(), *was);
+            // Whoever moves a seed has what opens it, and offers what shall keep it.
+            let mut found = Keystore::open_existing(dir.path(), from).unwrap();
+            found.keep_as(to, &mut OsEntropy).unwrap();
+            assert_eq!(found.kind(), *is);
+            assert_eq!(Keystore::kind_in(dir.path()).unwrap(), *is);
+            let again = Keystore::open_existing(dir.path(), to).unwrap();
+            assert_eq!((again.kind(), again.device_keys().id()), (*is, made));
+            assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+            let bytes = fs::read(again.path()).unwrap();
+            let shows = bytes.windows(8).any(|window| window == &again.seed[..8]);
+            assert_eq!(shows, *is == Kind::OwnerOnlyFile);
+        }
+    }
+}
+
+#[test]
+fn a_seed_that_cannot_be_kept_otherwise_stays_where_it_is() {
+    let dir = TempDir::new().unwrap();
+    let mut made = open(&dir, &Policy::owner_only_file()).unwrap();
+    let unusable = with_passphrase("");
+    made.keep_as(&unusable, &mut OsEntropy).unwrap_err();
+    let refusing = keyring(Duration::ZERO, true, PATIENCE);
+    made.keep_as(&refusing, &mut OsEntropy).unwrap();
+    assert_eq!(made.kind(), Kind::OwnerOnlyFile);
+    let found = open(&dir, &Policy::owner_only_file()).unwrap();
+    assert_eq!(made.device_keys().id(), found.device_keys().id());
+}

@@ -423,6 +423,8 @@ impl Device {
             no_mdns: true,
             passphrase_file: None,
             passphrase: None,
+            encrypt: false,
+            plain: true,
             // Nothing of a throwaway device belongs into the keyring.
             key_file: true,
             foreground: false,

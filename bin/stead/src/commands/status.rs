@@ -95,6 +95,16 @@ fn view(status: &Status, width: Option<usize>) -> Vec<String> {
             status.home
         ),
     );
+    let protection = &status.store.protection;
+    if !protection.is_empty() {
+        fact(
+            "at rest",
+            match status.store.encrypted {
+                true => protection.clone(),
+                false => look::warning(protection),
+            },
+        );
+    }
     if let Some(relay) = &status.relay {
         let state = match relay.connected {
             true => look::good("connected"),

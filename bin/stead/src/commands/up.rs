@@ -3,7 +3,7 @@
 use std::{
     ffi::OsString,
     fs::{self, File, OpenOptions},
-    io::{IsTerminal as _, Read as _, Seek as _, SeekFrom, Write as _},
+    io::{Read as _, Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
@@ -14,8 +14,8 @@ use serde_json::json;
 use stead_api::{Client, ClientError, KeyStorageKind, NodeStatus, NodeStop, SOCKET_FILE, Status};
 
 use crate::{
-    args::{Passphrase, Up},
-    client,
+    args::Up,
+    ask, client,
     exit::{Code, Failure},
     home::LOG_FILE,
     look,
@@ -62,14 +62,17 @@ pub(crate) fn up(home: &Path, up: &Up, out: &Output) -> Result<(), Failure> {
     }
     let first = is_first_start(home);
     create_home(home)?;
-    let asked = with_passphrase(home, up)?;
+    let asked = match first {
+        true => with_choice_at_rest(up, out)?,
+        false => with_passphrase(home, up)?,
+    };
     let up = asked.as_ref().unwrap_or(up);
     if up.foreground {
         announce_when_ready(home.to_owned(), first, *out);
         return serve::node(home.to_owned(), up);
     }
     let mut child = Background::start(home, up)?;
-    let spinner = spinner(out);
+    let spinner = spinner("Starting …", out);
     let started = child.wait_until_ready(home);
     spinner.finish_and_clear();
     welcome(&started?, first, true, out);
@@ -78,22 +81,45 @@ pub(crate) fn up(home: &Path, up: &Up, out: &Output) -> Result<(), Failure> {
 
 /// Asks the person for the passphrase, where one is needed, none is given and somebody is there to ask.
 fn with_passphrase(home: &Path, up: &Up) -> Result<Option<Up>, Failure> {
-    let terminal = console::Term::stderr();
-    let somebody = terminal.is_term() && std::io::stdin().is_terminal();
-    if up.passphrase_file.is_some() || !somebody || !serve::needs_passphrase(home) {
+    if up.passphrase_file.is_some() || !ask::somebody() || !serve::needs_passphrase(home) {
         return Ok(None);
     }
-    let typed = terminal
-        .write_str("Passphrase of this device's keys: ")
-        .and_then(|()| terminal.read_secure_line());
-    let typed = typed.map_err(|err| {
-        Failure::new(Code::Failed, format!("No passphrase was read: {err}."))
-            .hint("Give it with: stead up --passphrase-file FILE")
-    })?;
     Ok(Some(Up {
-        passphrase: Some(Passphrase(typed)),
+        passphrase: Some(ask::passphrase("Passphrase of this device's keys: ")?),
         // Says how a new key would be kept; this home has one.
         key_file: false,
+        ..up.clone()
+    }))
+}
+
+/// Asks at the first start whether the database shall be encrypted, if somebody is there to ask.
+fn with_choice_at_rest(up: &Up, out: &Output) -> Result<Option<Up>, Failure> {
+    // A machine that starts alone has its key in an open file, which would open the database too.
+    let decided = up.encrypt || up.plain || up.key_file;
+    if decided || out.json || !ask::somebody() {
+        return Ok(None);
+    }
+    let kept = if up.passphrase_file.is_some() {
+        "under your passphrase"
+    } else if serve::has_keyring() {
+        "in the system's keyring, which your login opens"
+    } else {
+        let passphrase = ask::new_passphrase(
+            "A passphrase encrypts what Stead keeps here; each start asks for it. Without one, \
+             whoever takes the disk can read it.\nPassphrase (Enter for none): ",
+        )?;
+        return Ok(Some(Up {
+            encrypt: passphrase.is_some(),
+            passphrase,
+            ..up.clone()
+        }));
+    };
+    let encrypt = ask::yes_by_default(&format!(
+        "Encrypt what Stead keeps here? The key is kept {kept}, so a taken disk shows nothing."
+    ))?;
+    Ok(Some(Up {
+        encrypt,
+        plain: !encrypt,
         ..up.clone()
     }))
 }
@@ -313,7 +339,12 @@ fn arguments(home: &Path, up: &Up) -> Vec<OsString> {
         // Not on the command line, where every process could read it.
         option("--passphrase-file", Some("/dev/stdin".into()));
     }
-    for (flag, set) in [("--no-mdns", up.no_mdns), ("--key-file", up.key_file)] {
+    for (flag, set) in [
+        ("--no-mdns", up.no_mdns),
+        ("--key-file", up.key_file),
+        ("--encrypt", up.encrypt),
+        ("--plain", up.plain),
+    ] {
         if set {
             args.push(flag.into());
         }
@@ -362,6 +393,9 @@ fn welcome(status: &Status, first: bool, background: bool, out: &Output) {
         KeyStorageKind::OwnerFile => format!("  {}", look::warning(keys)),
         _ => format!("  {keys}"),
     });
+    if status.store.encrypted {
+        out.say(format!("  {}", status.store.protection));
+    }
     for warning in &status.warnings {
         out.say(format!(
             "{} {} {}",
@@ -398,11 +432,11 @@ fn welcome(status: &Status, first: bool, background: bool, out: &Output) {
     }
 }
 
-fn spinner(out: &Output) -> indicatif::ProgressBar {
+pub(crate) fn spinner(message: &'static str, out: &Output) -> indicatif::ProgressBar {
     if out.json {
         return indicatif::ProgressBar::hidden();
     }
-    let spinner = indicatif::ProgressBar::new_spinner().with_message("Starting …");
+    let spinner = indicatif::ProgressBar::new_spinner().with_message(message);
     spinner.enable_steady_tick(Duration::from_millis(100));
     spinner
 }

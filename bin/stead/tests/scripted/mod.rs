@@ -168,6 +168,9 @@ pub(crate) fn status() -> Status {
         store: StoreInfo {
             bytes: 12_345_678,
             free_bytes: Some(50_000_000_000),
+            encrypted: true,
+            protection:
+                "The database is encrypted; its key is in a file that your passphrase opens.".into(),
         },
         warnings: vec![Warning {
             message: "The disk is nearly full.".into(),

@@ -56,6 +56,8 @@ pub(crate) struct Node {
     pub(crate) device: Own,
     pub(crate) keys: Kind,
     pub(crate) key_path: PathBuf,
+    /// Whether the database is encrypted.
+    pub(crate) encrypted: bool,
     pub(crate) started_ms: u64,
     pub(crate) store: StoreHandle,
     pub(crate) readers: Readers,

@@ -1,5 +1,6 @@
 //! Real nodes in one process, on loopback: linking, syncing, clients, and what goes wrong.
 
+mod at_rest;
 mod clients;
 mod faults;
 mod link_attacks;

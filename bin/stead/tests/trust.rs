@@ -277,3 +277,28 @@ fn two_people_see_the_same_safety_words_and_verify_each_other() {
     assert_ne!(ada.run(&["contact", "add", "myself", &of_ada]).code, 0);
     assert_ne!(ada.run(&["contact", "add", "x", "nonsense"]).code, 0);
 }
+
+#[test]
+fn a_contact_is_made_and_verified_from_the_qr_code_on_the_other_screen() {
+    let (ada, grace) = (Person::start("laptop"), Person::start("tower"));
+    let shown = grace.run(&["identity", "qr"]);
+    assert_eq!(shown.code, 0, "{}", shown.err);
+    let code = grace.ask(&["identity", "qr"])["code"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert!(
+        shown.out.contains(&code) && code.starts_with("STEAD-CONTACT:"),
+        "{}",
+        shown.out
+    );
+    ada.ask(&["contact", "add", "grace", &code, "--face-to-face"]);
+    let known = ada.ask(&["contact", "list"]);
+    assert_eq!(known["contacts"][0]["identity"], grace.identity().as_str());
+    assert!(known["contacts"][0]["verified_ms"].is_u64(), "{known}");
+    assert_ne!(
+        ada.run(&["contact", "add", "linus", "stead-contact:12"])
+            .code,
+        0
+    );
+}

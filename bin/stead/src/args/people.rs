@@ -18,6 +18,11 @@ pub(crate) struct Identity {
 pub(crate) enum IdentityAction {
     /// Show your identity and your devices; the same as `stead identity`
     Show,
+    /// Show your identity as a QR code, for others to scan from your screen
+    #[command(
+        after_help = "Example:\n  stead identity qr    they type: stead contact add NAME CODE --face-to-face"
+    )]
+    Qr,
     /// Show the 24 recovery words until they are written down
     #[command(
         after_help = "Examples:\n  stead identity phrase\n  stead identity phrase --written\n\nWhoever has the words has your identity. Write them on paper, not into a file."
@@ -67,13 +72,16 @@ pub(crate) enum Device {
 pub(crate) enum Contact {
     /// Give a name to another person's identity
     #[command(
-        after_help = "Example:\n  stead contact add grace 5d0c...    (`stead identity` shows it to her)"
+        after_help = "Example:\n  stead contact add grace 5d0c...    (`stead identity` shows it to her)\n  stead contact add grace stead-contact:5D0C... --face-to-face    (scanned from `stead identity qr`)"
     )]
     Add {
         /// What you call them
         name: String,
-        /// Their identity, 64 hexadecimal digits
+        /// Their identity, 64 hexadecimal digits, or what their QR code says
         identity: String,
+        /// You scanned it from their own screen, with them beside you: it needs no safety words
+        #[arg(long)]
+        face_to_face: bool,
     },
     /// List your contacts
     List,

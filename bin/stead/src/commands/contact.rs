@@ -11,11 +11,22 @@ const ROW: usize = 4;
 
 pub(crate) fn contact(home: &Path, contact: Contact, out: &Output) -> Result<(), Failure> {
     match contact {
-        Contact::Add { name, identity } => {
-            let done = connect(home)?.call(&ContactAdd {
+        Contact::Add {
+            name,
+            identity,
+            face_to_face,
+        } => {
+            let mut client = connect(home)?;
+            let done = client.call(&ContactAdd {
                 name: name.clone(),
-                identity,
+                identity: read_code(&identity),
             })?;
+            if face_to_face {
+                let verified = client.call(&ContactVerify { name, same: true })?;
+                out.json(&verified.contact);
+                out.say(format!("{} They are verified.", done.message));
+                return Ok(());
+            }
             out.json(&done);
             out.say(done.message);
             out.say(format!(
@@ -27,6 +38,15 @@ pub(crate) fn contact(home: &Path, contact: Contact, out: &Output) -> Result<(),
         Contact::List => list(home, out),
         Contact::Verify { name, same } => verify(home, name, same, out),
     }
+}
+
+/// Begins what the QR code of an identity says.
+pub(crate) const CODE: &str = "stead-contact:";
+
+/// The identity in what somebody typed or scanned: bare, or behind the start of a code, in either case.
+fn read_code(text: &str) -> String {
+    let text = text.trim().to_ascii_lowercase();
+    text.strip_prefix(CODE).unwrap_or(&text).to_owned()
 }
 
 fn list(home: &Path, out: &Output) -> Result<(), Failure> {
@@ -81,4 +101,21 @@ fn verify(home: &Path, name: String, same: bool, out: &Output) -> Result<(), Fai
         "If one differs, somebody stands between you: do not share anything with this identity.",
     );
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identity_is_read_bare_and_as_its_qr_code_says() {
+        let id = "5d".repeat(32);
+        for text in [
+            id.clone(),
+            format!(" {CODE}{id}\n"),
+            format!("{CODE}{id}").to_uppercase(),
+        ] {
+            assert_eq!(read_code(&text), id, "{text}");
+        }
+    }
 }

@@ -22,6 +22,7 @@ const ROW: usize = 4;
 pub(crate) fn identity(home: &Path, args: &Identity, out: &Output) -> Result<(), Failure> {
     match args.action {
         None | Some(IdentityAction::Show) => show(home, out),
+        Some(IdentityAction::Qr) => qr(home, out),
         Some(IdentityAction::Phrase { written: false, .. }) => phrase(home, out),
         Some(IdentityAction::Phrase { written: true, yes }) => written(home, yes, out),
     }
@@ -43,6 +44,22 @@ fn show(home: &Path, out: &Output) -> Result<(), Failure> {
         ),
         false => "\nYour recovery words are not on this device: only you have them.".to_owned(),
     });
+    Ok(())
+}
+
+/// The identity as a code that another device scans.
+fn qr(home: &Path, out: &Output) -> Result<(), Failure> {
+    let shown = connect(home)?.call(&IdentityShow {})?;
+    let text = format!("{}{}", super::contact::CODE, shown.id).to_uppercase();
+    out.json(&json!({ "id": shown.id, "code": text }));
+    if let Some(code) = super::link::qr_text(&text) {
+        out.say(code);
+    }
+    out.say(text.clone());
+    out.say(format!(
+        "\nWho scans it from this screen, with you beside them, types: {}",
+        look::code("stead contact add NAME CODE --face-to-face")
+    ));
     Ok(())
 }
 

@@ -18,6 +18,8 @@ use crate::{
 mod join;
 mod offer;
 
+pub(crate) use offer::qr_text;
+
 /// One call waits no longer, so that a stopped node is noticed.
 const WAIT_MS: u64 = 20_000;
 

@@ -16,7 +16,7 @@ use crate::history::FaceOp;
 use crate::{Change, Edit, HistoryQuery, Receipt, Replica, ReplicaError};
 
 /// Longest key, in bytes as it is kept: dots and slashes take two.
-pub const KEY_BYTES_MAX: usize = 63;
+pub(crate) const KEY_BYTES_MAX: usize = 63;
 /// Most keys in one answer of a scan.
 pub const RANGE_MAX: usize = 10_000;
 /// Most changes that a history or a comparison looks at.

@@ -259,9 +259,14 @@ fn show_words(spoken: &LinkSpoken, out: &Output) {
     }
 }
 
-/// The link as a QR code, dark on light whatever the terminal's colours are.
+/// The link as a QR code.
 fn qr(link: &LinkText) -> Option<String> {
-    let code = QrCode::with_error_correction_level(link.to_qr_text(), EcLevel::L).ok()?;
+    qr_text(&link.to_qr_text())
+}
+
+/// A text as a QR code, dark on light whatever the terminal's colours are.
+pub(crate) fn qr_text(text: &str) -> Option<String> {
+    let code = QrCode::with_error_correction_level(text, EcLevel::L).ok()?;
     let mut renderer = code.render::<Dense1x2>();
     let lines = match console::colors_enabled() {
         true => {

@@ -172,4 +172,9 @@ pub const TARGETS: &[Target] = &[
         run: targets::api::incoming,
         seeds: seeds::api::incoming,
     },
+    Target {
+        name: "face",
+        run: targets::api::face,
+        seeds: seeds::api::faces,
+    },
 ];

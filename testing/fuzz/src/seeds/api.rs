@@ -52,3 +52,16 @@ pub fn incoming() -> Vec<Vec<u8>> {
     .map(|text| text.as_bytes().to_vec())
     .to_vec()
 }
+
+/// Documents of maps and feeds, with their ids.
+pub fn faces() -> Vec<Vec<u8>> {
+    let place = "f".repeat(32) + "-000000000042";
+    [
+        ":fruit.~pear\n{\"v\":3}".to_owned(),
+        ":a..b\n{\"v\":\"=j{\\\"chf\\\":4}\"}".to_owned(),
+        place + "\n{\"v\":\"=x00ff\",\"n\":42,\"at\":7,\"ms\":1700000000000}",
+        ":k\n{\"v\":\"==text\"}".to_owned(),
+    ]
+    .map(String::into_bytes)
+    .to_vec()
+}

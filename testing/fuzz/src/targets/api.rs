@@ -1,6 +1,6 @@
 //! Links, and the messages of the API in both directions.
 
-use stead_api::{Incoming, Link, parse_incoming, parse_request};
+use stead_api::{FaceValue, Incoming, Link, feed_place, kv_key, parse_incoming, parse_request};
 
 /// The text of a link: what is read prints as a link that reads as the same.
 pub fn link(data: &[u8]) -> bool {
@@ -46,4 +46,27 @@ pub fn incoming(data: &[u8]) -> bool {
         Ok(None) => true,
         Err(_) => false,
     }
+}
+
+/// The id of a document of a map or feed in the first line, and the document in the rest: read as its key
+/// or place, and its value.
+pub fn face(data: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return false;
+    };
+    let (id, document) = text.split_once('\n').unwrap_or((text, ""));
+    if let Some(key) = kv_key(id) {
+        // A key is written in one way.
+        let kept = key.replace('.', "..").replace('/', ".~");
+        assert_eq!(format!(":{kept}"), id);
+    }
+    let place = feed_place(id);
+    let Ok(document) = serde_json::from_str(document) else {
+        return false;
+    };
+    let value = FaceValue::of_document(&document);
+    if let Some(value) = &value {
+        assert!(value.json.is_some() != value.bytes.is_some());
+    }
+    value.is_some() && (kv_key(id).is_some() || place.is_some())
 }

@@ -366,7 +366,9 @@ impl FaceValue {
             ));
         }
         let digits = rest.strip_prefix('x');
-        let digits = digits.filter(|it| it.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        let digits = digits.filter(|it| {
+            it.len().is_multiple_of(2) && it.bytes().all(|byte| byte.is_ascii_hexdigit())
+        });
         Some(match digits {
             Some(digits) => Self {
                 json: None,

@@ -385,7 +385,12 @@ impl Desk {
             Event::RosterChanged { space } => {
                 tracing::debug!(space = %space.short(), "members or keys changed");
                 self.reconcile = true;
-                self.publish_names();
+                let name = self.replica.space_name(&space);
+                let is_known =
+                    |known: &(SpaceId, String)| known.0 == space && Some(known.1.as_str()) == name;
+                if !self.board.names.borrow().iter().any(is_known) {
+                    self.publish_names();
+                }
                 self.readmit(&space);
                 self.tell_if_removed(&space);
                 self.board.fetches.members_changed(space, steady_ms());

@@ -271,6 +271,11 @@ impl Replica {
         }
     }
 
+    /// What a space on this device is called.
+    pub fn space_name(&self, id: &SpaceId) -> Option<&str> {
+        Some(self.spaces.get(id)?.record.name.as_str())
+    }
+
     /// Finds a space by its name or by the start of its id (at least 4 digits).
     pub fn find_space(&self, wanted: &str) -> Result<SpaceId, ReplicaError> {
         let named = |space: &&SpaceState| space.record.name == wanted;

@@ -3,6 +3,7 @@
 mod faces;
 mod groups;
 mod people;
+mod recovery;
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -21,6 +22,8 @@ pub(crate) use groups::{Group, Leave};
 pub(crate) use people::{
     Can, Contact, Device, Identity, IdentityAction, MembersArgs, Revoke, SignIn, Verify,
 };
+
+pub(crate) use recovery::Recover;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -70,6 +73,7 @@ pub(crate) enum Command {
     Down,
     Status(Status),
     Link(Link),
+    Recover(Recover),
     /// List your devices
     Devices,
     Identity(Identity),

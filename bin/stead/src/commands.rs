@@ -14,6 +14,7 @@ pub(crate) mod link;
 pub(crate) mod log;
 pub(crate) mod play;
 pub(crate) mod read;
+pub(crate) mod recover;
 pub(crate) mod rights;
 pub(crate) mod share;
 pub(crate) mod shell;

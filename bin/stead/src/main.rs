@@ -52,6 +52,7 @@ fn run(args: Args, out: &Output) -> Result<(), Failure> {
         Command::Down => commands::up::down(&home, out),
         Command::Status(status) => commands::status::status(&home, &status, out),
         Command::Link(link) => commands::link::link(&home, &link, out),
+        Command::Recover(recover) => commands::recover::recover(&home, &recover, out),
         Command::Devices => commands::status::devices(&home, out),
         Command::Share(share) => commands::share::share(&home, &share, out),
         Command::Join(join) => commands::share::join(&home, &join, out),

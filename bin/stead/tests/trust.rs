@@ -11,6 +11,9 @@ use serde_json::{Value, json};
 #[test]
 fn recovery_words_are_shown_until_they_are_written_down_and_never_again() {
     let ada = Person::start("laptop");
+    // An identity that holds nothing may be given up: nothing presses.
+    assert!(!ada.run(&["status"]).out.contains("recovery words"));
+    ada.ask(&["space", "create", "notes"]);
     assert!(ada.run(&["status"]).out.contains("stead identity phrase"));
     let shown = ada.run(&["identity", "phrase"]);
     assert!(shown.out.contains(" 24  "), "{}", shown.out);

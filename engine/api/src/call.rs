@@ -17,6 +17,9 @@ use crate::people::{
     DeviceRemove, DeviceRename, IdentityPhrase, IdentityShow, IdentityShown, IdentityWritten,
     Phrase, SafetyWords,
 };
+use crate::recovery::{
+    RecoverAnew, RecoverBegin, RecoverDone, RecoverFinish, RecoverGiveUp, RecoverLook, RecoverState,
+};
 use crate::rights::{
     Decision, MemberList, Members, Removal, Rights, RightsLog, SpaceCan, SpacePlanRevoke,
     SpaceRevoke,
@@ -111,6 +114,16 @@ methods! {
     LinkArrive => LinkArrival, "link.arrive";
     /// Ends an attempt of this device that nobody has answered.
     LinkGiveUp => Done, "link.give_up";
+    /// Looks for what belongs to the recovery words, on an empty device.
+    RecoverBegin => RecoverState, "recover.begin";
+    /// How coming back stands; waits a while for something new.
+    RecoverLook => RecoverState, "recover.look";
+    /// Begins a new home space with what was found.
+    RecoverAnew => RecoverState, "recover.anew";
+    /// Removes lost devices with the root key, and forgets it.
+    RecoverFinish => RecoverDone, "recover.finish";
+    /// Ends coming back; what has arrived stays.
+    RecoverGiveUp => Done, "recover.give_up";
     /// The person's devices.
     DeviceList => Devices, "devices.list";
     /// The person: identity, devices, whether the recovery words are written down.

@@ -24,6 +24,7 @@ mod linking;
 mod message;
 mod node;
 mod people;
+mod recovery;
 mod rights;
 mod sign_in;
 mod spaces;
@@ -67,6 +68,10 @@ pub use people::{
     Contact, ContactAdd, ContactList, ContactVerify, Contacts, DevicePlanRemoval, DeviceRemoval,
     DeviceRemove, DeviceRename, IdentityPhrase, IdentityShow, IdentityShown, IdentityWritten,
     OwnDevice, Phrase, SafetyWords, WordCheck, Words,
+};
+pub use recovery::{
+    RecoverAnew, RecoverBegin, RecoverDevice, RecoverDone, RecoverFinish, RecoverGiveUp,
+    RecoverHolder, RecoverLook, RecoverPhase, RecoverSpace, RecoverState,
 };
 pub use rights::{
     Decision, Member, MemberKind, MemberList, Members, ProofEntry, ProofHead, RIGHTS_PROOF_FORMAT,

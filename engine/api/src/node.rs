@@ -115,7 +115,7 @@ pub struct Devices {
 /// The person: the roster of devices of the home space.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Identity {
-    /// The home space's id, 64 hexadecimal digits.
+    /// The root public key that names the person, 64 hexadecimal digits; empty while it is not known yet.
     pub id: String,
     /// How many devices it has.
     pub devices: u32,

@@ -23,6 +23,9 @@ pub struct IdentityShown {
     pub devices: Vec<OwnDevice>,
     /// Whether this node still keeps the recovery words because nobody said that they are written down.
     pub words_waiting: bool,
+    /// Where this device is reached just now, as `stead recover --at` takes it: `<id>@<address>` or `<id>@<relay URL>`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub places: Vec<String>,
 }
 
 /// A device of the person's.

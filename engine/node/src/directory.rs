@@ -29,6 +29,8 @@ const FIRST: Duration = Duration::from_millis(200);
 const DEVICES_MAX: u64 = 1024;
 /// Most addresses taken from one document.
 const ADDRESSES_MAX: usize = 16;
+/// Most devices remembered that a link or a recovery told of.
+const INTRODUCED_MAX: usize = 16;
 /// Most relays of others that are used.
 const RELAYS_MAX: usize = 8;
 
@@ -219,10 +221,12 @@ impl Introductions {
     pub(crate) fn open(path: PathBuf) -> Self {
         let mut known = BTreeMap::new();
         let text = read_small(&path).unwrap_or_default();
-        if let Ok(introduced) = serde_json::from_str::<Introduced>(&text)
-            && let Ok(device) = introduced.device.parse()
-        {
-            known.insert(device, introduced.place.hints());
+        for line in text.lines().take(INTRODUCED_MAX) {
+            if let Ok(introduced) = serde_json::from_str::<Introduced>(line)
+                && let Ok(device) = introduced.device.parse()
+            {
+                known.insert(device, introduced.place.hints());
+            }
         }
         Self {
             path,
@@ -232,21 +236,29 @@ impl Introductions {
 
     /// A link told where a device is.
     pub(crate) fn introduce(&self, device: DeviceId, hints: PeerHints) {
-        let place = Place {
-            addresses: hints.addrs.iter().map(SocketAddr::to_string).collect(),
-            relay: hints.relay.as_ref().map(RelayUrl::to_string),
-        };
-        let text = serde_json::to_string(&Introduced {
-            device: device.to_string(),
-            place,
+        let mut known = self.lock();
+        if known.len() >= INTRODUCED_MAX && !known.contains_key(&device) {
+            known.pop_first();
+        }
+        known.insert(device, hints);
+        let lines = known.iter().map(|(device, hints)| {
+            serde_json::to_string(&Introduced {
+                device: device.to_string(),
+                place: Place {
+                    addresses: hints.addrs.iter().map(SocketAddr::to_string).collect(),
+                    relay: hints.relay.as_ref().map(RelayUrl::to_string),
+                },
+            })
         });
+        let text = lines
+            .collect::<Result<Vec<_>, _>>()
+            .map(|lines| lines.join("\n"));
         let written = text
             .map_err(std::io::Error::other)
             .and_then(|text| write_private(&self.path, text.as_bytes()));
         if let Err(error) = written {
             tracing::warn!(%error, "the link cannot be remembered across a restart");
         }
-        self.lock().insert(device, hints);
     }
 
     /// The devices told of.
@@ -304,10 +316,13 @@ mod tests {
             addrs: vec!["10.0.0.1:5".parse().unwrap()],
             relay: None,
         };
-        Introductions::open(path.clone()).introduce(device, hints.clone());
+        let other = DeviceId::from_bytes([8; 32]);
+        let first = Introductions::open(path.clone());
+        first.introduce(device, hints.clone());
+        first.introduce(other, hints.clone());
         let again = Introductions::open(path.clone());
-        assert_eq!(again.devices(), [device]);
-        again.settle(&BTreeSet::from([device]));
+        assert_eq!(again.devices(), [device, other]);
+        again.settle(&BTreeSet::from([device, other]));
         assert!(Introductions::open(path).devices().is_empty());
     }
 }

@@ -20,6 +20,7 @@ pub mod link;
 mod node;
 mod platform;
 mod readers;
+pub mod recover;
 pub mod relay;
 pub mod sign_in;
 mod sign_of_life;

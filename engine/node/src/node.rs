@@ -29,6 +29,9 @@ use crate::link::notice::Newcomers;
 use crate::link::offer::Links;
 use crate::link::{LINK_ALPN, SPOKEN_ALPN};
 use crate::readers::{READERS, Readers};
+use crate::recover::RECOVER_ALPN;
+use crate::recover::attempt::Recoverer;
+use crate::recover::holder::Holder;
 use crate::store_thread::{StoreHandle, StoreThread};
 use crate::sync::SYNC_ALPN;
 use crate::sync::facts::Facts;
@@ -133,6 +136,11 @@ impl Node {
             store.handle.clone(),
             config.device_name.clone(),
         );
+        let holder = Holder::new(
+            net.clone(),
+            store.handle.clone(),
+            config.device_name.clone(),
+        );
         let news = watch::Sender::new(Vec::new());
         let served = Arc::new(api::Node {
             home: home.path().to_owned(),
@@ -155,6 +163,12 @@ impl Node {
                 introductions: introductions.clone(),
                 members: board.members.subscribe(),
             },
+            recoverer: Recoverer::new(
+                net.clone(),
+                store.handle.clone(),
+                introductions.clone(),
+                facts.clone(),
+            ),
             acceptor: Acceptor::new(
                 net.clone(),
                 store.handle.clone(),
@@ -177,6 +191,7 @@ impl Node {
             syncing,
             links,
             invites,
+            holder,
             stopped.clone(),
         ));
         let directory = Directory {
@@ -312,7 +327,7 @@ fn net_config(config: &NodeConfig, home: &Home, network_seed: [u8; 32]) -> NetCo
     net.relays = config.relays.clone();
     net.lan = config.lan.clone();
     net.direct = config.direct;
-    net.alpns = [SYNC_ALPN, LINK_ALPN, SPOKEN_ALPN, INVITE_ALPN]
+    net.alpns = [SYNC_ALPN, LINK_ALPN, SPOKEN_ALPN, INVITE_ALPN, RECOVER_ALPN]
         .map(<[u8]>::to_vec)
         .to_vec();
     net
@@ -365,6 +380,7 @@ async fn accept(
     syncing: mpsc::Sender<stead_net::Connection>,
     links: Links,
     invites: Invites,
+    holder: Holder,
     mut stopped: watch::Receiver<bool>,
 ) {
     loop {
@@ -386,6 +402,9 @@ async fn accept(
             }
             INVITE_ALPN => {
                 tokio::spawn(invites.clone().serve(connection));
+            }
+            RECOVER_ALPN => {
+                tokio::spawn(holder.clone().serve(connection));
             }
             _ => connection.close(1, "unknown protocol"),
         }

@@ -60,7 +60,7 @@ impl Node {
             home: self.home.display().to_string(),
             device: self.device_info(&self.device.id, &self.device.name, &facts),
             identity: Identity {
-                id: home.map(|home| home.id.to_string()).unwrap_or_default(),
+                id: self.person().await?,
                 devices: home.map_or(0, |home| {
                     u32::try_from(home.devices.len()).unwrap_or(u32::MAX)
                 }),

@@ -20,8 +20,8 @@ use crate::{Change, Edit, Replica, ReplicaError};
 /// Home collection in which each device keeps the chain of signatures that leads to it.
 pub(crate) const CARDS: &str = "cards";
 pub(crate) const PHRASE: &str = "recovery phrase";
-const PHRASE_CONTEXT: &[u8] = b"recovery phrase";
-const HOME_NAME: &str = "home";
+pub(crate) const PHRASE_CONTEXT: &[u8] = b"recovery phrase";
+pub(crate) const HOME_NAME: &str = "home";
 
 /// One of this person's devices, past ones included.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,33 +44,7 @@ impl Replica {
             return Ok(home);
         }
         let phrase = RecoveryPhrase::generate(&mut *self.entropy);
-        let root = phrase.root();
-        let identity = IdentityId::from_bytes(root.public());
-        let record = self.device_record();
-        let signature = sign_identity_device(root.signing(), &identity, &record, 0, None);
-        let card = Card {
-            identity,
-            devices: vec![CardDevice {
-                record,
-                stay: 0,
-                added_by: AddedBy::Root,
-                signature,
-            }],
-        };
-        self.write(now_ms, |writing| {
-            let sealed = wrapkey::seal(
-                writing.keys.storage(),
-                PHRASE_CONTEXT,
-                phrase.expose_entropy(),
-                &mut *writing.entropy,
-            )
-            .map_err(|_| ReplicaError::ForeignKeys)?;
-            writing.tx.put_secret(PHRASE, &sealed)?;
-            let home = writing.found(HOME_NAME, true, Some(card.clone()))?;
-            let own = writing.keys.id();
-            writing.keep_card(&home, &own, &card)?;
-            Ok(home)
-        })
+        self.begin_person(&phrase, now_ms)
     }
 
     /// Who this device's person is.
@@ -267,6 +241,9 @@ impl Replica {
         {
             return Ok(card.clone());
         }
+        if let Some(card) = self.own_card()? {
+            return Ok(card);
+        }
         let card = self.kept_card(&home, &own)?;
         card.filter(|card| card.verify().is_ok())
             .ok_or_else(|| {
@@ -412,8 +389,8 @@ impl Writing<'_> {
             lengths: space.lengths_of(&[*device]),
         });
         let op = match (space.roster.may(&own, &remove), root) {
-            (Ok(()), _) => remove,
-            (Err(_), Some(root)) => {
+            // The root key is above all: among equals it is no mere vote.
+            (_, Some(root)) => {
                 let mut nonce = [0; 32];
                 self.entropy.fill(&mut nonce);
                 let ops = encode_ops(&[remove]);
@@ -425,6 +402,7 @@ impl Writing<'_> {
                     signature,
                 }
             }
+            (Ok(()), None) => remove,
             (Err(_), None) if must => {
                 return Err(ReplicaError::Refused(
                     "that device is not junior to this one: remove it with your recovery words, or from the device that linked this one".to_owned(),
@@ -455,7 +433,7 @@ impl Writing<'_> {
         Ok(())
     }
 
-    fn keep_card(
+    pub(crate) fn keep_card(
         &mut self,
         home: &SpaceId,
         device: &DeviceId,

@@ -6,13 +6,14 @@ use stead_access::{
 };
 use stead_base::limits::{NAME_BYTES_MAX, SPACES_MAX};
 use stead_base::{DecodeError, Decoder, DocId, Encoder, ScopeId, SpaceId};
-use stead_crypt::EpochKey;
+use stead_crypt::{EpochKey, RootKey};
 use stead_log::{EntryRef, Envelope, Tip};
 use stead_store::{Query, Read};
 use zeroize::Zeroizing;
 
-use crate::identity::{CARDS, OutOfStep, PHRASE};
+use crate::identity::{CARDS, HOME_NAME, OutOfStep};
 use crate::records::{SpaceRecord, WriterRecord};
+use crate::recovery::home_nonce;
 use crate::space::{OwnWriter, SpaceState, WriterState, membership_secret};
 use crate::transact::Sealing;
 use crate::writing::Writing;
@@ -46,6 +47,21 @@ impl SpaceTicket {
             secret,
             keys: Vec::new(),
         }
+    }
+
+    /// The ticket to a space, with these keys of it.
+    pub(crate) fn of(space: &SpaceState, keys: Vec<ScopedKey>) -> Self {
+        Self {
+            id: space.id,
+            name: space.record.name.clone(),
+            secret: space.record.secret,
+            keys,
+        }
+    }
+
+    /// The epoch keys that come with it.
+    pub(crate) fn keys(&self) -> &[ScopedKey] {
+        &self.keys
     }
 
     /// The ticket of someone who may hold and relay the space's logs but not read them.
@@ -114,7 +130,7 @@ impl Replica {
         }
         let card = self.card()?;
         let id = self.write(now_ms, |writing| {
-            let id = writing.found(name, false, Some(card))?;
+            let id = writing.found(name, Some(card))?;
             writing.list_in_home(&home, &id)?;
             if !first.is_empty() {
                 writing.transact(&id, first)?;
@@ -261,33 +277,13 @@ impl Replica {
                 "this device already belongs to an identity with data of its own".to_owned(),
             ));
         }
-        self.write(now_ms, |writing| {
-            // The recovery words of an identity that is given up would only mislead.
-            writing.tx.remove_secret(PHRASE)?;
-            let no = writing.space(&home)?.no;
-            writing.tx.remove_space(no)?;
-            writing.spaces.remove(&home);
-            writing.collections.retain(|(space, _), _| *space != home);
-            writing.shared.forget(&home);
-            writing.events.push(Event::SpaceLeft { space: home });
-            Ok(())
-        })
+        self.forget_home(&home, now_ms)
     }
 
     /// What another device needs to take part in a space.
     pub fn ticket(&self, id: &SpaceId) -> Option<SpaceTicket> {
         let space = self.spaces.get(id)?;
-        let scoped = |(scope, generation, key): (ScopeId, u32, &EpochKey)| ScopedKey {
-            scope,
-            generation,
-            key: EpochKey::from_bytes(key.expose()),
-        };
-        Some(SpaceTicket {
-            id: *id,
-            name: space.record.name.clone(),
-            secret: space.record.secret,
-            keys: space.ring.iter().map(scoped).collect(),
-        })
+        Some(SpaceTicket::of(space, space.all_keys()))
     }
 
     /// The secret that proves membership of a space to peers.
@@ -334,7 +330,24 @@ impl Writing<'_> {
     pub(crate) fn found(
         &mut self,
         name: &str,
-        is_home: bool,
+        card: Option<Card>,
+    ) -> Result<SpaceId, ReplicaError> {
+        self.found_with(name, None, card)
+    }
+
+    /// Founds the home space of the person of `root`.
+    pub(crate) fn found_home_of(
+        &mut self,
+        root: &RootKey,
+        card: Card,
+    ) -> Result<SpaceId, ReplicaError> {
+        self.found_with(HOME_NAME, Some(root), Some(card))
+    }
+
+    fn found_with(
+        &mut self,
+        name: &str,
+        home_of: Option<&RootKey>,
         card: Option<Card>,
     ) -> Result<SpaceId, ReplicaError> {
         self.began = true;
@@ -354,6 +367,9 @@ impl Writing<'_> {
             rosters: 1,
             ..OwnWriter::from_seed(&seed)
         };
+        if let Some(root) = home_of {
+            nonce = home_nonce(root, &own.id);
+        }
         let name = Name::from_any(name);
         let device = DeviceRecord::of(self.keys, Name::from_any(self.device_name));
         let signature = sign_genesis(
@@ -415,7 +431,7 @@ impl Writing<'_> {
 
         let record = SpaceRecord {
             name: name.as_str().to_owned(),
-            is_home,
+            is_home: home_of.is_some(),
             secret,
             ..SpaceRecord::default()
         };

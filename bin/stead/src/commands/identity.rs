@@ -44,6 +44,9 @@ fn show(home: &Path, out: &Output) -> Result<(), Failure> {
         ),
         false => "\nYour recovery words are not on this device: only you have them.".to_owned(),
     });
+    if let Some(place) = shown.places.first() {
+        out.say(look::faint(&format!("This device is reached at {place}")));
+    }
     Ok(())
 }
 

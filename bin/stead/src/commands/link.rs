@@ -95,7 +95,7 @@ fn ended(outcome: LinkOutcome, out: &Output) -> Result<(), Failure> {
 }
 
 /// Ctrl-C while waiting ends it in the node too, as whoever presses it expects.
-fn on_interrupt(
+pub(crate) fn on_interrupt(
     home: std::path::PathBuf,
     end: impl FnOnce(&mut Client) -> bool + Send + 'static,
     said: &'static str,
@@ -118,7 +118,7 @@ fn on_interrupt(
     });
 }
 
-fn spinner(out: &Output, text: &str) -> indicatif::ProgressBar {
+pub(crate) fn spinner(out: &Output, text: &str) -> indicatif::ProgressBar {
     if out.json {
         return indicatif::ProgressBar::hidden();
     }

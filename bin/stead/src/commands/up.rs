@@ -387,6 +387,11 @@ fn welcome(status: &Status, first: bool, background: bool, out: &Output) {
     ));
     if first {
         out.say("  This is its first start here, so it made a new identity for you.");
+        out.say(format!(
+            "  If you are new to Stead, write down its 24 recovery words soon: {}",
+            look::code("stead identity phrase")
+        ));
+        out.say("  If you have Stead already, this device can join what you have, and gives the new identity up.");
     }
     let keys = &status.keys.explanation;
     out.say(match status.keys.kind {
@@ -409,6 +414,10 @@ fn welcome(status: &Status, first: bool, background: bool, out: &Output) {
             (
                 "stead link",
                 "link another device: run it where your data is",
+            ),
+            (
+                "stead recover",
+                "all your devices are lost: come back with your words",
             ),
             ("stead space create family", "make a space"),
             (

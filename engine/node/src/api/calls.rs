@@ -62,6 +62,17 @@ impl Node {
                 let given_up = self.acceptor.give_up(&give_up.attempt);
                 response(id, done(given_up, "The attempt is over."))
             }
+            Call::RecoverBegin(begin) => response(id, self.recoverer.begin(begin).await),
+            Call::RecoverLook(look) => response(id, self.recoverer.look(look.wait_ms).await),
+            Call::RecoverAnew(_) => response(id, self.recoverer.begin_anew().await),
+            Call::RecoverFinish(finish) => response(id, self.recoverer.finish(finish).await),
+            Call::RecoverGiveUp(_) => {
+                let given_up = self.recoverer.give_up();
+                response(
+                    id,
+                    done(given_up, "This device has forgotten the recovery words."),
+                )
+            }
             Call::DeviceList(DeviceList {}) => {
                 response(id, self.devices().await.map(|devices| Devices { devices }))
             }

@@ -37,6 +37,7 @@ use crate::link::accept::Acceptor;
 use crate::link::notice::Linked;
 use crate::link::offer::Links;
 use crate::readers::Readers;
+use crate::recover::attempt::Recoverer;
 use crate::store_thread::StoreHandle;
 use crate::sync::facts::Facts;
 
@@ -64,6 +65,7 @@ pub(crate) struct Node {
     pub(crate) net: Net,
     pub(crate) links: Links,
     pub(crate) acceptor: Acceptor,
+    pub(crate) recoverer: Recoverer,
     pub(crate) invites: Invites,
     pub(crate) joiner: Joiner,
     /// Devices that others have linked lately.

@@ -20,6 +20,10 @@ impl Node {
     pub(super) async fn show_identity(&self) -> Result<IdentityShown, ApiError> {
         let seen = self.facts.all();
         let own = self.device.id;
+        let hints = self.net.local_hints();
+        let relay = hints.relay.iter().map(|relay| format!("{own}@{relay}"));
+        let addresses = hints.addrs.iter().map(|address| format!("{own}@{address}"));
+        let places: Vec<String> = addresses.chain(relay).collect();
         let shown = self.store.look(move |desk| {
             let replica = &desk.replica;
             let id = replica.identity().ok_or(ReplicaError::NoHome)?;
@@ -49,15 +53,26 @@ impl Node {
                 },
                 devices,
                 words_waiting: own_phrase(replica)?.is_some(),
+                places,
             })
         });
         shown.await?.map_err(|error| faults::replica(&error))
     }
 
-    /// Whether the recovery words wait to be written down.
+    /// Whether the recovery words wait to be written down. Those of an identity that holds nothing can
+    /// wait: it may be given up for another one.
     pub(crate) async fn words_wait(&self) -> bool {
-        let found = self.store.look(|desk| own_phrase(&desk.replica));
-        matches!(found.await, Ok(Ok(Some(_))))
+        let found = self.store.look(|desk| {
+            let blank = desk.replica.home_is_blank()?;
+            Ok::<_, ReplicaError>(!blank && own_phrase(&desk.replica)?.is_some())
+        });
+        matches!(found.await, Ok(Ok(true)))
+    }
+
+    /// Whose device this is, or nothing while that has not arrived.
+    pub(crate) async fn person(&self) -> Result<String, ApiError> {
+        let identity = self.store.look(|desk| desk.replica.person());
+        Ok(identity.await?.map(|id| id.to_string()).unwrap_or_default())
     }
 
     pub(super) async fn show_phrase(&self) -> Result<Phrase, ApiError> {

@@ -6,6 +6,7 @@ mod faults;
 mod link_attacks;
 mod link_forgeries;
 mod linking;
+mod recovering;
 mod sharing;
 mod support;
 mod syncing;

@@ -23,7 +23,7 @@ pub(crate) use people::{
     Can, Contact, Device, Identity, IdentityAction, MembersArgs, Revoke, SignIn, Verify,
 };
 
-pub(crate) use recovery::Recover;
+pub(crate) use recovery::{Guardians, GuardiansAction, Recover};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -74,6 +74,7 @@ pub(crate) enum Command {
     Status(Status),
     Link(Link),
     Recover(Recover),
+    Guardians(Guardians),
     /// List your devices
     Devices,
     Identity(Identity),

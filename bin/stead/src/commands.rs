@@ -8,6 +8,7 @@ pub(crate) mod doctor;
 pub(crate) mod export;
 pub(crate) mod faces;
 pub(crate) mod group;
+pub(crate) mod guardians;
 pub(crate) mod identity;
 pub(crate) mod import;
 pub(crate) mod link;

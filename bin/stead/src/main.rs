@@ -53,6 +53,7 @@ fn run(args: Args, out: &Output) -> Result<(), Failure> {
         Command::Status(status) => commands::status::status(&home, &status, out),
         Command::Link(link) => commands::link::link(&home, &link, out),
         Command::Recover(recover) => commands::recover::recover(&home, &recover, out),
+        Command::Guardians(guardians) => commands::guardians::guardians(&home, &guardians, out),
         Command::Devices => commands::status::devices(&home, out),
         Command::Share(share) => commands::share::share(&home, &share, out),
         Command::Join(join) => commands::share::join(&home, &join, out),

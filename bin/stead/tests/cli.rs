@@ -567,6 +567,7 @@ fn newcomer(by_code: bool) -> LinkNewcomer {
         link_id: "a".into(),
         name: "phone".into(),
         by_code,
+        help: None,
         ..LinkNewcomer::default()
     }
 }

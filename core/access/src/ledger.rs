@@ -249,6 +249,7 @@ impl Ledger {
                 | RosterOp::Epoch(_)
                 | RosterOp::Scope { .. }
                 | RosterOp::Rename { .. }
+                | RosterOp::Letter { .. }
         );
         match op {
             RosterOp::Grant(grant) => {
@@ -331,7 +332,8 @@ impl Ledger {
             | RosterOp::Claim { .. }
             | RosterOp::Checkpoint(_)
             | RosterOp::CheckpointPiece(_)
-            | RosterOp::RootStatement { .. } => {}
+            | RosterOp::RootStatement { .. }
+            | RosterOp::Letter { .. } => {}
         }
     }
 }

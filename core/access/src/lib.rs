@@ -17,6 +17,7 @@ mod explain;
 mod key_box;
 mod ledger;
 mod lengths;
+mod letter;
 mod may;
 mod members;
 mod name;
@@ -41,6 +42,7 @@ pub use key_box::{
 };
 pub use ledger::{Genesis, RosterError};
 pub use lengths::{LENGTHS_MAX, Lengths};
+pub use letter::{LETTER_BOXES_MAX, LETTER_BYTES_MAX, open_letter, seal_letter};
 pub use may::Refusal;
 pub use members::{GivenBy, MemberSubject, Membership};
 pub use name::{Name, NameError};

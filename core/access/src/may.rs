@@ -142,7 +142,8 @@ impl Roster {
             RosterOp::Genesis { .. }
             | RosterOp::Claim { .. }
             | RosterOp::CheckpointPiece(_)
-            | RosterOp::RootStatement { .. } => Ok(()),
+            | RosterOp::RootStatement { .. }
+            | RosterOp::Letter { .. } => Ok(()),
         }
     }
 

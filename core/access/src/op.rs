@@ -11,7 +11,7 @@ use stead_crypt::KeyId;
 
 pub use codec::{decode_ops, encode_ops};
 
-use crate::{Card, DeviceRecord, IdentityId, Lengths, Name, Path, Role};
+use crate::{Card, DeviceRecord, IdentityId, KeyBox, Lengths, Name, Path, Role};
 
 /// Most operations in one `@roster` parcel.
 pub const OPS_PER_PARCEL_MAX: usize = 512;
@@ -306,6 +306,11 @@ pub enum RosterOp {
         ops: Vec<u8>,
         /// The root key's signature; see [`sign_root_statement`](crate::sign_root_statement).
         signature: [u8; 64],
+    },
+    /// Something sealed to devices of a member; the roster carries it, and it means nothing here.
+    Letter {
+        /// One for each device, at most [`LETTER_BOXES_MAX`](crate::LETTER_BOXES_MAX).
+        boxes: Vec<KeyBox>,
     },
 }
 

@@ -12,6 +12,10 @@ use crate::groups::{
     Group, GroupAdd, GroupCreate, GroupDelete, GroupList, GroupRename, GroupShow, GroupTake,
     Groups, SpaceGrant, SpaceGranted,
 };
+use crate::guardians::{
+    GuardianHeld, GuardianPlanHelp, GuardianSet, GuardianShow, GuardiansShown, HeldShares,
+    HelpPlan, RecoverShare, RecoverShares, SharesHere,
+};
 use crate::people::{
     ContactAdd, ContactList, ContactVerify, Contacts, DevicePlanRemoval, DeviceRemoval,
     DeviceRemove, DeviceRename, IdentityPhrase, IdentityShow, IdentityShown, IdentityWritten,
@@ -124,6 +128,18 @@ methods! {
     RecoverFinish => RecoverDone, "recover.finish";
     /// Ends coming back; what has arrived stays.
     RecoverGiveUp => Done, "recover.give_up";
+    /// On an empty device, takes a guardian's share.
+    RecoverShare => LinkBegun, "recover.share";
+    /// Which guardians' shares are here; waits a while for one that is asked.
+    RecoverShares => SharesHere, "recover.shares";
+    /// Who holds shares of the recovery words.
+    GuardianShow => GuardiansShown, "guardians.show";
+    /// Shares the recovery words out among contacts.
+    GuardianSet => GuardiansShown, "guardians.set";
+    /// For whom this person holds a share.
+    GuardianHeld => HeldShares, "guardians.held";
+    /// Says what releasing a share does; changes nothing.
+    GuardianPlanHelp => HelpPlan, "guardians.plan_help";
     /// The person's devices.
     DeviceList => Devices, "devices.list";
     /// The person: identity, devices, whether the recovery words are written down.

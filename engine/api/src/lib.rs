@@ -17,6 +17,7 @@ mod documents;
 mod error;
 mod faces;
 mod groups;
+mod guardians;
 mod history;
 mod invite;
 mod link;
@@ -46,6 +47,10 @@ pub use faces::{
 pub use groups::{
     Group, GroupAdd, GroupCreate, GroupDelete, GroupList, GroupPerson, GroupRename, GroupRight,
     GroupShow, GroupTake, Groups, SpaceGrant, SpaceGranted,
+};
+pub use guardians::{
+    GuardianHeld, GuardianPlanHelp, GuardianSet, GuardianShow, GuardianShown, GuardiansShown,
+    HeldShare, HeldShares, HelpPlan, RecoverShare, RecoverShares, ShareHere, SharesHere,
 };
 pub use history::{LogEntry, LogKind, LogList, LogOp, LogPage, LogProof, Time};
 pub use invite::{InviteText, SpaceJoin, SpaceJoined, SpaceShare, SpaceShared};

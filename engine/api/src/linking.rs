@@ -11,6 +11,9 @@ pub struct LinkCreate {
     /// How long the link may be used; two minutes when absent, ten at most.
     #[serde(default)]
     pub valid_ms: Option<u64>,
+    /// Whose share to release to the device that comes, instead of linking it: a contact, or the start of an identity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
 }
 
 /// The answer to [`LinkCreate`].
@@ -30,6 +33,9 @@ pub struct LinkSpeak {
     /// How long the words may be used; two minutes when absent, ten at most.
     #[serde(default)]
     pub valid_ms: Option<u64>,
+    /// As in [`LinkCreate`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
 }
 
 /// The answer to [`LinkSpeak`].
@@ -95,6 +101,9 @@ pub struct LinkNewcomer {
     pub name: String,
     /// Whether it is let in by typing the code that it shows; else by a plain yes.
     pub by_code: bool,
+    /// Whose share it gets, instead of being linked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
     /// When it gives up, in Unix milliseconds.
     pub expires_ms: u64,
 }

@@ -27,11 +27,12 @@ use crate::invite::offer::Invites;
 use crate::link::accept::Acceptor;
 use crate::link::notice::Newcomers;
 use crate::link::offer::Links;
-use crate::link::{LINK_ALPN, SPOKEN_ALPN};
+use crate::link::{HELP_ALPN, HELP_SPOKEN_ALPN, LINK_ALPN, SPOKEN_ALPN};
 use crate::readers::{READERS, Readers};
 use crate::recover::RECOVER_ALPN;
 use crate::recover::attempt::Recoverer;
 use crate::recover::holder::Holder;
+use crate::recover::shares::Collector;
 use crate::store_thread::{StoreHandle, StoreThread};
 use crate::sync::SYNC_ALPN;
 use crate::sync::facts::Facts;
@@ -163,6 +164,7 @@ impl Node {
                 introductions: introductions.clone(),
                 members: board.members.subscribe(),
             },
+            collector: Collector::new(net.clone(), store.handle.clone()),
             recoverer: Recoverer::new(
                 net.clone(),
                 store.handle.clone(),
@@ -327,9 +329,17 @@ fn net_config(config: &NodeConfig, home: &Home, network_seed: [u8; 32]) -> NetCo
     net.relays = config.relays.clone();
     net.lan = config.lan.clone();
     net.direct = config.direct;
-    net.alpns = [SYNC_ALPN, LINK_ALPN, SPOKEN_ALPN, INVITE_ALPN, RECOVER_ALPN]
-        .map(<[u8]>::to_vec)
-        .to_vec();
+    net.alpns = [
+        SYNC_ALPN,
+        LINK_ALPN,
+        SPOKEN_ALPN,
+        INVITE_ALPN,
+        RECOVER_ALPN,
+        HELP_ALPN,
+        HELP_SPOKEN_ALPN,
+    ]
+    .map(<[u8]>::to_vec)
+    .to_vec();
     net
 }
 
@@ -397,7 +407,7 @@ async fn accept(
                     return;
                 }
             }
-            LINK_ALPN | SPOKEN_ALPN => {
+            LINK_ALPN | SPOKEN_ALPN | HELP_ALPN | HELP_SPOKEN_ALPN => {
                 tokio::spawn(links.clone().serve(connection));
             }
             INVITE_ALPN => {

@@ -52,6 +52,7 @@ impl Node {
                 hint: "`stead identity phrase` shows them: without them, whoever loses all devices loses everything.".to_owned(),
             });
         }
+        warnings.extend(self.released_shares().await);
         Ok(Status {
             api: API_VERSION,
             version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -440,6 +440,10 @@ pub fn roster_in_words(op: &RosterOp) -> String {
             made.documents, made.scope
         ),
         RosterOp::CheckpointPiece(_) => "piece of a checkpoint".to_owned(),
+        RosterOp::Letter { boxes } => match boxes.len() {
+            1 => "a sealed letter to one device".to_owned(),
+            count => format!("a sealed letter to {count} devices"),
+        },
         RosterOp::RootStatement { identity, ops, .. } => {
             let said = decode_ops(ops).unwrap_or_default();
             let said: Vec<String> = said.iter().map(roster_in_words).collect();

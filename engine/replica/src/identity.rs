@@ -169,7 +169,7 @@ impl Replica {
 
     /// New cards for the devices that stay and whose chain of signatures leads through `device`, by
     /// the root key or by this device. Without them it would come along wherever they are let in.
-    fn cards_around(
+    pub(crate) fn cards_around(
         &self,
         device: &DeviceId,
         root: Option<&RootKey>,

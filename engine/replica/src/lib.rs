@@ -13,6 +13,7 @@ mod events;
 mod faces;
 mod forks;
 mod groups;
+mod guardians;
 mod history;
 mod identity;
 mod keyring;
@@ -46,6 +47,9 @@ pub use faces::kv::{Key, KeyChange, KeyDifference, RANGE_MAX, Range, key_of_docu
 pub use faces::{FACE_VALUE_BYTES_MAX, FaceValue};
 pub use forks::ProbeNext;
 pub use groups::{GroupInfo, GroupMember};
+pub use guardians::{
+    Collected, GUARDIANS, Guardian, Guardians, HELD, HeldShare, Letter, ReleasedShare, put_together,
+};
 pub use history::{HistoryItem, HistoryQuery, LogProof, TouchedDocument, roster_in_words};
 pub use identity::OwnDevice;
 pub use membership::SpaceTicket;

@@ -142,9 +142,22 @@ impl Replica {
     }
 
     /// Brings spaces and the home space in step: opens spaces that another device listed, adds and
-    /// removes this person's devices in each space as the home space says, and renews keys that
-    /// miss a removal. Returns whether anything was done.
+    /// removes this person's devices in each space as the home space says, renews keys that
+    /// miss a removal, and reads letters. Returns whether anything was done.
     pub fn reconcile(&mut self, now_ms: u64) -> Result<bool, ReplicaError> {
+        let done = self.reconcile_rosters(now_ms)?;
+        if !self.letters_wait() {
+            return Ok(done);
+        }
+        match self.read_letters(now_ms) {
+            Ok(heeded) => Ok(done || heeded),
+            // They are read once the home space can be written again.
+            Err(ReplicaError::NotAdmitted { .. } | ReplicaError::Refused(_)) => Ok(done),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn reconcile_rosters(&mut self, now_ms: u64) -> Result<bool, ReplicaError> {
         let Some(home) = self.home() else {
             return Ok(false);
         };

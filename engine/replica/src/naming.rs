@@ -269,7 +269,10 @@ impl Replica {
         }
     }
 
-    fn home_documents(&self, collection: &str) -> Result<Vec<(String, Value)>, ReplicaError> {
+    pub(crate) fn home_documents(
+        &self,
+        collection: &str,
+    ) -> Result<Vec<(String, Value)>, ReplicaError> {
         let home = self.home().ok_or(ReplicaError::NoHome)?;
         let Some(collection) = self.store.collection(self.space(&home)?.no, collection)? else {
             return Ok(Vec::new());

@@ -27,6 +27,8 @@ use crate::{Event, Replica, ReplicaError};
 
 /// The chain of signatures that leads to this device, as long as the home space cannot tell it.
 pub(crate) const OWN_CARD: &str = "own card";
+/// What the home space is called that turns up after a new one was begun.
+const OLD_HOME_NAME: &str = "old home";
 /// Stay of a device that the root key adds: it is empty, so it never was anywhere.
 const FIRST_STAY: u32 = 0;
 
@@ -359,13 +361,17 @@ impl Replica {
         }
         let home = self.home().ok_or(ReplicaError::NoHome)?;
         let lists = self.space(&home)?.is_member(&self.device());
-        for (held, _) in &sound {
-            let ticket = &held.ticket;
+        for (held, checked) in &sound {
+            let mut ticket = held.ticket.clone();
             if self.spaces.contains_key(&ticket.id) {
                 continue;
             }
+            if checked.is_home {
+                // A new home space was begun before this one turned up.
+                ticket.name = OLD_HOME_NAME.to_owned();
+            }
             self.write(now_ms, |writing| {
-                writing.join(ticket, false)?;
+                writing.join(&ticket, false)?;
                 match lists {
                     true => writing.list_in_home(&home, &ticket.id),
                     // A home space that was found lists them itself.
@@ -497,6 +503,11 @@ impl Replica {
                 "this is the device that you are at".to_owned(),
             ));
         }
+        let mut renewed: BTreeMap<DeviceId, Card> = BTreeMap::new();
+        for device in devices {
+            let cards = self.cards_around(device, Some(root))?.into_iter();
+            renewed.extend(cards.filter(|(of, _)| !devices.contains(of)));
+        }
         let mut spaces: Vec<SpaceId> = self.spaces.keys().copied().collect();
         spaces.sort_by_key(|id| *id != home);
         self.write(now_ms, |writing| {
@@ -504,6 +515,9 @@ impl Replica {
                 for device in devices {
                     writing.take_own_device(id, identity, device, Some(root), false)?;
                 }
+            }
+            for (of, card) in &renewed {
+                writing.keep_card(&home, of, card)?;
             }
             Ok(())
         })

@@ -113,6 +113,8 @@ pub(crate) struct SpaceState {
     pub(crate) reread: bool,
     /// Scopes under whose epoch nothing may be sealed: it misses a removal.
     pub(crate) stale: BTreeSet<ScopeId>,
+    /// Roster entries in which letters to this device were looked for.
+    pub(crate) letters_read: usize,
 }
 
 impl SpaceState {
@@ -165,6 +167,7 @@ impl SpaceState {
             undeclared: held,
             reread: false,
             stale: BTreeSet::new(),
+            letters_read: 0,
         };
         space.note_stale();
         space.use_declared_keys();
@@ -350,6 +353,7 @@ impl SpaceState {
                 .is_none_or(|frozen| entry.seq < frozen)
         });
         self.roster = roster_of(self.id, &self.record.roster);
+        self.letters_read = 0;
         self.note_stale();
     }
 

@@ -26,13 +26,21 @@ const WAIT_MS: u64 = 20_000;
 pub(crate) fn link(home: &Path, link: &Link, out: &Output) -> Result<(), Failure> {
     let words: Vec<&str> = link.words.iter().map(String::as_str).collect();
     match (link.spoken, &words[..]) {
-        (false, []) => offer::link(home, link, out),
-        (true, []) => offer::spoken(home, link, out),
+        (false, []) => offer::link(home, link, None, out),
+        (true, []) => offer::spoken(home, link, None, out),
         (true, words) => join::with_words(home, &words.join(" "), link.at.as_deref(), out),
         (false, ["approve", code @ ..]) => approve(home, &code.concat(), out),
         (false, ["refuse"]) => refuse(home, out),
         (false, ["pending"]) => pending(home, out),
         (false, text) => join::with_link(home, &text.concat(), out),
+    }
+}
+
+/// Releases the share that is held for somebody, to whoever shows that they hear the person at this device.
+pub(crate) fn help(home: &Path, link: &Link, owner: &str, out: &Output) -> Result<(), Failure> {
+    match link.spoken {
+        true => offer::spoken(home, link, Some(owner), out),
+        false => offer::link(home, link, Some(owner), out),
     }
 }
 
@@ -42,7 +50,7 @@ fn approve(home: &Path, code: &str, out: &Output) -> Result<(), Failure> {
     let code = (!code.is_empty()).then(|| code.to_owned());
     let outcome = client.call(&LinkApprove { code })?;
     out.json(&outcome);
-    ended(outcome, out)
+    ended(outcome, None, out)
 }
 
 fn refuse(home: &Path, out: &Output) -> Result<(), Failure> {
@@ -59,18 +67,30 @@ fn pending(home: &Path, out: &Output) -> Result<(), Failure> {
         None => "No device asks to be let in.".to_owned(),
         Some(newcomer) => {
             let code = if newcomer.by_code { " CODE" } else { "" };
-            format!(
-                "{} asks to become one of your devices. Let it in with: stead link approve{code}",
-                look::heading(&newcomer.name)
-            )
+            let name = look::heading(&newcomer.name);
+            match &newcomer.help {
+                None => format!(
+                    "{name} asks to become one of your devices. Let it in with: stead link approve{code}"
+                ),
+                Some(owner) => format!(
+                    "{name} asks for your share of {owner}'s recovery words. Give it with: stead link approve{code}"
+                ),
+            }
         }
     });
     Ok(())
 }
 
 /// Says how it ended.
-fn ended(outcome: LinkOutcome, out: &Output) -> Result<(), Failure> {
+fn ended(outcome: LinkOutcome, help: Option<&str>, out: &Output) -> Result<(), Failure> {
     match outcome {
+        LinkOutcome::Linked { .. } if help.is_some() => {
+            out.say(format!(
+                "{} The share is on the other device. Yours is still here.",
+                look::good("✔")
+            ));
+            Ok(())
+        }
         LinkOutcome::Linked { device } => {
             out.say(format!(
                 "{} {} is linked. What you have is on its way to it.",
@@ -82,6 +102,10 @@ fn ended(outcome: LinkOutcome, out: &Output) -> Result<(), Failure> {
                 look::code("stead status")
             ));
             Ok(())
+        }
+        LinkOutcome::Refused { message } if help.is_some() => {
+            Err(Failure::new(Code::Refused, message)
+                .hint("Nothing was given. Begin again if it was a slip."))
         }
         LinkOutcome::Refused { message } => Err(Failure::new(Code::Refused, message)
             .hint("Nobody was let in. If that was you, begin again: stead link")),

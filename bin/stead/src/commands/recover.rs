@@ -8,7 +8,7 @@ use std::{
 
 use stead_api::{
     Client, RecoverAnew, RecoverBegin, RecoverFinish, RecoverGiveUp, RecoverLook, RecoverPhase,
-    RecoverState, Words,
+    RecoverShare, RecoverShares, RecoverState, Words,
 };
 
 use crate::{
@@ -38,9 +38,15 @@ pub(crate) fn recover(home: &Path, args: &Recover, out: &Output) -> Result<(), F
         .hint("Keep them all with --keep-devices, or take out those that do not answer with --yes."));
     }
     let mut client = connect(home)?;
-    let words = words(args, out)?;
+    let words = match args.guardians {
+        true => {
+            collect(&mut client, args, out)?;
+            None
+        }
+        false => Some(Words(read_words(args.words_from.as_deref(), out)?)),
+    };
     let begin = RecoverBegin {
-        words: Some(words),
+        words,
         at: args.at.clone(),
         anew: args.begin_anew,
     };
@@ -54,9 +60,9 @@ pub(crate) fn recover(home: &Path, args: &Recover, out: &Output) -> Result<(), F
 }
 
 /// The 24 words, from a file, a pipe or the person; never from the command line, which others can see.
-fn words(args: &Recover, out: &Output) -> Result<Words, Failure> {
+pub(crate) fn read_words(from: Option<&str>, out: &Output) -> Result<String, Failure> {
     let mut text = String::new();
-    match args.words_from.as_deref() {
+    match from {
         Some("-") => {
             let read = std::io::stdin()
                 .take(WORDS_BYTES_MAX)
@@ -88,7 +94,87 @@ fn words(args: &Recover, out: &Output) -> Result<Words, Failure> {
             }
         }
     }
-    Ok(Words(text))
+    Ok(text)
+}
+
+/// Collects guardians' shares until the words are back.
+fn collect(client: &mut Client, args: &Recover, out: &Output) -> Result<(), Failure> {
+    let mut given = args.share.iter();
+    let mut here = client.call(&RecoverShares { wait_ms: 0 })?;
+    if !out.json && given.len() == 0 {
+        out.remark("Call your guardians, one after the other. Each runs `stead guardians help` with the name they have for you, and gives you a text or three words.");
+    }
+    while !here.ready {
+        let text = match given.next() {
+            Some(text) => text.clone(),
+            None => {
+                let hint = "Give what your guardians gave you, each with --share TEXT.";
+                ask::line("What a guardian gave you: ", hint, out)?
+            }
+        };
+        let text = text.trim();
+        if text.is_empty() {
+            continue;
+        }
+        let is_link = text.to_lowercase().starts_with("stead-help:");
+        let share = RecoverShare {
+            link: is_link.then(|| text.to_owned()),
+            words: (!is_link).then(|| text.to_owned()),
+            at: (!is_link).then(|| args.at.first().cloned()).flatten(),
+        };
+        let came = client
+            .call(&share)
+            .map_err(Failure::from)
+            .and_then(|begun| {
+                match (&begun.code, out.json) {
+                    (_, true) => out.json_line(&begun),
+                    (Some(code), _) => out.remark(format!(
+                        "Read this code out to your guardian: {}",
+                        look::heading(code)
+                    )),
+                    (None, _) => out.remark("The words are right. Say so to your guardian."),
+                }
+                let waiting = spinner(out, "Waiting for your guardian …");
+                let came = loop {
+                    match client.call(&RecoverShares { wait_ms: WAIT_MS }) {
+                        Ok(shares) if shares.waiting => {}
+                        Ok(shares) => break Ok(shares),
+                        Err(error) => break Err(Failure::from(error)),
+                    }
+                };
+                waiting.finish_and_clear();
+                came
+            });
+        match came {
+            Ok(shares) => here = shares,
+            // A person tries again; a script has said all it had to say.
+            Err(failure) if args.share.is_empty() => {
+                out.remark(format!("{} {}", failure.message, failure.hint));
+                continue;
+            }
+            Err(failure) => return Err(failure),
+        }
+        for share in &here.shares {
+            if let Some(wrong) = &share.wrong {
+                out.remark(format!("{} {wrong}", look::warning("!")));
+            }
+        }
+        if !here.ready {
+            out.remark(format!(
+                "{} of the {} shares needed are here.",
+                here.have, here.need
+            ));
+            if !args.share.is_empty() && given.len() == 0 {
+                return Err(Failure::new(
+                    Code::Refused,
+                    format!("Only {} of the {} shares needed are here.", here.have, here.need),
+                )
+                .hint("They are kept until Stead stops: run it again with another guardian's --share."));
+            }
+        }
+    }
+    out.remark("Your recovery words are back.");
+    Ok(())
 }
 
 /// Waits until everything is here, then asks what is lost.
@@ -168,6 +254,12 @@ fn attend(
         }
     ));
     out.say(done.message);
+    if args.guardians {
+        out.say(format!(
+            "Write your recovery words down now: {}",
+            look::code("stead identity phrase")
+        ));
+    }
     Ok(())
 }
 

@@ -9,6 +9,7 @@ use stead_base::{
 use stead_crypt::KeyId;
 
 use super::*;
+use crate::{LETTER_BOXES_MAX, LETTER_BYTES_MAX};
 
 const TAG_GENESIS: u8 = 0;
 const TAG_CLAIM: u8 = 1;
@@ -23,6 +24,7 @@ const TAG_GROUP_REMOVE: u8 = 9;
 const TAG_SCOPE: u8 = 10;
 const TAG_RENAME: u8 = 11;
 const TAG_ROOT_STATEMENT: u8 = 12;
+const TAG_LETTER: u8 = 13;
 const TAG_CHECKPOINT: u8 = 17;
 
 const DECLARATION: u8 = 0;
@@ -126,6 +128,12 @@ impl RosterOp {
                 out.byte(TAG_ROOT_STATEMENT).raw(identity.as_bytes());
                 out.raw(nonce).bytes(ops).raw(signature);
             }
+            Self::Letter { boxes } => {
+                out.byte(TAG_LETTER).uint(boxes.len() as u64);
+                for letter in boxes {
+                    letter.encode(out);
+                }
+            }
         }
     }
 
@@ -204,6 +212,18 @@ impl RosterOp {
                     .to_vec(),
                 signature: input.array("root signature")?,
             },
+            TAG_LETTER => {
+                let count = input.count(LETTER_BOXES_MAX, 9, "letter")?;
+                let boxes = (0..count)
+                    .map(|_| {
+                        Ok(KeyBox {
+                            recipient_hint: input.array("addressee of a letter")?,
+                            sealed: input.bytes(LETTER_BYTES_MAX, "letter")?.to_vec(),
+                        })
+                    })
+                    .collect::<Result<_, DecodeError>>()?;
+                Self::Letter { boxes }
+            }
             _ => return Err(undefined),
         })
     }

@@ -214,11 +214,18 @@ fn keys() -> impl Strategy<Value = RosterOp> {
             })
         },
     );
+    let sealed = (any::<[u8; 8]>(), prop::collection::vec(any::<u8>(), 0..40));
+    let sealed = sealed.prop_map(|(recipient_hint, sealed)| crate::KeyBox {
+        recipient_hint,
+        sealed,
+    });
+    let letter = prop::collection::vec(sealed, 0..3);
     prop_oneof![
         epoch,
         rename,
         checkpoint,
         any::<Vec<u8>>().prop_map(RosterOp::CheckpointPiece),
+        letter.prop_map(|boxes| RosterOp::Letter { boxes }),
         path().prop_map(|path| RosterOp::Scope { path })
     ]
 }

@@ -28,8 +28,14 @@ impl Node {
                 )
             }
             Call::DoctorRun(run) => response(id, self.examine(run.thorough, run.rebuild).await),
-            Call::LinkCreate(create) => response(id, Ok(self.links.create(create.valid_ms))),
-            Call::LinkSpeak(speak) => response(id, Ok(self.links.speak(speak.valid_ms))),
+            Call::LinkCreate(create) => {
+                let purpose = self.purpose(create.help).await;
+                response(id, purpose.map(|it| self.links.create(create.valid_ms, it)))
+            }
+            Call::LinkSpeak(speak) => {
+                let purpose = self.purpose(speak.help).await;
+                response(id, purpose.map(|it| self.links.speak(speak.valid_ms, it)))
+            }
             Call::LinkWait(wait) => {
                 let wait_ms = wait.wait_ms.min(LINK_WAIT_MS_MAX);
                 let waited = self.links.wait(&wait.link_id, wait_ms, wait.beyond_asking);
@@ -62,10 +68,16 @@ impl Node {
                 let given_up = self.acceptor.give_up(&give_up.attempt);
                 response(id, done(given_up, "The attempt is over."))
             }
-            Call::RecoverBegin(begin) => response(id, self.recoverer.begin(begin).await),
+            Call::RecoverBegin(begin) => response(id, self.begin_recovery(begin).await),
+            Call::RecoverShare(share) => response(id, self.collector.take(share).await),
+            Call::RecoverShares(look) => response(id, self.collector.look(look.wait_ms).await),
+            Call::GuardianShow(_) => response(id, self.show_guardians().await),
+            Call::GuardianSet(set) => response(id, self.set_guardians(set).await),
+            Call::GuardianHeld(_) => response(id, self.shares_held().await),
+            Call::GuardianPlanHelp(plan) => response(id, self.plan_help(plan).await),
             Call::RecoverLook(look) => response(id, self.recoverer.look(look.wait_ms).await),
             Call::RecoverAnew(_) => response(id, self.recoverer.begin_anew().await),
-            Call::RecoverFinish(finish) => response(id, self.recoverer.finish(finish).await),
+            Call::RecoverFinish(finish) => response(id, self.finish_recovery(finish).await),
             Call::RecoverGiveUp(_) => {
                 let given_up = self.recoverer.give_up();
                 response(

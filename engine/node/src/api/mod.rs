@@ -10,6 +10,7 @@ pub(crate) mod documents;
 mod faces;
 mod filter;
 mod groups;
+mod guardians;
 pub(crate) mod idempotency;
 mod live;
 mod log;
@@ -38,6 +39,7 @@ use crate::link::notice::Linked;
 use crate::link::offer::Links;
 use crate::readers::Readers;
 use crate::recover::attempt::Recoverer;
+use crate::recover::shares::Collector;
 use crate::store_thread::StoreHandle;
 use crate::sync::facts::Facts;
 
@@ -66,6 +68,7 @@ pub(crate) struct Node {
     pub(crate) links: Links,
     pub(crate) acceptor: Acceptor,
     pub(crate) recoverer: Recoverer,
+    pub(crate) collector: Collector,
     pub(crate) invites: Invites,
     pub(crate) joiner: Joiner,
     /// Devices that others have linked lately.

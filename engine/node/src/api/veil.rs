@@ -1,5 +1,5 @@
 //! What the home space keeps for the nodes themselves and no client is shown: the secrets by which
-//! the devices of a space recognise each other.
+//! the devices of a space recognise each other, and the shares that are held for others.
 //!
 //! Everything that shows a document, a condition on one or its history asks here. The replica reads
 //! past it.
@@ -7,6 +7,7 @@
 use serde_json::Value;
 use stead_api::{ApiError, ErrorKind, Filter, SortKey};
 use stead_base::SpaceId;
+use stead_replica::{GUARDIANS, HELD};
 
 use super::Node;
 
@@ -16,10 +17,12 @@ pub(crate) const SPACES: &str = "spaces";
 pub(super) const GROUP_SPACES: &str = "@spaces";
 /// The field of both that is not shown.
 const SECRET: &str = "secret";
+/// The field of the shares held for others that is not shown.
+const SHARE: &str = "share";
 
-/// Whether a collection has a field that is not shown.
+/// The field of a collection that is not shown, if there is one; such a collection is no client's to change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Veil(bool);
+pub(super) struct Veil(Option<&'static str>);
 
 /// Whether a collection is Stead's own about groups and offers: nodes write it, clients do not.
 pub(crate) fn is_kept(collection: &str) -> bool {
@@ -29,8 +32,15 @@ pub(crate) fn is_kept(collection: &str) -> bool {
 impl Node {
     /// The veil over a collection.
     pub(super) fn veil(&self, space: &SpaceId, collection: &str) -> Veil {
-        let listed = collection == SPACES && *self.board.home_space.borrow() == Some(*space);
-        Veil(listed || collection == GROUP_SPACES)
+        let is_home = *self.board.home_space.borrow() == Some(*space);
+        Veil(match collection {
+            GROUP_SPACES => Some(SECRET),
+            SPACES if is_home => Some(SECRET),
+            HELD if is_home => Some(SHARE),
+            // Nothing in it is secret; what it says of guardians is theirs and the node's to say.
+            GUARDIANS if is_home => Some(SHARE),
+            _ => None,
+        })
     }
 
     /// Refuses a client's change to a collection that nodes keep for themselves.
@@ -47,16 +57,16 @@ impl Node {
 impl Veil {
     /// Takes out of a document what is not shown.
     pub(super) fn over(self, document: &mut Value) {
-        if let (true, Value::Object(fields)) = (self.0, document) {
-            fields.remove(SECRET);
+        if let (Some(hidden), Value::Object(fields)) = (self.0, document) {
+            fields.remove(hidden);
         }
     }
 
     /// Takes the value out of a change in words, as the log tells it.
     pub(super) fn over_words(self, words: &mut String) {
-        if self.0
+        if let Some(hidden) = self.0
             && let Some((what, _)) = words.split_once(" = ")
-            && what.contains(SECRET)
+            && what.contains(hidden)
         {
             *words = what.to_owned();
         }
@@ -68,8 +78,10 @@ impl Veil {
             .iter()
             .map(|filter| &filter.path)
             .chain(sort.iter().map(|key| &key.path));
-        if self.0 && paths.any(|path| path.first().is_some_and(|name| name == SECRET)) {
-            let message = format!("The field {SECRET:?} of this collection is not shown.");
+        if let Some(hidden) = self.0
+            && paths.any(|path| path.first().is_some_and(|name| name == hidden))
+        {
+            let message = format!("The field {hidden:?} of this collection is not shown.");
             return Err(ApiError::new(ErrorKind::NotAllowed, message)
                 .hint("Leave it out of the conditions and the order."));
         }
@@ -78,12 +90,18 @@ impl Veil {
 
     /// Refuses a client's change to what the nodes keep for themselves.
     fn check_edit(self) -> Result<(), ApiError> {
-        if self.0 {
-            let message = "The list of your spaces is kept by Stead itself.";
-            return Err(ApiError::new(ErrorKind::NotAllowed, message)
-                .hint("`stead space` makes, lists and leaves spaces."));
-        }
-        Ok(())
+        let (message, hint) = match self.0 {
+            None => return Ok(()),
+            Some(SHARE) => (
+                "Guardians and shares are kept by Stead itself.",
+                "`stead guardians` shows and sets them.",
+            ),
+            Some(_) => (
+                "The list of your spaces is kept by Stead itself.",
+                "`stead space` makes, lists and leaves spaces.",
+            ),
+        };
+        Err(ApiError::new(ErrorKind::NotAllowed, message).hint(hint))
     }
 }
 
@@ -96,16 +114,16 @@ mod tests {
     fn a_veil_takes_the_secret_and_nothing_else() {
         let all = json!({"name": "family", "secret": "ab", "left": {"secret": true}});
         let mut document = all.clone();
-        Veil(true).over(&mut document);
+        Veil(Some(SECRET)).over(&mut document);
         assert_eq!(
             document,
             json!({"name": "family", "left": {"secret": true}})
         );
         let mut words = "set secret = \"ab\"".to_owned();
-        Veil(true).over_words(&mut words);
+        Veil(Some(SECRET)).over_words(&mut words);
         assert_eq!(words, "set secret");
         let mut document = all.clone();
-        Veil(false).over(&mut document);
+        Veil(None).over(&mut document);
         assert_eq!(document, all);
     }
 }

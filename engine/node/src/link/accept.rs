@@ -14,7 +14,7 @@ use tokio::sync::{Mutex as AsyncMutex, oneshot, watch};
 
 use super::codec::Welcome;
 use super::dial::{self, Newcomer, Waiting};
-use super::{offer, spoken};
+use super::{Door, offer, spoken};
 use crate::clock::wall_ms;
 use crate::directory::Introductions;
 use crate::faults;
@@ -66,7 +66,7 @@ impl Acceptor {
         self.check(Some(DeviceId::from_bytes(link.device))).await?;
         self.leave(None);
         let me = self.newcomer().await?;
-        let waiting = dial::with_link(&self.net, &link, &me).await?;
+        let waiting = dial::with_link(&self.net, &link, &me, Door::Link).await?;
         Ok(self.begin(waiting))
     }
 
@@ -81,7 +81,7 @@ impl Acceptor {
         self.check(None).await?;
         self.leave(None);
         let me = self.newcomer().await?;
-        let waiting = spoken::with_words(&self.net, &words, at, &me).await?;
+        let waiting = spoken::with_words(&self.net, &words, at, &me, Door::Link).await?;
         Ok(self.begin(waiting))
     }
 

@@ -6,24 +6,26 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use stead_access::Name;
+use stead_access::{IdentityId, Name};
 use stead_api::{ApiError, LinkOutcome};
-use stead_base::Hash;
+use stead_base::{DeviceId, Hash};
 use stead_crypt::pake::{self, Binding, PakeError};
 use stead_crypt::short_code::{Answerer, Commitment, MESSAGE_BYTES, Nonce, ShortCode};
 use stead_crypt::{KemSecret, SpokenCode, Zeroizing};
 use stead_keys::OsEntropy;
 use stead_net::Connection;
+use stead_replica::{ReleasedShare, ReplicaError};
 
 use super::codec::{
     ASK_BYTES_MAX, CONFIRMATION_BYTES, KNOCK_BYTES_MAX, Knock, Reason, Reply, Request, Welcome,
     decode_nonce,
 };
-use super::made::{Offer, Secret, Taken};
+use super::made::{Offer, Purpose, Secret, Taken};
 use super::offer::{Links, Verdict, info};
 use super::seals::{self, Circumstances};
-use super::{APPROVAL_MS, SPOKEN_ALPN, STEP_TIMEOUT, Talk};
+use super::{APPROVAL_MS, Door, HELP_SPOKEN_ALPN, SPOKEN_ALPN, STEP_TIMEOUT, Talk};
 use crate::clock::wall_ms;
+use crate::desk::Desk;
 use crate::faults;
 
 /// How long a device may take until it asks.
@@ -71,13 +73,14 @@ impl Links {
             .map_err(|_| "the other device opened no stream".to_owned())?
             .map_err(|closed| closed.to_string())?;
         let mut talk = Talk { out, input };
+        let door = Door::of(connection.alpn());
         let circumstances = Circumstances {
             old: self.net.device_id(),
             new: connection.remote(),
-            channel_binding: connection.channel_binding(),
+            channel_binding: door.binding(connection.channel_binding()),
         };
-        let spoken = connection.alpn() == SPOKEN_ALPN;
-        let coming = self.let_come(&mut talk, &circumstances, spoken);
+        let spoken = [SPOKEN_ALPN, HELP_SPOKEN_ALPN].contains(&connection.alpn());
+        let coming = self.let_come(&mut talk, &circumstances, spoken, door);
         let asks = match tokio::time::timeout(COMING_TIMEOUT, coming).await {
             Ok(Ok(asks)) => asks,
             Ok(Err(Turned::Away(reply))) => return talk.send_last(&reply.encode()).await,
@@ -96,12 +99,13 @@ impl Links {
         talk: &mut Talk,
         circumstances: &Circumstances,
         spoken: bool,
+        door: Door,
     ) -> Result<Asks, Turned> {
         let bytes = talk.receive(KNOCK_BYTES_MAX, STEP_TIMEOUT).await?;
         let knock = Knock::decode(&bytes).map_err(|error| error.to_string())?;
         let found = match (spoken, knock.tag) {
-            (false, Some(tag)) => self.linked_by(&tag, circumstances),
-            (true, None) => self.spoken(),
+            (false, Some(tag)) => self.linked_by(&tag, circumstances, door),
+            (true, None) => self.spoken(door),
             _ => return Err(Turned::Broken("a knock at the wrong door".to_owned())),
         };
         let offer = found.map_err(Turned::Away)?;
@@ -243,11 +247,13 @@ impl Links {
 
     /// Lets the new device in and tells it what it needs.
     async fn welcome(&self, asks: &Asks) -> Reply {
-        let welcome = match self.admit(&asks.request).await {
-            Ok(welcome) => {
-                seals::seal_welcome(&asks.shared, &asks.transcript, &asks.request, &welcome)
-                    .map_err(|error| faults::capitalized(&error.to_string()))
-            }
+        let text = match &asks.taken.offer.purpose {
+            Purpose::Link => self.admit(&asks.request).await.map(|it| it.encode()),
+            Purpose::Help { owner, .. } => self.release(*owner, asks.request.device.id).await,
+        };
+        let welcome = match text {
+            Ok(text) => seals::seal_answer(&asks.shared, &asks.transcript, &asks.request, &text)
+                .map_err(|error| faults::capitalized(&error.to_string())),
             Err(error) => Err(error.message),
         };
         match welcome {
@@ -264,6 +270,21 @@ impl Links {
                 Reply::refused(Reason::Failed, text)
             }
         }
+    }
+
+    /// Takes the share that is held for somebody, and tells what devices they may have left.
+    async fn release(
+        &self,
+        owner: IdentityId,
+        to: DeviceId,
+    ) -> Result<Zeroizing<Vec<u8>>, ApiError> {
+        let name = self.device_name.clone();
+        let released = self.store.change(move |desk| {
+            let released = release(desk, owner, name, to);
+            desk.note_outcome(&released);
+            released.map_err(|error| faults::replica(&error))
+        });
+        Ok(released.await??.encode())
     }
 
     async fn admit(&self, request: &Request) -> Result<Welcome, ApiError> {
@@ -288,6 +309,26 @@ impl Links {
         });
         admitted.await?
     }
+}
+
+fn release(
+    desk: &mut Desk,
+    owner: IdentityId,
+    name: String,
+    to: DeviceId,
+) -> Result<ReleasedShare, ReplicaError> {
+    let guardian = desk.replica.identity().ok_or(ReplicaError::NoHome)?;
+    let held = desk.replica.held_shares()?;
+    let held = held.into_iter().find(|held| held.owner == owner);
+    let held = held
+        .ok_or_else(|| ReplicaError::Refused("the share is not held here any more".to_owned()))?;
+    desk.replica.share_released(&held, &to, wall_ms())?;
+    Ok(ReleasedShare {
+        owner,
+        guardian,
+        name,
+        share: held.share,
+    })
 }
 
 /// Opens a request, and sees that it speaks for the device that sent it.

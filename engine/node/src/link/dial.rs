@@ -17,7 +17,7 @@ use super::codec::{
     Knock, REPLY_BYTES_MAX, Reason, Reply, Request, WELCOME_BYTES_MAX, Welcome, decode_nonce,
 };
 use super::seals::{self, Circumstances};
-use super::{APPROVAL_MS, LINK_ALPN, STEP_TIMEOUT, Talk};
+use super::{APPROVAL_MS, Door, STEP_TIMEOUT, Talk};
 use crate::clock::wall_ms;
 use crate::faults;
 
@@ -26,17 +26,17 @@ const WELCOME_TIMEOUT: Duration = Duration::from_millis(APPROVAL_MS + 30_000);
 
 /// This device, as it asks to be let in.
 #[derive(Clone)]
-pub(super) struct Newcomer {
-    pub(super) record: DeviceRecord,
-    pub(super) kem: KemSecret,
+pub(crate) struct Newcomer {
+    pub(crate) record: DeviceRecord,
+    pub(crate) kem: KemSecret,
 }
 
 /// An attempt that waits for the person at the old device.
-pub(super) struct Waiting {
-    pub(super) old: DeviceId,
+pub(crate) struct Waiting {
+    pub(crate) old: DeviceId,
     pub(super) hints: PeerHints,
     /// To be typed there; none with spoken words.
-    pub(super) code: Option<ShortCode>,
+    pub(crate) code: Option<ShortCode>,
     pub(super) talk: Talk,
     pub(super) connection: Connection,
     pub(super) shared: Zeroizing<[u8; 32]>,
@@ -46,12 +46,18 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    /// Waits for the answer.
-    pub(super) async fn welcome(mut self) -> Result<Welcome, ApiError> {
+    /// Waits to be let in.
+    pub(super) async fn welcome(self) -> Result<Welcome, ApiError> {
+        let opened = self.opened().await?;
+        Welcome::decode(&opened).map_err(|error| broken(&error.to_string()))
+    }
+
+    /// Waits for what the other device answers, and opens it.
+    pub(crate) async fn opened(mut self) -> Result<Zeroizing<Vec<u8>>, ApiError> {
         let received = self.talk.receive(WELCOME_BYTES_MAX, WELCOME_TIMEOUT).await;
         let sealed = go(&received.map_err(|why| broken(&why))?)?;
         self.connection.close(0, "linking is over");
-        seals::open_welcome(
+        seals::open_answer(
             &self.shared,
             &self.transcript,
             &self.reply_key,
@@ -81,7 +87,12 @@ pub(super) fn request(
 }
 
 /// Goes to the device that made the link, up to the code.
-pub(super) async fn with_link(net: &Net, link: &Link, me: &Newcomer) -> Result<Waiting, ApiError> {
+pub(crate) async fn with_link(
+    net: &Net,
+    link: &Link,
+    me: &Newcomer,
+    door: Door,
+) -> Result<Waiting, ApiError> {
     let old = DeviceId::from_bytes(link.device);
     let hints = PeerHints {
         addrs: link.addresses.clone(),
@@ -92,13 +103,13 @@ pub(super) async fn with_link(net: &Net, link: &Link, me: &Newcomer) -> Result<W
         net.learn(old, hints.clone());
     }
     let connection = net
-        .connect(old, LINK_ALPN)
+        .connect(old, door.alpn())
         .await
         .map_err(|error| unreachable(&error, link))?;
     let circumstances = Circumstances {
         old,
         new: me.record.id,
-        channel_binding: connection.channel_binding(),
+        channel_binding: door.binding(connection.channel_binding()),
     };
     let shared = Zeroizing::new(link.secret.0);
     let mut talk = open_talk(&connection).await?;

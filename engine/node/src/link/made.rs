@@ -2,12 +2,14 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use stead_access::IdentityId;
 use stead_api::{LinkOutcome, LinkSecret};
 use stead_base::Entropy;
 use stead_crypt::{KemSecret, SpokenCode, Zeroizing};
 use stead_keys::OsEntropy;
 use tokio::sync::watch;
 
+use super::Door;
 use super::codec::{Reason, Reply};
 use crate::clock::{steady_ms, wall_ms};
 
@@ -15,10 +17,34 @@ use crate::clock::{steady_ms, wall_ms};
 pub(super) struct Offer {
     pub(super) id: String,
     pub(super) secret: Secret,
+    pub(super) purpose: Purpose,
     /// Made for this attempt alone, and forgotten when it begins or cannot begin any more.
     key: Mutex<Option<Arc<KemSecret>>>,
     pub(super) deadline: Deadline,
     pub(super) outcome: watch::Sender<LinkOutcome>,
+}
+
+/// What becomes of a device that is let in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// It becomes one of the person's.
+    Link,
+    /// It gets the share that this person holds for somebody.
+    Help {
+        /// Whose share.
+        owner: IdentityId,
+        /// What this person calls them.
+        name: String,
+    },
+}
+
+impl Purpose {
+    pub(super) const fn door(&self) -> Door {
+        match self {
+            Self::Link => Door::Link,
+            Self::Help { .. } => Door::Help,
+        }
+    }
 }
 
 /// What only the two devices know.
@@ -71,7 +97,11 @@ impl Deadline {
 
 impl Offer {
     /// Makes one with a key of its own, which is given beside it.
-    pub(super) fn new(secret: Secret, valid_ms: u64) -> (Arc<Self>, Arc<KemSecret>) {
+    pub(super) fn new(
+        secret: Secret,
+        purpose: Purpose,
+        valid_ms: u64,
+    ) -> (Arc<Self>, Arc<KemSecret>) {
         let mut id = [0; 8];
         OsEntropy.fill(&mut id);
         let mut seed = Zeroizing::new([0; 32]);
@@ -80,6 +110,7 @@ impl Offer {
         let offer = Arc::new(Self {
             id: id.iter().map(|byte| format!("{byte:02x}")).collect(),
             secret,
+            purpose,
             key: Mutex::new(Some(Arc::clone(&key))),
             deadline: Deadline::after(valid_ms),
             outcome: watch::Sender::new(LinkOutcome::Open),

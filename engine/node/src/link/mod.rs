@@ -6,12 +6,12 @@
 pub(crate) mod accept;
 mod answer;
 pub mod codec;
-mod dial;
-mod made;
+pub(crate) mod dial;
+pub(crate) mod made;
 pub(crate) mod notice;
 pub(crate) mod offer;
 pub mod seals;
-mod spoken;
+pub(crate) mod spoken;
 
 use std::time::Duration;
 
@@ -21,6 +21,56 @@ use stead_net::{RecvStream, SendStream};
 pub const LINK_ALPN: &[u8] = b"stead/link/2";
 /// The protocol of a connection that links with spoken words.
 pub const SPOKEN_ALPN: &[u8] = b"stead/link-spoken/1";
+/// The protocols by which a guardian's share is released; message for message those of linking.
+pub const HELP_ALPN: &[u8] = b"stead/help/1";
+/// The same with spoken words.
+pub const HELP_SPOKEN_ALPN: &[u8] = b"stead/help-spoken/1";
+/// How the text of a link begins.
+pub(crate) const LINK_PREFIX: &str = "stead-link:";
+/// How the text begins by which a guardian helps; the rest is that of a link.
+pub(crate) const HELP_PREFIX: &str = "stead-help:";
+
+/// What a connection of this kind is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Door {
+    /// A device is linked.
+    Link,
+    /// A guardian's share is released.
+    Help,
+}
+
+impl Door {
+    /// What the connection's protocol says.
+    fn of(alpn: &[u8]) -> Self {
+        match alpn == HELP_ALPN || alpn == HELP_SPOKEN_ALPN {
+            true => Self::Help,
+            false => Self::Link,
+        }
+    }
+
+    const fn alpn(self) -> &'static [u8] {
+        match self {
+            Self::Link => LINK_ALPN,
+            Self::Help => HELP_ALPN,
+        }
+    }
+
+    const fn spoken_alpn(self) -> &'static [u8] {
+        match self {
+            Self::Link => SPOKEN_ALPN,
+            Self::Help => HELP_SPOKEN_ALPN,
+        }
+    }
+
+    /// What stands for the connection in all that is said: nothing said for one purpose holds for the other.
+    fn binding(self, binding: [u8; 32]) -> [u8; 32] {
+        match self {
+            Self::Link => binding,
+            Self::Help => stead_crypt::hash::derive("stead/help/1 binding", &binding),
+        }
+    }
+}
+
 /// How long each step may take.
 pub(crate) const STEP_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a person may take to say yes or no, in milliseconds.

@@ -43,13 +43,16 @@ impl Linked {
             120..=2_879 => format!("{} hours ago", minutes / 60),
             _ => format!("{} days ago", minutes / 1_440),
         };
-        let by = self.by.as_deref().unwrap_or("another of your devices");
+        let by = self
+            .by
+            .as_deref()
+            .unwrap_or("your recovery words, or a device that is gone");
         (past_ms < NEWS_MS).then(|| format!("{} was linked by {by}, {when}.", self.name))
     }
 }
 
 /// What to do about a device one has not linked.
-pub(crate) const HINT: &str = "If that was not you, somebody had a device of yours in their hands: it can read and change everything.";
+pub(crate) const HINT: &str = "If that was not you, somebody had a device of yours, or your words, in their hands: it can read and change everything.";
 
 /// What this device knew of the person's devices.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

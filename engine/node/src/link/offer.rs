@@ -18,9 +18,9 @@ use stead_net::{Net, RelayUrl};
 use tokio::sync::{Semaphore, oneshot};
 
 use super::codec::{Reason, Reply};
-use super::made::{Offer, Secret, Taken, taken_back, worthless};
+use super::made::{Offer, Purpose, Secret, Taken, taken_back, worthless};
 use super::seals::{self, Circumstances, same};
-use super::{APPROVAL_MS, STEP_TIMEOUT};
+use super::{APPROVAL_MS, Door, HELP_PREFIX, LINK_PREFIX, STEP_TIMEOUT};
 use crate::clock::wall_ms;
 use crate::store_thread::StoreHandle;
 
@@ -80,10 +80,11 @@ impl Links {
     }
 
     /// Makes a link; what was open before is cancelled.
-    pub(crate) fn create(&self, valid_ms: Option<u64>) -> LinkCreated {
+    pub(crate) fn create(&self, valid_ms: Option<u64>, purpose: Purpose) -> LinkCreated {
+        let door = purpose.door();
         let mut secret = LinkSecret([0; 32]);
         OsEntropy.fill(&mut secret.0);
-        let (offer, key) = self.open(Secret::Link(secret.clone()), valid_ms);
+        let (offer, key) = self.open(Secret::Link(secret.clone()), purpose, valid_ms);
         let hints = self.net.local_hints();
         let link = Link {
             device: *self.net.device_id().as_bytes(),
@@ -95,15 +96,18 @@ impl Links {
         };
         LinkCreated {
             link_id: offer.id.clone(),
-            link: link.to_string(),
+            link: match door {
+                Door::Link => link.to_string(),
+                Door::Help => link.to_string().replacen(LINK_PREFIX, HELP_PREFIX, 1),
+            },
             expires_ms: link.expires_ms,
         }
     }
 
     /// Makes spoken words; what was open before is cancelled.
-    pub(crate) fn speak(&self, valid_ms: Option<u64>) -> LinkSpoken {
+    pub(crate) fn speak(&self, valid_ms: Option<u64>, purpose: Purpose) -> LinkSpoken {
         let words = SpokenCode::generate(&mut OsEntropy);
-        let (offer, _) = self.open(Secret::Spoken(words.clone()), valid_ms);
+        let (offer, _) = self.open(Secret::Spoken(words.clone()), purpose, valid_ms);
         let own = self.net.device_id();
         let addresses = self.net.local_hints().addrs;
         LinkSpoken {
@@ -117,8 +121,17 @@ impl Links {
         }
     }
 
-    fn open(&self, secret: Secret, valid_ms: Option<u64>) -> (Arc<Offer>, Arc<KemSecret>) {
-        let (offer, key) = Offer::new(secret, valid_ms.unwrap_or(VALID_MS).min(VALID_MS_MAX));
+    fn open(
+        &self,
+        secret: Secret,
+        purpose: Purpose,
+        valid_ms: Option<u64>,
+    ) -> (Arc<Offer>, Arc<KemSecret>) {
+        let (offer, key) = Offer::new(
+            secret,
+            purpose,
+            valid_ms.unwrap_or(VALID_MS).min(VALID_MS_MAX),
+        );
         let mut state = self.lock();
         state.spend(Reason::Cancelled, LinkOutcome::Cancelled);
         state.send_away(taken_back(), LinkOutcome::Cancelled);
@@ -247,11 +260,14 @@ impl Links {
         &self,
         tag: &[u8; 32],
         circumstances: &Circumstances,
+        door: Door,
     ) -> Result<Arc<Offer>, Reply> {
         self.expire();
         let state = self.lock();
         let meant = |offer: &&Arc<Offer>| match &offer.secret {
-            Secret::Link(secret) => same(&seals::tag(&secret.0, circumstances), tag),
+            Secret::Link(secret) => {
+                offer.purpose.door() == door && same(&seals::tag(&secret.0, circumstances), tag)
+            }
             Secret::Spoken(_) => false,
         };
         if let Some(offer) = state.open.as_ref().filter(meant) {
@@ -266,11 +282,12 @@ impl Links {
     }
 
     /// The spoken words that are open, or what to tell whoever asks for some.
-    pub(super) fn spoken(&self) -> Result<Arc<Offer>, Reply> {
+    pub(super) fn spoken(&self, door: Door) -> Result<Arc<Offer>, Reply> {
         self.expire();
         let state = self.lock();
         let open = state.open.as_ref();
         open.filter(|offer| matches!(offer.secret, Secret::Spoken(_)))
+            .filter(|offer| offer.purpose.door() == door)
             .cloned()
             .ok_or_else(|| Reply::refused(Reason::Wrong, "This device shows no words."))
     }
@@ -307,6 +324,10 @@ impl Links {
             id: device.to_string(),
             name: name.to_owned(),
             by_code: code.is_some(),
+            help: match &offer.purpose {
+                Purpose::Link => None,
+                Purpose::Help { name, .. } => Some(name.clone()),
+            },
             expires_ms: wall_ms() + APPROVAL_MS,
         };
         let mut state = self.lock();

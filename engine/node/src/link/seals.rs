@@ -109,12 +109,22 @@ pub fn seal_welcome(
     request: &Request,
     welcome: &Welcome,
 ) -> Result<Vec<u8>, BoxError> {
+    seal_answer(shared, transcript, request, &welcome.encode())
+}
+
+/// Seals whatever answers a request, as a welcome is sealed.
+pub fn seal_answer(
+    shared: &[u8; 32],
+    transcript: &Hash,
+    request: &Request,
+    text: &[u8],
+) -> Result<Vec<u8>, BoxError> {
     let DeviceRecord { kem, .. } = &request.device;
     seal_box::seal(
         kem,
         WELCOME_INFO,
         transcript.as_bytes(),
-        &welcome.encode(),
+        text,
         Some(&welcome_key(shared, &request.reply_key)),
         &mut OsEntropy,
     )
@@ -128,9 +138,20 @@ pub fn open_welcome(
     keys: &KemSecret,
     sealed: &[u8],
 ) -> Result<Welcome, SealError> {
-    let psk = welcome_key(shared, reply_key);
-    let opened = keys.open(WELCOME_INFO, transcript.as_bytes(), sealed, Some(&psk))?;
+    let opened = open_answer(shared, transcript, reply_key, keys, sealed)?;
     Ok(Welcome::decode(&opened)?)
+}
+
+/// Opens whatever answers a request.
+pub fn open_answer(
+    shared: &[u8; 32],
+    transcript: &Hash,
+    reply_key: &[u8; 32],
+    keys: &KemSecret,
+    sealed: &[u8],
+) -> Result<Zeroizing<Vec<u8>>, BoxError> {
+    let psk = welcome_key(shared, reply_key);
+    keys.open(WELCOME_INFO, transcript.as_bytes(), sealed, Some(&psk))
 }
 
 fn welcome_key(shared: &[u8; 32], reply_key: &[u8; 32]) -> Zeroizing<[u8; 32]> {

@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::codec::Knock;
 use super::dial::{Newcomer, Waiting, broken, exchange, open_talk, request};
 use super::seals::{self, Circumstances};
-use super::{SPOKEN_ALPN, Talk};
+use super::{Door, Talk};
 use crate::faults;
 
 /// How long devices on the local network are looked for.
@@ -38,13 +38,13 @@ struct Shows {
 
 /// Where the device is that shows the words: `<id>@<address>`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
+pub(crate) struct Place {
     device: DeviceId,
     address: SocketAddr,
 }
 
 impl Place {
-    pub(super) fn parse(text: &str) -> Result<Self, ApiError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, ApiError> {
         let parts = text.trim().split_once('@');
         let parsed = parts.and_then(|(device, address)| {
             Some(Self {
@@ -63,15 +63,16 @@ impl Place {
 }
 
 /// Goes to the device that shows the words, up to its asking the person.
-pub(super) async fn with_words(
+pub(crate) async fn with_words(
     net: &Net,
     words: &SpokenCode,
     at: Option<Place>,
     me: &Newcomer,
+    door: Door,
 ) -> Result<Waiting, ApiError> {
     let shows = match at {
-        Some(place) => at_place(net, place, me).await?,
-        None => on_the_lan(net, me).await?,
+        Some(place) => at_place(net, place, me, door).await?,
+        None => on_the_lan(net, me, door).await?,
     };
     let Shows {
         device: old,
@@ -81,7 +82,7 @@ pub(super) async fn with_words(
     let circumstances = Circumstances {
         old,
         new: me.record.id,
-        channel_binding: connection.channel_binding(),
+        channel_binding: door.binding(connection.channel_binding()),
     };
     let binding = Binding {
         initiator: &circumstances.new,
@@ -120,7 +121,7 @@ pub(super) async fn with_words(
     })
 }
 
-async fn at_place(net: &Net, place: Place, me: &Newcomer) -> Result<Shows, ApiError> {
+async fn at_place(net: &Net, place: Place, me: &Newcomer, door: Door) -> Result<Shows, ApiError> {
     if place.device == me.record.id {
         return Err(
             ApiError::new(ErrorKind::LinkOwnDevice, "This is this very device.")
@@ -132,7 +133,7 @@ async fn at_place(net: &Net, place: Place, me: &Newcomer) -> Result<Shows, ApiEr
         relay: None,
     };
     net.learn(place.device, hints);
-    let connected = net.connect(place.device, SPOKEN_ALPN).await;
+    let connected = net.connect(place.device, door.spoken_alpn()).await;
     let connection = connected.map_err(|error| {
         faults::sentence(ErrorKind::LinkUnreachable, &error)
             .hint("Check the address; the words are still good.")
@@ -141,7 +142,7 @@ async fn at_place(net: &Net, place: Place, me: &Newcomer) -> Result<Shows, ApiEr
 }
 
 /// Asks every device on the local network whether it shows words; there must be exactly one.
-async fn on_the_lan(net: &Net, me: &Newcomer) -> Result<Shows, ApiError> {
+async fn on_the_lan(net: &Net, me: &Newcomer, door: Door) -> Result<Shows, ApiError> {
     let give_up = Instant::now() + LOOK;
     loop {
         let mut knocks = JoinSet::new();
@@ -152,7 +153,7 @@ async fn on_the_lan(net: &Net, me: &Newcomer) -> Result<Shows, ApiError> {
         {
             let net = net.clone();
             knocks.spawn(timeout(KNOCK_TIMEOUT, async move {
-                knock(net.connect(device, SPOKEN_ALPN).await.ok()?)
+                knock(net.connect(device, door.spoken_alpn()).await.ok()?)
                     .await
                     .ok()
             }));

@@ -9,6 +9,7 @@ pub mod codec;
 mod dial;
 pub(crate) mod holder;
 pub mod proofs;
+pub(crate) mod shares;
 
 /// The protocol of a connection by which somebody comes back.
 pub const RECOVER_ALPN: &[u8] = b"stead/recover/1";

@@ -3,6 +3,7 @@
 mod at_rest;
 mod clients;
 mod faults;
+mod guarding;
 mod link_attacks;
 mod link_forgeries;
 mod linking;

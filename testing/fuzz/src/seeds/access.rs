@@ -230,6 +230,12 @@ pub fn roster_ops() -> Vec<Vec<u8>> {
         vec![remove(None), remove(Some("lost"))],
         vec![add_device],
         vec![remove_device, group_remove],
+        vec![RosterOp::Letter {
+            boxes: vec![stead_access::KeyBox {
+                recipient_hint: [13; 8],
+                sealed: vec![14; 40],
+            }],
+        }],
         vec![group_add],
         vec![checkpoint],
         vec![piece],

@@ -19,28 +19,43 @@ use crate::{args::Link, client::connect, exit::Failure, look, output::Output};
 /// While a person thinks, the node is asked this often whether it matters still.
 const GLANCE: Duration = Duration::from_millis(300);
 
-pub(super) fn link(home: &Path, args: &Link, out: &Output) -> Result<(), Failure> {
+pub(super) fn link(
+    home: &Path,
+    args: &Link,
+    help: Option<&str>,
+    out: &Output,
+) -> Result<(), Failure> {
     let mut client = connect(home)?;
     let created = client.call(&LinkCreate {
         valid_ms: Some(args.minutes * 60_000),
+        help: help.map(str::to_owned),
     })?;
     match out.json {
         true => out.json_line(&created),
-        false => show_link(&created, args, out),
+        false => match help {
+            None => show_link(&created, args, out),
+            Some(_) => show_help(&created, out),
+        },
     }
-    attend(home, client, &created.link_id, args, out)
+    attend(home, client, &created.link_id, args, help, out)
 }
 
-pub(super) fn spoken(home: &Path, args: &Link, out: &Output) -> Result<(), Failure> {
+pub(super) fn spoken(
+    home: &Path,
+    args: &Link,
+    help: Option<&str>,
+    out: &Output,
+) -> Result<(), Failure> {
     let mut client = connect(home)?;
     let spoken = client.call(&LinkSpeak {
         valid_ms: Some(args.minutes * 60_000),
+        help: help.map(str::to_owned),
     })?;
     match out.json {
         true => out.json_line(&spoken),
-        false => show_words(&spoken, out),
+        false => show_words(&spoken, help.is_some(), out),
     }
-    attend(home, client, &spoken.link_id, args, out)
+    attend(home, client, &spoken.link_id, args, help, out)
 }
 
 /// Waits for somebody to come, asks the person, and says how it ended.
@@ -49,6 +64,7 @@ fn attend(
     mut client: Client,
     link_id: &str,
     args: &Link,
+    help: Option<&str>,
     out: &Output,
 ) -> Result<(), Failure> {
     if args.no_wait {
@@ -83,7 +99,7 @@ fn attend(
     if out.json {
         out.json_line(&outcome);
     }
-    ended(outcome, out)
+    ended(outcome, help, out)
 }
 
 fn wait(
@@ -108,10 +124,16 @@ fn wait(
 
 /// Who has come, and how to let it in from elsewhere.
 fn introduce(newcomer: &LinkNewcomer, out: &Output) {
-    out.say(format!(
-        "{} asks to become one of your devices and to get all your spaces.",
-        look::heading(&newcomer.name)
-    ));
+    out.say(match &newcomer.help {
+        None => format!(
+            "{} asks to become one of your devices and to get all your spaces.",
+            look::heading(&newcomer.name)
+        ),
+        Some(owner) => format!(
+            "A device that calls itself {} asks for your share of {owner}'s recovery words.",
+            look::heading(&newcomer.name)
+        ),
+    });
     if !io::stdin().is_terminal() {
         let code = if newcomer.by_code { " CODE" } else { "" };
         out.say(format!(
@@ -129,7 +151,13 @@ fn ask(
     newcomer: &LinkNewcomer,
 ) -> Result<LinkOutcome, Failure> {
     let question = match newcomer.by_code {
+        true if newcomer.help.is_some() => {
+            "Type the code that you hear, from the voice you know; or `no` to send it away: "
+        }
         true => "Type the code that it shows, or `no` to send it away: ",
+        false if newcomer.help.is_some() => {
+            "Does the voice you know say that the words were right just now? Give the share? [y/N] "
+        }
         false => "Is it the device in front of you? Let it in? [y/N] ",
     };
     let lines = lines_of_stdin();
@@ -238,7 +266,32 @@ fn show_link(created: &LinkCreated, args: &Link, out: &Output) {
     ));
 }
 
-fn show_words(spoken: &LinkSpoken, out: &Output) {
+/// The text by which a guardian helps.
+fn show_help(created: &LinkCreated, out: &Output) {
+    out.say("Send this to the person you help; they give it to `stead recover --guardians`:\n");
+    out.say(format!("{}\n", look::code(&created.link)));
+    out.say(format!(
+        "It works once, until {}. Their device then shows a code, which they read out to you.",
+        look::time_of_day(created.expires_ms)
+    ));
+}
+
+fn show_words(spoken: &LinkSpoken, helps: bool, out: &Output) {
+    if helps {
+        out.say("Say these words to the person you help; they give them to `stead recover --guardians`:\n");
+        out.say(format!("{}\n", look::code(&spoken.words)));
+        out.say(format!(
+            "The words work once, until {}, on one local network. You are asked again when a device comes with them.",
+            look::time_of_day(spoken.expires_ms)
+        ));
+        if let Some(place) = spoken.places.first() {
+            out.say(format!(
+                "If their device does not find this one: {}",
+                look::code(&format!("--at {place}"))
+            ));
+        }
+        return;
+    }
     out.say("On the other device, start Stead and type:\n");
     out.say(format!(
         "{}\n",

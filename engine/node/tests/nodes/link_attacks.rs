@@ -198,7 +198,10 @@ async fn a_second_attempt_with_a_link_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_expired_link_is_refused_also_when_nobody_answers() {
     let (mut old, new) = (Device::start("tower").await, Device::start("laptop").await);
-    let created = old.call(&LinkCreate { valid_ms: Some(1) });
+    let created = old.call(&LinkCreate {
+        valid_ms: Some(1),
+        help: None,
+    });
     tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     assert_eq!(
         new.use_link(&created.link).unwrap_err().kind,
@@ -219,7 +222,12 @@ async fn a_link_lives_two_minutes_and_never_more_than_ten() {
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap();
     let left = |valid_ms| {
-        let expires_ms = old.call(&LinkCreate { valid_ms }).expires_ms;
+        let expires_ms = old
+            .call(&LinkCreate {
+                valid_ms,
+                help: None,
+            })
+            .expires_ms;
         expires_ms - now.as_millis() as u64
     };
     assert!((115_000..150_000).contains(&left(None)));

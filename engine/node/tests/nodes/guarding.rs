@@ -31,6 +31,7 @@ async fn guarded() -> (Device, Device, Device) {
             role: "reader".to_owned(),
             uses: Some(1),
             valid_ms: None,
+            path: None,
         });
         guardian.call(&SpaceJoin {
             invite: invite.invite,

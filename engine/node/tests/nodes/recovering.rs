@@ -107,6 +107,7 @@ async fn a_member_of_a_shared_space_gives_it_back_and_the_person_says_whether_to
         role: "writer".to_owned(),
         uses: Some(1),
         valid_ms: None,
+        path: None,
     });
     ben.call(&SpaceJoin {
         invite: invite.invite,

@@ -115,8 +115,8 @@ fn file(conn: &Connection, findings: &mut Vec<Finding>) -> Result<(), StoreError
 
 fn logs(conn: &Connection, findings: &mut Vec<Finding>) -> Result<(), StoreError> {
     let mut statement = conn.prepare(
-        "SELECT no, count, bytes FROM writer LEFT JOIN segment \
-         ON key=(no << 40) + 0xffffffffff ORDER BY no",
+        "SELECT no, count, segment.bytes, coalesce(len, 0) FROM writer LEFT JOIN segment \
+         ON key=(no << 40) + 0xffffffffff LEFT JOIN skeleton ON writer=no ORDER BY no",
     )?;
     let mut rows = statement.query([])?;
     let mut segments =
@@ -137,7 +137,7 @@ fn logs(conn: &Connection, findings: &mut Vec<Finding>) -> Result<(), StoreError
                 len,
             });
         }
-        let mut end: u64 = 0;
+        let mut end: u64 = row.get(3)?;
         let mut stored = segments.query(<[i64; 2]>::from(no.keys()?))?;
         while let Some(row) = stored.next()? {
             let (start, count) = (at_of_key(row.get(0)?), row.get::<_, u32>(1)?);

@@ -29,7 +29,7 @@ pub use query::{
     Condition, Cursor, Direction, Found, Op, QUERY_CONDITIONS_MAX, QUERY_SORT_KEYS_MAX, Query,
     QueryError, Scalar, ScalarError, SortKey,
 };
-pub use read::{EachSegment, Read};
+pub use read::{EachDoc, EachSegment, Read};
 pub use rich::{ReadRich, RichOwner, RichRow};
 pub use rows::{
     CollectionNo, CollectionRow, Counts, DocRow, HeadRow, NameNo, RichNo, SegmentRow, SpaceNo,

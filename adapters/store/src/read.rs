@@ -17,6 +17,9 @@ use crate::{Finding, SizeOf, StoreError, check};
 /// Takes a run of entries: its first position, its count and its bytes.
 pub type EachSegment<'f> = dyn FnMut(u64, u32, &[u8]) -> ControlFlow<()> + 'f;
 
+/// Takes a document's id and its merged state.
+pub type EachDoc<'f> = dyn FnMut(&DocId, &[u8]) -> ControlFlow<()> + 'f;
+
 /// Where the connection comes from; only this crate implements it.
 pub trait Source {
     /// The connection to read with.
@@ -177,6 +180,32 @@ pub trait Read: Source {
     fn fork(&self, writer: WriterNo) -> Result<Option<Vec<u8>>> {
         let sql = "SELECT proof FROM fork WHERE writer=?1";
         one(self.connection(), sql, [writer], |row| row.get(0))
+    }
+
+    /// What is kept of a log's dropped beginning: its length, and the skeleton.
+    fn skeleton(&self, writer: WriterNo) -> Result<Option<(u64, Vec<u8>)>> {
+        let sql = "SELECT len, bytes FROM skeleton WHERE writer=?1";
+        one(self.connection(), sql, [writer], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+    }
+
+    /// Calls `f` with the id and merged state of each document of a collection, in the order of the
+    /// ids, the deleted ones included.
+    fn each_doc(&self, collection: CollectionNo, f: &mut EachDoc<'_>) -> Result<()> {
+        let mut statement = self
+            .connection()
+            .prepare_cached("SELECT id, state FROM doc WHERE collection=?1 ORDER BY id")?;
+        let mut rows = statement.query([collection])?;
+        while let Some(row) = rows.next()? {
+            let id = row.get_ref(0)?.as_blob().map_err(wrong_type)?;
+            let id = DocKey::decode(id).map_err(wrong_type)?;
+            let state = row.get_ref(1)?.as_blob().map_err(wrong_type)?;
+            if f(&id, state).is_break() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// The collections of a space, by name.

@@ -84,6 +84,13 @@ CREATE TABLE rich_update (
   bytes BLOB NOT NULL
 ) STRICT;
 ",
+    "
+CREATE TABLE skeleton (
+  writer INTEGER PRIMARY KEY,
+  len    INTEGER NOT NULL,
+  bytes  BLOB NOT NULL
+) STRICT;
+",
 ];
 
 /// The format this program writes.

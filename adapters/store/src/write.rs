@@ -109,6 +109,7 @@ impl<'s> Tx<'s> {
                 self.execute(sql, [first, last])?;
             }
             self.execute("DELETE FROM fork WHERE writer=?1", [writer.no])?;
+            self.execute("DELETE FROM skeleton WHERE writer=?1", [writer.no])?;
         }
         self.clear_docs(space)?;
         for sql in [
@@ -242,6 +243,31 @@ impl<'s> Tx<'s> {
         let sql = "DELETE FROM node WHERE key>=?1 AND key<=?2";
         self.execute(sql, [writer.key(len >> NODE_LEVEL)?, last])?;
         Ok(())
+    }
+
+    /// Removes the entries of a log before position `len`, and keeps `skeleton` in their place. A row
+    /// that holds entries on both sides loses as many bytes at its beginning as the caller's closure
+    /// says, given the row's first position and bytes. Subtree roots stay.
+    pub fn drop_beginning(
+        &self,
+        writer: WriterNo,
+        len: u64,
+        skeleton: &[u8],
+        dropped: impl FnOnce(u64, &[u8]) -> usize,
+    ) -> Result<()> {
+        let first = writer.key(0)?;
+        let spanning = self.segments(writer, len, 0)?.into_iter().next();
+        let sql = "DELETE FROM segment WHERE key>=?1 AND key<?2";
+        self.execute(sql, [first, writer.key(len)?])?;
+        if let Some(row) = spanning.filter(|row| row.start < len && row.end() > len) {
+            let gone = dropped(row.start, &row.bytes).min(row.bytes.len());
+            let count = (row.end() - len) as u32;
+            self.append_segment(writer, len, count, &row.bytes[gone..])?;
+        }
+        let sql = "DELETE FROM head WHERE key>=?1 AND key<?2";
+        self.execute(sql, [first, writer.key(len)?])?;
+        let sql = "INSERT OR REPLACE INTO skeleton (writer, len, bytes) VALUES (?1, ?2, ?3)";
+        self.execute(sql, params![writer, len, skeleton]).map(drop)
     }
 
     /// Keeps a signed head of `len` entries.

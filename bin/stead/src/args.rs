@@ -309,6 +309,34 @@ pub(crate) enum Space {
     },
     /// List the spaces on this device, with their collections
     List,
+    /// Make a checkpoint: newcomers start from it, and history below it can be dropped
+    #[command(after_help = "Example:\n  stead space checkpoint family")]
+    Checkpoint {
+        /// The space's name
+        space: String,
+    },
+    /// List the checkpoints of a space
+    Checkpoints {
+        /// The space's name
+        space: String,
+    },
+    /// Drop the history below a checkpoint on this device; documents stay as they are
+    #[command(
+        after_help = "Examples:\n  stead space compact family                     (below the newest checkpoint)\n  stead space compact family --older-than 90d    (below one that is at least that old)"
+    )]
+    Compact {
+        /// The space's name
+        space: String,
+        /// Only below a checkpoint of at least this age, such as 12h, 90d or 2y
+        #[arg(long, value_name = "AGE", value_parser = parse_age, default_value = "0d")]
+        older_than: u64,
+        /// Also drop what some device that may write is not known to have
+        #[arg(long)]
+        force: bool,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
+    },
     /// Stop keeping a space on this device and erase its data here
     #[command(after_help = "Example:\n  stead space leave family")]
     Leave {
@@ -600,4 +628,22 @@ pub(crate) struct Try {
     /// Do not pause between the steps
     #[arg(long)]
     pub(crate) fast: bool,
+}
+
+/// Reads an age such as `90d` as milliseconds.
+fn parse_age(text: &str) -> Result<u64, String> {
+    const UNITS: [(&str, u64); 4] = [
+        ("m", 60_000),
+        ("h", 3_600_000),
+        ("d", 86_400_000),
+        ("y", 31_536_000_000),
+    ];
+    let read = |(unit, ms): (&str, u64)| {
+        let number = text.trim().strip_suffix(unit)?;
+        number.parse::<u64>().ok()?.checked_mul(ms)
+    };
+    UNITS
+        .into_iter()
+        .find_map(read)
+        .ok_or_else(|| format!("{text:?} is no age: write a number and m, h, d or y, such as 90d"))
 }

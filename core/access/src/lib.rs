@@ -61,4 +61,4 @@ pub use statement::{
     root_statement_log, sign_claim, sign_genesis, sign_join, sign_root_statement, verify_claim,
     verify_genesis, verify_join, verify_root_statement,
 };
-pub use verdicts::{Shift, Span};
+pub use verdicts::{Shift, Span, shift};

@@ -172,8 +172,9 @@ fn tidy(spans: &mut Vec<Span>) {
     spans.retain(|_| kept.next().copied().unwrap_or(true));
 }
 
-/// Compares what one writer had and has, stretch by stretch.
-pub(crate) fn shift(old: &[Span], new: &[Span]) -> Option<Shift> {
+/// Compares what one writer had and has, stretch by stretch: which of its entries changed their
+/// verdict. None if none did.
+pub fn shift(old: &[Span], new: &[Span]) -> Option<Shift> {
     if old == new {
         return None;
     }

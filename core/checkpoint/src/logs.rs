@@ -1,21 +1,22 @@
-//! A block of logs: for each, the skeleton of its beginning and the times it had reached.
+//! A block of logs: for each, the skeleton of its beginning, the time it had reached, and which of
+//! the kept entries are void.
 //!
 //! ```text
-//! body = logs:uint (applied[8] last[8] length:uint skeleton[length]){logs}
+//! body = logs:uint (time[8] void:uint seq:uint{void} length:uint skeleton[length]){logs}
 //! ```
 
 use stead_base::limits::WRITERS_MAX;
-use stead_base::{Decoder, Encoder, Hlc};
+use stead_base::{DecodeFault, Decoder, Encoder, Hlc};
 
 use crate::{BLOCK_BYTES_MAX, CheckpointError};
 
 /// Where one log stands at a checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogStart {
-    /// Time of the last entry whose document operations are in the checkpoint.
-    pub applied: Hlc,
     /// Time of the last entry that counts.
-    pub last: Hlc,
+    pub time: Hlc,
+    /// Kept entries with a `@roster` parcel that are void, ascending.
+    pub void: Vec<u64>,
     /// The log's beginning, as `core/log` reads it.
     pub skeleton: Vec<u8>,
 }
@@ -25,9 +26,12 @@ pub fn encode_logs(logs: &[LogStart]) -> Vec<u8> {
     let mut out = Encoder::new();
     out.uint(logs.len() as u64);
     for log in logs {
-        out.raw(&log.applied.to_u64().to_be_bytes())
-            .raw(&log.last.to_u64().to_be_bytes())
-            .bytes(&log.skeleton);
+        out.raw(&log.time.to_u64().to_be_bytes())
+            .uint(log.void.len() as u64);
+        for seq in &log.void {
+            out.uint(*seq);
+        }
+        out.bytes(&log.skeleton);
     }
     out.finish()
 }
@@ -35,12 +39,21 @@ pub fn encode_logs(logs: &[LogStart]) -> Vec<u8> {
 /// Decodes a block of logs. The skeletons are the caller's to verify.
 pub fn decode_logs(body: &[u8]) -> Result<Vec<LogStart>, CheckpointError> {
     let mut input = Decoder::new(body);
-    let count = input.count(WRITERS_MAX, 17, "logs")?;
+    let count = input.count(WRITERS_MAX, 10, "logs")?;
     let mut logs = Vec::with_capacity(count.min(1024));
     for _ in 0..count {
+        let time = Hlc::from_u64(u64::from_be_bytes(input.array("time")?));
+        let mut void: Vec<u64> = Vec::new();
+        for _ in 0..input.count(usize::MAX, 1, "void entries")? {
+            let seq = input.uint("void entry")?;
+            if void.last().is_some_and(|last| *last >= seq) {
+                return Err(input.error("void entry", DecodeFault::NotCanonical).into());
+            }
+            void.push(seq);
+        }
         logs.push(LogStart {
-            applied: Hlc::from_u64(u64::from_be_bytes(input.array("time")?)),
-            last: Hlc::from_u64(u64::from_be_bytes(input.array("time")?)),
+            time,
+            void,
             skeleton: input.bytes(BLOCK_BYTES_MAX, "skeleton")?.to_vec(),
         });
     }

@@ -62,6 +62,8 @@ impl fmt::Debug for SpaceMembership {
 #[derive(Debug, Default)]
 pub(crate) struct Locals {
     spaces: BTreeMap<SpaceId, SpaceMembership>,
+    /// Logs that hold checkpoints for who lacks a space.
+    beginnings: BTreeMap<SpaceId, WriterId>,
 }
 
 impl Locals {
@@ -72,6 +74,18 @@ impl Locals {
 
     pub(crate) fn remove(&mut self, space: &SpaceId) {
         self.spaces.remove(space);
+        self.beginnings.remove(space);
+    }
+
+    /// Notes the log that a newcomer to a space begins with.
+    pub(crate) fn begin(&mut self, space: SpaceId, log: WriterId) {
+        self.beginnings.insert(space, log);
+    }
+
+    /// The log that a newcomer to a space begins with, if it is stored here.
+    pub(crate) fn beginning(&self, space: &SpaceId) -> Option<WriterId> {
+        let log = *self.beginnings.get(space)?;
+        (self.tip(space, &log).len > 0).then_some(log)
     }
 
     pub(crate) fn get(&self, space: &SpaceId) -> Option<&SpaceMembership> {

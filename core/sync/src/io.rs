@@ -21,6 +21,14 @@ pub enum Input {
         /// The space.
         space: SpaceId,
     },
+    /// A log that is stored here holds a checkpoint: a peer that lacks the space is told of it
+    /// before anything else of the space. Replaces the one named before.
+    Beginning {
+        /// The space.
+        space: SpaceId,
+        /// The checkpoint's log.
+        log: WriterId,
+    },
     /// Entries were stored, written here or learned from anyone.
     LocalAdvanced {
         /// The space.
@@ -174,6 +182,14 @@ pub enum Output {
     Shared {
         /// The space.
         space: SpaceId,
+    },
+    /// The peer has a checkpoint in this log. Comes before it lists what it has. Who has nothing of
+    /// the space fetches this log first.
+    Start {
+        /// The space.
+        space: SpaceId,
+        /// The checkpoint's log.
+        log: WriterId,
     },
     /// The peer no longer shares the space.
     Left {

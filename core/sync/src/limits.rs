@@ -3,6 +3,9 @@
 /// Version of the protocol spoken here.
 pub const VERSION: u64 = 1;
 
+/// Bit of `Hello`'s features: understands `Start`.
+pub const FEATURE_START: u64 = 1;
+
 /// Most credited bytes a receiver lets the other side have in flight.
 pub const WINDOW_BYTES_MAX: u64 = 16 << 20;
 /// Smallest window a receiver may state: a largest frame fits even while credit is on its way.

@@ -98,6 +98,8 @@ pub enum Message {
         check: [u8; CHECK_BYTES],
         batch: Bytes,
     },
+    /// A log that holds a checkpoint: who lacks the space begins with it.
+    Start { space: u64, writer: WriterRef },
     /// Asks what the receiver's log looks like at `at`.
     Probe {
         space: u64,
@@ -142,6 +144,7 @@ impl Message {
             Self::Gone { .. } => "Gone",
             Self::Batch { .. } => "Batch",
             Self::Push { .. } => "Push",
+            Self::Start { .. } => "Start",
             Self::Probe { .. } => "Probe",
             Self::ProbeReply { .. } => "ProbeReply",
             Self::Fork { .. } => "Fork",
@@ -216,6 +219,7 @@ impl Message {
             } => put_range(out, kind::WANT, space, writer, from, count),
             Self::Unwant { space, writer } => put_log(out, kind::UNWANT, space, writer),
             Self::Gone { space, writer } => put_log(out, kind::GONE, space, writer),
+            Self::Start { space, writer } => put_log(out, kind::START, space, writer),
             Self::Batch {
                 space,
                 writer,
@@ -290,6 +294,7 @@ mod kind {
     pub(in crate::message) const GONE: u8 = 0x14;
     pub(in crate::message) const BATCH: u8 = 0x15;
     pub(in crate::message) const PUSH: u8 = 0x16;
+    pub(in crate::message) const START: u8 = 0x17;
     pub(in crate::message) const PROBE: u8 = 0x20;
     pub(in crate::message) const PROBE_REPLY: u8 = 0x21;
     pub(in crate::message) const FORK: u8 = 0x22;

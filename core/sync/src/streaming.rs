@@ -98,6 +98,7 @@ impl Streaming {
                 }
             }
             Input::RemoveSpace { space } => self.remove_space(context, &space),
+            Input::Beginning { space, log } => context.locals.begin(space, log),
             Input::LocalAdvanced {
                 space,
                 writer,
@@ -198,6 +199,7 @@ impl Streaming {
             } => self.on_want(context, space, writer, from, from + count)?,
             Message::Unwant { space, writer } => self.on_unwant(space, writer)?,
             Message::Gone { space, writer } => self.on_gone(context, space, writer)?,
+            Message::Start { space, writer } => self.on_start(context, space, writer)?,
             Message::Batch {
                 space,
                 writer,

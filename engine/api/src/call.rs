@@ -29,6 +29,9 @@ use crate::rights::{
     SpaceRevoke,
 };
 use crate::sign_in::{SignInAnswer, SignInAnswered, SignInAsked, SignInLook};
+use crate::spaces::{
+    CheckpointInfo, Checkpoints, Compacted, SpaceCheckpoint, SpaceCheckpoints, SpaceCompact,
+};
 use crate::{
     ApiError, Commit, Devices, Diagnosis, DocDelete, DocGet, DocGot, DocPut, DocQuery, DocRestore,
     DocUnwatch, DocWatch, DoctorRun, Done, ErrorKind, Hello, LinkAccept, LinkApprove, LinkArrival,
@@ -196,6 +199,12 @@ methods! {
     GroupRename => Done, "group.rename";
     /// Ends a group, and its rights everywhere.
     GroupDelete => Done, "group.delete";
+    /// Makes a checkpoint of a space.
+    SpaceCheckpoint => CheckpointInfo, "space.checkpoint";
+    /// The checkpoints of a space on this device.
+    SpaceCheckpoints => Checkpoints, "space.checkpoints";
+    /// Drops the history below a checkpoint on this device.
+    SpaceCompact => Compacted, "space.compact";
     /// Stops keeping a space on this device and erases its data here.
     SpaceLeave => Done, "space.leave";
     /// Applies edits to any number of documents of one space as one atomic transaction.

@@ -27,6 +27,74 @@ pub struct SpaceLeave {
     pub lose_unsynced: bool,
 }
 
+/// `space.checkpoint`: makes a checkpoint, from which newcomers start and below which history can
+/// be dropped.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct SpaceCheckpoint {
+    /// Name, id, or the first digits of the id.
+    pub space: String,
+}
+
+/// `space.checkpoints`: the checkpoints of a space on this device.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct SpaceCheckpoints {
+    /// Name, id, or the first digits of the id.
+    pub space: String,
+}
+
+/// `space.compact`: drops the history below a checkpoint on this device.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct SpaceCompact {
+    /// Name, id, or the first digits of the id.
+    pub space: String,
+    /// Only history below a checkpoint that is at least this old, in milliseconds.
+    #[serde(default)]
+    pub older_than_ms: u64,
+    /// Also what some device that may write is not known to have.
+    #[serde(default)]
+    pub force: bool,
+}
+
+/// A checkpoint of a space.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct CheckpointInfo {
+    /// The log that holds it: 64 hexadecimal digits.
+    pub log: String,
+    /// The name of the device that made it, when known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_by: Option<String>,
+    /// When, by that device's clock: Unix time in milliseconds.
+    pub made_ms: u64,
+    /// Documents in it.
+    pub documents: u64,
+    /// Entries of its log.
+    pub entries: u64,
+    /// Deletions made before this Unix time in milliseconds are forgotten in it; 0 for none.
+    pub horizon_ms: u64,
+    /// Whether all of it is on this device.
+    pub whole: bool,
+    /// Whether whoever made it may.
+    pub counts: bool,
+    /// Whether this device's history begins with it.
+    pub beginning: bool,
+}
+
+/// The answer to [`SpaceCheckpoints`].
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Checkpoints {
+    /// The newest first.
+    pub checkpoints: Vec<CheckpointInfo>,
+}
+
+/// The answer to [`SpaceCompact`].
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Compacted {
+    /// Log entries that are no longer on this device.
+    pub entries: u64,
+    /// Older checkpoints that are no longer on this device.
+    pub checkpoints: u64,
+}
+
 /// The answer to [`SpaceList`].
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Spaces {

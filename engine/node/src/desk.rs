@@ -93,6 +93,14 @@ pub(crate) struct Desk {
     evictions: BTreeMap<(u64, SpaceId), Eviction>,
     /// Since when stored entries wait to be merged, on the steady clock.
     pending_since_ms: Option<u64>,
+    /// Checkpoints that are all here and that their spaces begin with.
+    to_begin: Vec<LogKey>,
+    /// Spaces that began from one, to be told of.
+    begun: Vec<SpaceId>,
+    /// Logs of which peers no longer have what comes next here.
+    behind: BTreeMap<LogKey, u64>,
+    /// The checkpoint that newcomers to each space are told of.
+    beginnings: BTreeMap<SpaceId, WriterId>,
 }
 
 impl Desk {
@@ -110,6 +118,10 @@ impl Desk {
             dirty: true,
             evictions: BTreeMap::new(),
             pending_since_ms: None,
+            to_begin: Vec::new(),
+            begun: Vec::new(),
+            behind: BTreeMap::new(),
+            beginnings: BTreeMap::new(),
         };
         for space in desk.replica.space_ids() {
             desk.publish_space(&space);
@@ -356,6 +368,10 @@ impl Desk {
                 self.publish(event);
             }
             self.foreign.clear();
+            for space in std::mem::take(&mut self.begun) {
+                self.board.fetches.has_begun(space, steady_ms());
+            }
+            self.begin_spaces();
             if std::mem::take(&mut self.reconcile) {
                 match self.replica.reconcile(wall_ms()) {
                     Ok(done) => self.dirty |= done,
@@ -392,6 +408,7 @@ impl Desk {
                     self.publish_names();
                 }
                 self.readmit(&space);
+                self.tell_beginning(&space);
                 self.tell_if_removed(&space);
                 self.board.fetches.members_changed(space, steady_ms());
                 self.board.members.send_modify(|count| *count += 1);
@@ -414,6 +431,8 @@ impl Desk {
                     session.input(Input::RemoveSpace { space });
                 }
                 self.board.fetches.forget_space(space);
+                self.behind.retain(|(of, _), _| *of != space);
+                self.beginnings.remove(&space);
                 self.board.watches.space_left(&space);
                 self.board.members.send_modify(|count| *count += 1);
             }
@@ -458,6 +477,83 @@ impl Desk {
             session.advanced(space, writer, tip, own);
         }
         self.board.fetches.stored((space, writer), len, steady_ms());
+        if self.board.fetches.is_beginning((space, writer), len) {
+            self.to_begin.push((space, writer));
+        }
+        if self.replica.is_checkpoint(&space, &writer) {
+            self.checkpoint_grew(space);
+        }
+    }
+
+    /// Begins the spaces whose checkpoints have come; a checkpoint that cannot be used is done
+    /// without. Where each log stands is told with the next round, after the flush.
+    fn begin_spaces(&mut self) {
+        for (space, log) in std::mem::take(&mut self.to_begin) {
+            let began = match self.replica.is_new_here(&space) {
+                true => self
+                    .replica
+                    .begin_from(&space, &log, wall_ms())
+                    .map(|()| true),
+                false => Ok(false),
+            };
+            self.note_beginning(space, &began);
+            match began {
+                Ok(true) => self.begun.push(space),
+                _ => self.board.fetches.has_begun(space, steady_ms()),
+            }
+        }
+    }
+
+    fn note_beginning(&mut self, space: SpaceId, began: &Result<bool, ReplicaError>) {
+        match began {
+            Ok(false) => {}
+            Ok(true) => {
+                tracing::info!(space = %space.short(), "began from a checkpoint");
+                self.dirty = true;
+            }
+            Err(error) => {
+                tracing::info!(space = %space.short(), %error, "a checkpoint is not used");
+            }
+        }
+        self.note_outcome(began);
+    }
+
+    /// A peer no longer has what comes next of a log: perhaps a checkpoint goes further, now or
+    /// once it is all here.
+    pub(crate) fn behind(&mut self, space: SpaceId, writer: WriterId, from: u64) {
+        let began = self.replica.begin_again(&space, &writer, from, wall_ms());
+        self.note_beginning(space, &began);
+        match began {
+            Ok(true) => self.behind.retain(|(of, _), _| *of != space),
+            _ => {
+                self.behind.insert((space, writer), from);
+            }
+        }
+    }
+
+    /// A checkpoint grew: newcomers may be told of it, and what is behind may begin again from it.
+    fn checkpoint_grew(&mut self, space: SpaceId) {
+        self.tell_beginning(&space);
+        let behind: Vec<(LogKey, u64)> = self
+            .behind
+            .iter()
+            .filter(|((of, _), _)| *of == space)
+            .map(|(key, from)| (*key, *from))
+            .collect();
+        for ((_, writer), from) in behind {
+            self.behind(space, writer, from);
+        }
+    }
+
+    /// Tells sessions which checkpoint newcomers begin with, when that changed.
+    fn tell_beginning(&mut self, space: &SpaceId) {
+        let Some(log) = self.replica.newest_checkpoint(space) else {
+            return;
+        };
+        if self.beginnings.insert(*space, log) != Some(log) {
+            let space = *space;
+            self.tell_sessions(|| Input::Beginning { space, log });
+        }
     }
 
     fn docs_changed(&mut self, space: SpaceId, docs: &[DocChange], many: bool) {
@@ -551,6 +647,12 @@ impl Desk {
 
     /// Starts telling a session, from the state returned on.
     pub(crate) fn subscribe(&mut self, session: Arc<Mailbox>) -> Vec<SpaceMembership> {
+        for space in self.replica.space_ids() {
+            if let Some(log) = self.replica.newest_checkpoint(&space) {
+                self.beginnings.insert(space, log);
+                session.input(Input::Beginning { space, log });
+            }
+        }
         self.sessions.push(session);
         self.published
             .keys()

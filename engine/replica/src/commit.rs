@@ -249,7 +249,11 @@ impl Writing<'_> {
 
     /// A log of this store's own that goes on elsewhere: this is a restored backup or a copied
     /// disk, and must not write that log any more.
-    fn retire_if_own(&mut self, id: &SpaceId, writer: &WriterId) -> Result<(), ReplicaError> {
+    pub(crate) fn retire_if_own(
+        &mut self,
+        id: &SpaceId,
+        writer: &WriterId,
+    ) -> Result<(), ReplicaError> {
         let space = self.space(id)?;
         if space.own.as_ref().is_some_and(|own| own.id == *writer) {
             space.sign_own();
@@ -377,6 +381,7 @@ impl Writing<'_> {
             .get_mut(id)
             .ok_or_else(|| ReplicaError::NoSuchSpace { name: id.short() })?;
         let is_own = space.is_own(writer);
+        let is_checkpoint = space.is_checkpoint(writer);
         let roster = &space.roster;
         let state = space
             .writers
@@ -407,7 +412,7 @@ impl Writing<'_> {
                         writer: *writer,
                     };
                     let parcel = &opened.arena[entry.root.clone()];
-                    let reach = if parcel.is_empty() {
+                    let reach = if parcel.is_empty() || is_checkpoint {
                         Reach::Nothing
                     } else {
                         reach(roster, writer, entry.seq)

@@ -110,13 +110,24 @@ impl Replica {
                 Some(hint),
             );
         }
+        if self.is_beginning_void(&space.id)? {
+            let hint = "make a checkpoint on a device that has the whole history; this device then begins again from it when it is linked anew";
+            add(
+                Severity::Warning,
+                format!(
+                    "{name}: a removal reaches behind where the history begins here; what it took back is still shown"
+                ),
+                Some(hint),
+            );
+        }
         for (writer, state) in &self.space(&space.id)?.writers {
             let tip = &state.record.tip;
-            let root = range_root(
-                &mut StoredTree::leaves_only(&self.store, state),
-                0,
-                tip.len(),
-            );
+            // Of a checkpoint that was replaced nothing is left to be checked.
+            if state.record.base == tip.len() && self.space(&space.id)?.is_checkpoint(writer) {
+                continue;
+            }
+            let root = StoredTree::leaves_only(&self.store, state)
+                .and_then(|mut tree| range_root(&mut tree, 0, tip.len()));
             let hint = "the database was changed from outside; link this device anew";
             match root {
                 Ok(root) if root == tip.root() => {}

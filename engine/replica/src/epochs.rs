@@ -357,8 +357,11 @@ impl Writing<'_> {
         }
         let writers: Vec<_> = space.writers.keys().copied().collect();
         for state in space.writers.values_mut() {
-            state.record.read = 0;
-            state.record.last_hlc = stead_base::Hlc::ZERO;
+            // What a skeleton stands for was read when it was taken.
+            if state.record.base == 0 {
+                state.record.read = 0;
+                state.record.last_hlc = stead_base::Hlc::ZERO;
+            }
         }
         for writer in &writers {
             self.dirty_writer(id, writer);

@@ -49,7 +49,7 @@ impl Replica {
             return Ok(ProbeNext::Nothing);
         };
         let search = Search {
-            low: 0,
+            low: self.dropped(space, writer),
             high: head.len,
         };
         self.searches.insert((*space, *writer), search);
@@ -65,7 +65,7 @@ impl Replica {
     ) -> Result<Vec<u8>, ReplicaError> {
         let Some(head) = self
             .opened_head(space, writer)?
-            .filter(|head| at < head.len)
+            .filter(|head| at < head.len && at >= self.dropped(space, writer))
         else {
             return Ok(Vec::new());
         };
@@ -106,7 +106,7 @@ impl Replica {
                 .map_err(|error| misbehaved(error.to_string()))?;
             let Some(head) = self
                 .opened_head(space, writer)?
-                .filter(|head| at < head.len)
+                .filter(|head| at < head.len && at >= self.dropped(space, writer))
             else {
                 return Ok(ProbeNext::Nothing);
             };
@@ -355,7 +355,12 @@ impl Writing<'_> {
     }
 
     /// Empties the documents of a space and has every log applied again.
+    ///
+    /// Where history begins with a checkpoint, so do the documents.
     pub(crate) fn rebuild(&mut self, id: &SpaceId) -> Result<(), ReplicaError> {
+        if let Some(log) = self.space(id)?.record.begins {
+            return self.rebuild_from_beginning(id, &log);
+        }
         let no = self.space(id)?.no;
         self.tx.clear_docs(no)?;
         self.pending.changes.remove(id);

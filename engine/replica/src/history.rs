@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use stead_access::{OpId, Party, RosterOp, Subject, decode_ops};
 use stead_base::{DeviceId, DocId, Hash, Hlc, SpaceId, Stamp, WriterId};
 use stead_doc::{Changes, OpRef, RichKind, ValueRef};
-use stead_log::{BatchEntries, EntryRef, InclusionProof, SignedHead};
+use stead_log::{BatchEntries, EntryRef, InclusionProof, SignedHead, Skeleton, SkeletonError};
 use stead_store::Read;
 
 use crate::identity::Names;
@@ -169,6 +169,9 @@ impl Replica {
         seq: u64,
     ) -> Result<Option<Vec<u8>>, ReplicaError> {
         let state = self.writer(space, writer)?;
+        if seq < state.record.base {
+            return self.kept_entry(state.no, seq);
+        }
         let segments = self.store.segments(state.no, seq, 0)?;
         let Some(segment) = segments.first() else {
             return Ok(None);
@@ -187,6 +190,24 @@ impl Replica {
         Ok(entry.map(<[u8]>::to_vec))
     }
 
+    /// An entry of a dropped beginning, if the skeleton keeps it.
+    fn kept_entry(
+        &self,
+        no: stead_store::WriterNo,
+        seq: u64,
+    ) -> Result<Option<Vec<u8>>, ReplicaError> {
+        let skeleton = self.store.skeleton(no)?;
+        let Some((_, bytes)) = skeleton.filter(|(_, bytes)| !bytes.is_empty()) else {
+            return Ok(None);
+        };
+        let kept = Skeleton::decode(&bytes)
+            .map_err(SkeletonError::from)
+            .and_then(|skeleton| skeleton.entries())
+            .map_err(|error| ReplicaError::Refused(error.to_string()))?;
+        let found = kept.iter().find(|kept| kept.seq == seq);
+        Ok(found.map(|kept| kept.entry.bytes().to_vec()))
+    }
+
     /// Adds to `found` what fits of one log, newest first, until it can add nothing more.
     fn walk_back(
         &self,
@@ -199,8 +220,9 @@ impl Replica {
             return Ok(());
         };
         let mut end = state.record.tip.len();
-        while end > 0 {
-            let start = end.saturating_sub(STRIDE);
+        let base = state.record.base;
+        while end > base {
+            let start = end.saturating_sub(STRIDE).max(base);
             let entries = self.entries(state.no, start, end)?;
             let first_leaf = match entries.first() {
                 Some(bytes) if start == 0 => {

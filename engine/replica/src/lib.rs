@@ -5,6 +5,7 @@
 //! in a browser. It does not know what carries batches or who asks for documents.
 
 mod audit;
+mod checkpoint;
 mod commit;
 mod doctor;
 mod epochs;
@@ -36,6 +37,7 @@ mod transact;
 mod writing;
 
 pub use audit::{RightsEvidence, RightsItem};
+pub use checkpoint::{CheckpointInfo, Compacted, Compaction};
 pub use commit::Received;
 pub use doctor::{Finding, Severity};
 pub use error::{ReceiveError, ReplicaError};

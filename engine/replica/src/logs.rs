@@ -6,8 +6,8 @@ use std::ops::ControlFlow;
 use stead_base::limits::{BATCH_BYTES_TARGET, BATCH_ENTRIES_MAX};
 use stead_base::{Decoder, Hash, SpaceId, WriterId};
 use stead_log::{
-    BatchBuilder, BatchEntries, EntryRef, NODE_LEVEL, SignedHead, TreeSource, parent_hash,
-    subtree_places, subtree_root,
+    BatchBuilder, BatchEntries, EntryRef, NODE_LEVEL, SignedHead, Skeleton, SkeletonError,
+    SkeletonTree, TreeSource, parent_hash, subtree_places, subtree_root,
 };
 use stead_store::{Read, Store, WriterNo};
 
@@ -30,22 +30,14 @@ impl Replica {
             return Ok(None);
         };
         let upto = upto.min(state.record.tip.len());
-        if from >= upto {
+        if from >= upto || from < state.record.base {
             return Ok(None);
         }
         let bytes_max = bytes_max.min(BATCH_BYTES_TARGET);
         let (entries, end) = collect(&self.store, state.no, from, upto, bytes_max)?;
-        let Some(head) = head_for(&self.store, space, writer, state, end)? else {
+        let Some((head, extension)) = self.head_over(space, writer, state, end)? else {
             return Ok(None);
         };
-        let mut extension = Vec::new();
-        if head.len > end {
-            if end == state.record.tip.len() {
-                extension = state.record.tip.extension().to_vec();
-            } else {
-                extension = StoredTree::new(&self.store, state)?.extension(end, head.len)?;
-            }
-        }
         let count = (end - from) as usize;
         Ok(Some(BatchBuilder::encode(
             writer,
@@ -57,11 +49,33 @@ impl Replica {
             &entries,
         )))
     }
+
+    /// The shortest signed head that covers `end` entries, and the hashes that lead to it.
+    pub(crate) fn head_over(
+        &self,
+        space: &SpaceState,
+        writer: &WriterId,
+        state: &WriterState,
+        end: u64,
+    ) -> Result<Option<(SignedHead, Vec<Hash>)>, ReplicaError> {
+        let Some(head) = head_for(&self.store, space, writer, state, end)? else {
+            return Ok(None);
+        };
+        let mut extension = Vec::new();
+        if head.len > end {
+            if end == state.record.tip.len() {
+                extension = state.record.tip.extension().to_vec();
+            } else {
+                extension = StoredTree::new(&self.store, state)?.extension(end, head.len)?;
+            }
+        }
+        Ok(Some((head, extension)))
+    }
 }
 
 /// Entries from `from`, each after its length, and the sequence after the last.
-fn collect(
-    store: &Store,
+fn collect<R: Read>(
+    store: &R,
     no: WriterNo,
     from: u64,
     upto: u64,
@@ -137,25 +151,24 @@ fn head_for(
 }
 
 /// The Merkle tree of a stored log.
-pub(crate) struct StoredTree<'s> {
-    store: &'s Store,
+pub(crate) struct StoredTree<'s, R> {
+    store: &'s R,
     no: WriterNo,
     len: u64,
-    nodes: Vec<Hash>,
+    nodes: BTreeMap<u64, Hash>,
     /// Subtrees beyond the held entries, which the tip keeps up to its head.
     beyond: BTreeMap<(u32, u64), Hash>,
+    /// Entries that were dropped, and what their skeleton knows.
+    base: u64,
+    skeleton: SkeletonTree,
 }
 
-impl<'s> StoredTree<'s> {
-    pub(crate) fn new(store: &'s Store, state: &WriterState) -> Result<Self, ReplicaError> {
-        let nodes = store
-            .nodes(state.no)?
-            .into_iter()
-            .map(|(_, hash)| hash)
-            .collect();
+impl<'s, R: Read> StoredTree<'s, R> {
+    pub(crate) fn new(store: &'s R, state: &WriterState) -> Result<Self, ReplicaError> {
+        let nodes = store.nodes(state.no)?.into_iter().collect();
         let mut tree = Self {
             nodes,
-            ..Self::leaves_only(store, state)
+            ..Self::leaves_only(store, state)?
         };
         let tip = &state.record.tip;
         if let Some(head) = tip.head() {
@@ -165,16 +178,29 @@ impl<'s> StoredTree<'s> {
         Ok(tree)
     }
 
-    /// The tree computed from nothing but the stored entries.
-    pub(crate) const fn leaves_only(store: &'s Store, state: &WriterState) -> Self {
-        let (no, len) = (state.no, state.record.tip.len());
-        Self {
+    /// The tree computed from nothing but the stored entries, and the skeleton of those dropped.
+    pub(crate) fn leaves_only(store: &'s R, state: &WriterState) -> Result<Self, ReplicaError> {
+        let (no, len, base) = (state.no, state.record.tip.len(), state.record.base);
+        let kept = match base {
+            0 => None,
+            _ => store.skeleton(no)?.filter(|(_, bytes)| !bytes.is_empty()),
+        };
+        let skeleton = match kept {
+            None => SkeletonTree::default(),
+            Some((_, bytes)) => Skeleton::decode(&bytes)
+                .map_err(SkeletonError::from)
+                .and_then(|skeleton| skeleton.tree())
+                .map_err(|error| ReplicaError::Refused(error.to_string()))?,
+        };
+        Ok(Self {
             store,
             no,
             len,
-            nodes: Vec::new(),
+            nodes: BTreeMap::new(),
             beyond: BTreeMap::new(),
-        }
+            base,
+            skeleton,
+        })
     }
 
     /// Leaf hashes of `from..to`.
@@ -207,9 +233,27 @@ impl<'s> StoredTree<'s> {
             .map(|(level, index)| self.subtree(level, index))
             .collect()
     }
+
+    fn of_nodes(&self, level: u32, from: u64, to: u64) -> Option<Hash> {
+        if level < NODE_LEVEL {
+            return None;
+        }
+        let (first, last) = (from >> NODE_LEVEL, to >> NODE_LEVEL);
+        let nodes: Vec<Hash> = self
+            .nodes
+            .range(first..last)
+            .map(|(_, hash)| *hash)
+            .collect();
+        (nodes.len() as u64 == last - first).then(|| subtree_root(&nodes))
+    }
+
+    fn halves(&mut self, level: u32, index: u64) -> Result<Hash, ReplicaError> {
+        let left = self.subtree(level - 1, 2 * index)?;
+        Ok(parent_hash(&left, &self.subtree(level - 1, 2 * index + 1)?))
+    }
 }
 
-impl TreeSource for StoredTree<'_> {
+impl<R: Read> TreeSource for StoredTree<'_, R> {
     type Error = ReplicaError;
 
     fn subtree(&mut self, level: u32, index: u64) -> Result<Hash, ReplicaError> {
@@ -218,19 +262,27 @@ impl TreeSource for StoredTree<'_> {
             return Ok(*hash);
         }
         if to > self.len && level > 0 && !self.beyond.is_empty() {
-            let left = self.subtree(level - 1, 2 * index)?;
-            return Ok(parent_hash(&left, &self.subtree(level - 1, 2 * index + 1)?));
+            return self.halves(level, index);
         }
         if to > self.len {
             return Err(ReplicaError::Refused(format!(
                 "entries {from} to {to} are not all held"
             )));
         }
-        if level >= NODE_LEVEL {
-            let (first, last) = ((from >> NODE_LEVEL) as usize, (to >> NODE_LEVEL) as usize);
-            if let Some(nodes) = self.nodes.get(first..last) {
-                return Ok(subtree_root(nodes));
+        if let Some(hash) = self.of_nodes(level, from, to) {
+            return Ok(hash);
+        }
+        if from < self.base {
+            if let Some(hash) = self.skeleton.subtree(level, index) {
+                return Ok(hash);
             }
+            if to <= self.base || level == 0 {
+                return Err(ReplicaError::Refused(format!(
+                    "the history before entry {} of this log was dropped here",
+                    self.base
+                )));
+            }
+            return self.halves(level, index);
         }
         Ok(subtree_root(&self.leaves(from, to)?))
     }

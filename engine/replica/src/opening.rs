@@ -190,3 +190,46 @@ fn open_part(
         false => Outcome::Void,
     }
 }
+
+/// Opens one entry's envelope. None if no key that is held opens it, or it is malformed.
+pub(crate) fn open_envelope(
+    ring: &KeyRing,
+    space: &SpaceId,
+    writer: &WriterId,
+    seq: u64,
+    entry: &EntryRef<'_>,
+) -> Option<Envelope> {
+    let genesis = seq == 0 && entry.leaf_hash().as_bytes() == space.as_bytes();
+    let space = if genesis { GENESIS_SPACE } else { *space };
+    let mut ciphers = WriterCiphers::new(ring, space, *writer);
+    let envelope = entry.envelope();
+    let with = ciphers.get(ScopeId::ROSTER, envelope.epoch, Part::Envelope);
+    let mut text = Vec::new();
+    match open_part(with, seq, entry.salt(), envelope.ciphertext, &mut text) {
+        Outcome::Open => Envelope::decode(&text).ok(),
+        _ => None,
+    }
+}
+
+/// Opens the roster parcel of one entry of a skeleton. Returns whether the entry opens, whether it
+/// is the genesis, and the parcel; None if it is no entry.
+pub(crate) fn open_one(
+    ring: &KeyRing,
+    space: &SpaceId,
+    writer: &WriterId,
+    seq: u64,
+    bytes: &[u8],
+) -> Option<(Outcome, bool, Vec<u8>)> {
+    let leaf = EntryRef::parse(bytes).ok()?.leaf_hash();
+    let opened = open_run(
+        ring,
+        space,
+        writer,
+        seq,
+        (seq == 0).then_some(leaf),
+        std::iter::once(bytes),
+    );
+    let entry = opened.entries.first()?;
+    let parcel = opened.arena[entry.roster.clone()].to_vec();
+    Some((entry.outcome, entry.genesis, parcel))
+}

@@ -10,6 +10,8 @@ use stead_base::{Hlc, ScopeId, WriterId};
 use stead_log::Tip;
 
 const FORMAT: u8 = 1;
+/// The format of writer records; the first one had no dropped beginnings.
+const WRITER_FORMAT: u8 = 2;
 const LIST_MAX: usize = 1 << 20;
 
 /// An epoch key, wrapped under the device's storage key.
@@ -43,6 +45,8 @@ pub(crate) struct SpaceRecord {
     pub(crate) roster: Vec<RosterEntry>,
     /// Which keys this store has sent to which devices, as short hashes of both.
     pub(crate) served: BTreeSet<u64>,
+    /// The checkpoint that history begins with here.
+    pub(crate) begins: Option<WriterId>,
 }
 
 impl SpaceRecord {
@@ -76,6 +80,9 @@ impl SpaceRecord {
         out.uint(self.served.len() as u64);
         for served in &self.served {
             out.raw(&served.to_be_bytes());
+        }
+        if let Some(log) = &self.begins {
+            out.byte(1).raw(log.as_bytes());
         }
         out.finish()
     }
@@ -119,8 +126,14 @@ impl SpaceRecord {
         let served = (0..input.count(LIST_MAX, 8, what)?)
             .map(|_| Ok(u64::from_be_bytes(input.array(what)?)))
             .collect::<Result<_, DecodeError>>()?;
+        // Records of before end here.
+        let begins = match input.remaining() > 0 && flag(&mut input, what)? {
+            true => Some(WriterId::from_bytes(input.array(what)?)),
+            false => None,
+        };
         input.finish(what)?;
         Ok(Self {
+            begins,
             served,
             name,
             is_home,
@@ -151,18 +164,21 @@ pub(crate) struct WriterRecord {
     pub(crate) packed: u64,
     /// Bytes stored after that segment.
     pub(crate) tail_bytes: u64,
+    /// Entries dropped from the beginning: a skeleton stands for them, or, of a checkpoint that was
+    /// replaced, nothing.
+    pub(crate) base: u64,
 }
 
 impl WriterRecord {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Encoder::new();
-        out.byte(FORMAT).uint(self.read);
+        out.byte(WRITER_FORMAT).uint(self.read);
         out.raw(&self.last_hlc.to_u64().to_be_bytes())
             .raw(&self.applied_hlc.to_u64().to_be_bytes());
         out.uint(self.frozen.map_or(0, |len| len + 1))
             .uint(self.skipped)
             .uint(self.packed);
-        out.uint(self.tail_bytes);
+        out.uint(self.tail_bytes).uint(self.base);
         out.raw(&self.tip.encode());
         out.finish()
     }
@@ -170,7 +186,10 @@ impl WriterRecord {
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut input = Decoder::new(bytes);
         let what = "writer record";
-        format(&mut input, what)?;
+        let format = input.byte(what)?;
+        if format != FORMAT && format != WRITER_FORMAT {
+            return Err(input.error(what, DecodeFault::Undefined));
+        }
         Ok(Self {
             read: input.uint(what)?,
             last_hlc: hlc(&mut input, what)?,
@@ -179,6 +198,10 @@ impl WriterRecord {
             skipped: input.uint(what)?,
             packed: input.uint(what)?,
             tail_bytes: input.uint(what)?,
+            base: match format {
+                FORMAT => 0,
+                _ => input.uint(what)?,
+            },
             tip: Tip::decode(input.rest())?,
         })
     }

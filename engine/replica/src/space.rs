@@ -309,7 +309,9 @@ impl SpaceState {
             .roster
             .iter()
             .any(|e| e.seq == seq && e.writer == *writer);
-        if parcel.is_empty() || held {
+        // A checkpoint's log says what it is in its first entry, and nothing else that counts.
+        let is_piece = seq > 0 && self.is_checkpoint(writer);
+        if parcel.is_empty() || held || is_piece {
             return None;
         }
         let entry = RosterEntry {
@@ -355,6 +357,17 @@ impl SpaceState {
         self.roster = roster_of(self.id, &self.record.roster);
         self.letters_read = 0;
         self.note_stale();
+    }
+
+    /// Reads the roster again from the entries kept.
+    pub(crate) fn reload_roster(&mut self) {
+        self.roster = roster_of(self.id, &self.record.roster);
+        self.note_stale();
+    }
+
+    /// Keys that came in a box and that no member has declared yet.
+    pub(crate) fn undeclared(&self) -> &[ScopedKey] {
+        &self.undeclared
     }
 
     /// Whether entries of `writer` may count: which of them do is for the roster's verdicts.
@@ -413,7 +426,7 @@ fn add_to_roster(roster: &mut Roster, entry: &RosterEntry) -> Change {
 }
 
 /// A roster of stored entries.
-fn roster_of(space: SpaceId, entries: &[RosterEntry]) -> Roster {
+pub(crate) fn roster_of(space: SpaceId, entries: &[RosterEntry]) -> Roster {
     let mut roster = Roster::new(space);
     for genesis in entries.iter().filter(|entry| entry.genesis) {
         add_to_roster(&mut roster, genesis);

@@ -41,6 +41,11 @@ pub(crate) struct Node {
     pub(crate) outbox: Vec<(ConnectionId, Vec<u8>)>,
     /// Connections that ended here.
     pub(crate) closed: Vec<ConnectionId>,
+    /// Checkpoints that spaces begin with, and the fetches that wait for them.
+    beginnings: BTreeMap<SpaceId, (WriterId, u64)>,
+    waiting: Vec<(ConnectionId, Input)>,
+    /// Logs of which a peer no longer has what comes next here.
+    behind: BTreeMap<(SpaceId, WriterId), u64>,
     /// The store failed: the device must be started again.
     pub(crate) broken: bool,
     pub(crate) restarts: u64,
@@ -61,6 +66,9 @@ impl Node {
             chance,
             outbox: Vec::new(),
             closed: Vec::new(),
+            beginnings: BTreeMap::new(),
+            waiting: Vec::new(),
+            behind: BTreeMap::new(),
             broken: false,
             restarts: 0,
         }
@@ -105,6 +113,8 @@ impl Node {
         self.closed
             .extend(std::mem::take(&mut self.lines).into_keys());
         self.inputs.clear();
+        self.beginnings.clear();
+        self.waiting.clear();
         self.outbox.clear();
         self.disk.clear_faults();
         self.disk.crash();
@@ -137,6 +147,12 @@ impl Node {
             .into_iter()
             .filter_map(|space| membership(replica, space));
         let session = Session::new(opening, memberships, now);
+        for space in replica.space_ids() {
+            if let Some(log) = replica.newest_checkpoint(&space) {
+                let beginning = Input::Beginning { space, log };
+                self.inputs.push_back((connection, beginning));
+            }
+        }
         self.lines.insert(
             connection,
             Line {
@@ -153,6 +169,9 @@ impl Node {
     /// Ends this end of a connection.
     pub(crate) fn disconnect(&mut self, connection: ConnectionId) {
         self.lines.remove(&connection);
+        // Whoever was to bring a checkpoint is gone: all logs are fetched whole.
+        self.beginnings.clear();
+        self.inputs.extend(self.waiting.drain(..));
         self.inputs.retain(|(id, _)| *id != connection);
         self.outbox.retain(|(id, _)| *id != connection);
     }
@@ -200,6 +219,7 @@ impl Node {
         let wall = self.wall(now);
         self.act(|replica| replica.merge_pending(wall));
         self.act(|replica| replica.tick(wall).map(drop));
+        self.begin_again(now);
         // What could not be done when it was due, because the disk failed, is tried again.
         self.act(|replica| replica.reconcile(wall).map(drop));
         self.pump(now);
@@ -341,15 +361,44 @@ impl Node {
                 have,
                 remote_len,
             } => {
-                self.answer(
-                    connection,
-                    Input::Fetch {
-                        space,
-                        writer,
-                        from: have,
-                        upto: remote_len,
-                    },
-                );
+                let fetch = Input::Fetch {
+                    space,
+                    writer,
+                    from: have,
+                    upto: remote_len,
+                };
+                match self.beginnings.get_mut(&space) {
+                    Some((log, _)) if *log != writer => self.waiting.push((connection, fetch)),
+                    Some((_, upto)) => {
+                        *upto = remote_len.max(*upto);
+                        self.answer(connection, fetch);
+                    }
+                    None => self.answer(connection, fetch),
+                }
+            }
+            Output::Start { space, log } => {
+                let is_new = self
+                    .replica
+                    .as_ref()
+                    .is_some_and(|replica| replica.is_new_here(&space));
+                if is_new && self.chance.one_in(2) {
+                    self.beginnings.insert(space, (log, 0));
+                }
+            }
+            Output::Unavailable {
+                space,
+                writer,
+                from,
+            } => {
+                self.behind.insert((space, writer), from);
+                self.begin_again(now);
+                if self
+                    .beginnings
+                    .get(&space)
+                    .is_some_and(|(log, _)| *log == writer)
+                {
+                    self.begun(space);
+                }
             }
             Output::Batch {
                 space,
@@ -436,7 +485,6 @@ impl Node {
             Output::PeerClock { .. }
             | Output::Shared { .. }
             | Output::Left { .. }
-            | Output::Unavailable { .. }
             | Output::Confirmed { .. }
             | Output::Listed { .. }
             | Output::RoundTrip { .. } => {}
@@ -474,6 +522,20 @@ impl Node {
         match received {
             Ok(_) | Err(ReceiveError::NotAdmitted { .. } | ReceiveError::NoSuchSpace(_)) => {
                 self.answer(connection, Input::Stored { credit });
+                let len = self
+                    .replica
+                    .as_ref()
+                    .and_then(|it| tip(it, &space, &writer));
+                let len = len.map_or(0, |tip| tip.len);
+                if self
+                    .beginnings
+                    .get(&space)
+                    .is_some_and(|(log, upto)| *log == writer && len >= *upto)
+                {
+                    // One that cannot be used is done without.
+                    self.act(|replica| replica.begin_from(&space, &writer, wall));
+                    self.begun(space);
+                }
             }
             Err(ReceiveError::Gap { .. }) => self.answer(
                 connection,
@@ -499,6 +561,44 @@ impl Node {
                         credit,
                     },
                 );
+            }
+        }
+    }
+
+    /// Begins again from checkpoints where peers no longer have what comes next.
+    fn begin_again(&mut self, now: u64) {
+        let wall = self.wall(now);
+        for ((space, writer), from) in self.behind.clone() {
+            if self.act(|replica| replica.begin_again(&space, &writer, from, wall)) == Some(true) {
+                self.behind.retain(|(of, _), _| *of != space);
+            }
+        }
+    }
+
+    /// A space began, or does without a checkpoint: its logs are fetched from where they stand.
+    fn begun(&mut self, space: SpaceId) {
+        self.beginnings.remove(&space);
+        for (connection, input) in std::mem::take(&mut self.waiting) {
+            let Input::Fetch {
+                space,
+                writer,
+                upto,
+                ..
+            } = input
+            else {
+                continue;
+            };
+            let replica = self.replica.as_ref();
+            let held = replica.and_then(|replica| tip(replica, &space, &writer));
+            let from = held.map_or(0, |tip| tip.len);
+            if from < upto {
+                let fetch = Input::Fetch {
+                    space,
+                    writer,
+                    from,
+                    upto,
+                };
+                self.answer(connection, fetch);
             }
         }
     }

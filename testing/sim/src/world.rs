@@ -51,6 +51,10 @@ pub struct Report {
     pub skews: u64,
     /// Disk faults of other kinds.
     pub faults: u64,
+    /// Checkpoints made.
+    pub checkpoints: u64,
+    /// Log entries that a device dropped below a checkpoint.
+    pub dropped: u64,
 }
 
 struct World {
@@ -144,6 +148,12 @@ impl World {
                 self.link(node, new);
             }
             92..94 => self.new_space(node),
+            94..96 => self.checkpoint(node),
+            96 => self.compact(node, false),
+            97 => {
+                let force = self.stage.chance.one_in(2);
+                self.compact(node, force);
+            }
             _ => self.look(node)?,
         }
         self.stage.mend()
@@ -303,6 +313,34 @@ impl World {
         }
     }
 
+    /// A device makes a checkpoint, if it may.
+    fn checkpoint(&mut self, node: usize) {
+        let Some(space) = self.any_space(node) else {
+            return;
+        };
+        let wall = self.stage.nodes[node].wall(self.stage.now);
+        let made = self.stage.nodes[node].act(|replica| replica.make_checkpoint(&space, wall));
+        self.report.checkpoints += u64::from(made.is_some());
+        self.stage.nodes[node].pump(self.stage.now);
+        self.stage.post(node);
+    }
+
+    /// A device drops its history below a checkpoint, if it has one.
+    fn compact(&mut self, node: usize, force: bool) {
+        let Some(space) = self.any_space(node) else {
+            return;
+        };
+        let wall = self.stage.nodes[node].wall(self.stage.now);
+        let compaction = stead_replica::Compaction {
+            made_before_ms: u64::MAX,
+            even_if_unseen: force,
+        };
+        let done = self.stage.nodes[node].act(|replica| replica.compact(&space, compaction, wall));
+        self.report.dropped += done.map_or(0, |done| done.entries);
+        self.stage.nodes[node].pump(self.stage.now);
+        self.stage.post(node);
+    }
+
     fn owns(&self, node: usize, space: &SpaceId) -> bool {
         let replica = self.stage.nodes[node].replica.as_ref();
         replica
@@ -427,8 +465,15 @@ impl World {
                         first.frontier(space)
                     )));
                 }
-                let frontiers = (replica.frontier(space), first.frontier(space));
-                match frontiers {
+                // A checkpoint that was replaced may be gone before everyone has it.
+                let logs = |replica: &Replica| {
+                    replica.frontier(space).map(|logs| {
+                        let mut logs = logs;
+                        logs.retain(|log| !replica.is_checkpoint(space, &log.writer));
+                        logs
+                    })
+                };
+                match (logs(replica), logs(first)) {
                     (Ok(here), Ok(there)) if here == there => {}
                     (here, there) => {
                         return Err(at(format!("logs differ: {here:?} against {there:?}")));

@@ -46,4 +46,6 @@ fn worlds_are_as_hard_as_they_claim() {
             > 200
     );
     assert!(reports.iter().map(|report| report.skews).sum::<u64>() > 20);
+    assert!(reports.iter().map(|report| report.checkpoints).sum::<u64>() > 10);
+    assert!(reports.iter().map(|report| report.dropped).sum::<u64>() > 50);
 }

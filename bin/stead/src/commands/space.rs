@@ -1,5 +1,7 @@
 //! `stead space`.
 
+mod checkpoints;
+
 use std::path::Path;
 
 use serde_json::json;
@@ -18,6 +20,14 @@ pub(crate) fn space(home: &Path, space: Space, out: &Output) -> Result<(), Failu
     match space {
         Space::Create { name } => create(home, name, out),
         Space::List => list(home, out),
+        Space::Checkpoint { space } => checkpoints::make(home, space, out),
+        Space::Checkpoints { space } => checkpoints::list(home, space, out),
+        Space::Compact {
+            space,
+            older_than,
+            force,
+            yes,
+        } => checkpoints::compact(home, space, older_than, force, yes, out),
         Space::Leave {
             space,
             yes,

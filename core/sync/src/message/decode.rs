@@ -68,6 +68,10 @@ impl Message {
                     batch: payload(&mut input, frame, frame.len())?,
                 }
             }
+            kind::START => {
+                let (space, writer) = log(&mut input)?;
+                Self::Start { space, writer }
+            }
             kind::PROBE => {
                 let (space, writer) = log(&mut input)?;
                 let at = input.uint_max(LOG_LEN_MAX, "probed length")?;

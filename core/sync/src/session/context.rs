@@ -14,6 +14,8 @@ pub(crate) struct Context {
     pub(crate) opening: Opening,
     pub(crate) locals: Locals,
     pub(crate) now_ms: u64,
+    /// The peer understands `Start`.
+    pub(crate) peer_starts: bool,
     /// When what was stored is to be confirmed to the peer.
     pub(crate) confirm_at: Option<u64>,
     out: VecDeque<Output>,
@@ -31,6 +33,7 @@ impl Context {
             opening,
             locals,
             now_ms,
+            peer_starts: false,
             confirm_at: None,
             out: VecDeque::new(),
             heard_ms: now_ms,

@@ -2,7 +2,7 @@
 
 use crate::error::PeerMisbehaved;
 use crate::io::{CloseReason, Input, Output};
-use crate::limits::{VERSION, WINDOW_BYTES_MAX, WINDOW_BYTES_MIN};
+use crate::limits::{FEATURE_START, VERSION, WINDOW_BYTES_MAX, WINDOW_BYTES_MIN};
 use crate::membership::{Membership, nonce, transcript};
 use crate::message::Message;
 use crate::session::{AwaitMembership, Context, body};
@@ -21,7 +21,7 @@ impl AwaitHello {
         let hello = Message::Hello {
             version_min: VERSION,
             version_max: VERSION,
-            features: 0,
+            features: FEATURE_START,
             nonce: nonce(&context.opening.seed),
             clock_ms: context.opening.wall_ms,
             window: context.opening.window_bytes,
@@ -46,6 +46,7 @@ impl AwaitHello {
         let Message::Hello {
             version_min,
             version_max,
+            features,
             clock_ms,
             window,
             ..
@@ -67,6 +68,7 @@ impl AwaitHello {
         if !(WINDOW_BYTES_MIN..=WINDOW_BYTES_MAX).contains(&window) {
             return Err(PeerMisbehaved::WindowOutOfRange { window }.into());
         }
+        context.peer_starts = features & FEATURE_START != 0;
         let wall_ms = context.opening.wall_ms + (context.now_ms - self.started_ms);
         context.output(Output::PeerClock {
             ahead_ms: clock_ms.wrapping_sub(wall_ms) as i64,
@@ -94,6 +96,7 @@ pub(super) fn on_input(context: &mut Context, input: Input) {
             context.locals.add(membership);
         }
         Input::RemoveSpace { space } => context.locals.remove(&space),
+        Input::Beginning { space, log } => context.locals.begin(space, log),
         Input::LocalAdvanced {
             space, writer, tip, ..
         }

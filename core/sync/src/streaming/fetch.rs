@@ -220,6 +220,7 @@ impl Streaming {
             Some(fetch) if fetch.stage == Stage::Asked => {
                 let from = fetch.next;
                 // Not on offer any more until the peer says so again.
+                log.theirs_gone = log.theirs;
                 log.theirs = log.theirs.min(from);
                 log.their_check = None;
                 context.output(Output::Unavailable {

@@ -23,6 +23,8 @@ pub(super) struct Share {
     /// Writers in the order in which the peer named them.
     named_in: Vec<WriterId>,
     named_out: u64,
+    /// The peer named a checkpoint.
+    pub(super) start_heard: bool,
 }
 
 /// How much of each other's frontier the two sides know.
@@ -54,6 +56,8 @@ pub(super) struct Log {
     pub(super) theirs: u64,
     pub(super) their_check: Option<Check>,
     pub(super) theirs_frozen: bool,
+    /// Length the peer said it has before it could not deliver what was asked for.
+    pub(super) theirs_gone: u64,
     /// One past the last entry sent to the peer in this session.
     pub(super) sent: u64,
     /// Length that the peer was told of.
@@ -178,6 +182,7 @@ impl Streaming {
                 phase: Phase::AwaitDigest { digest, tips },
                 named_in: Vec::new(),
                 named_out: 0,
+                start_heard: false,
             };
             self.shares.insert(no, share);
             self.numbers.insert(space, no);

@@ -46,6 +46,7 @@ impl Streaming {
                 received_all: false,
             };
             self.listing.insert(no);
+            self.tell_start(context, no, &space);
             return Ok(());
         }
         let tips = std::mem::take(tips);
@@ -62,6 +63,33 @@ impl Streaming {
             self.compare_and_spread(context, no, writer);
         }
         self.frontiers_known(context, no);
+        Ok(())
+    }
+
+    /// Names the log of a checkpoint, before the logs are listed.
+    fn tell_start(&mut self, context: &mut Context, no: u64, space: &SpaceId) {
+        if let Some(log) = context.locals.beginning(space)
+            && context.peer_starts
+            && let Some(writer) = self.name(no, log)
+        {
+            context.send(Message::Start { space: no, writer });
+        }
+    }
+
+    pub(super) fn on_start(
+        &mut self,
+        context: &mut Context,
+        no: u64,
+        writer: WriterRef,
+    ) -> Result<(), PeerMisbehaved> {
+        let Some((share, log)) = self.named(no, writer)? else {
+            return Ok(());
+        };
+        let space = share.space;
+        if std::mem::replace(&mut share.start_heard, true) {
+            return Err(PeerMisbehaved::FrontierNotDue { space });
+        }
+        context.output(Output::Start { space, log });
         Ok(())
     }
 
@@ -156,12 +184,21 @@ impl Streaming {
         let Some(no) = self.number(space) else {
             return;
         };
+        let mut may_go_on = false;
         if let Some(share) = self.shares.get_mut(&no) {
             let log = share.log(writer);
             log.incoming = log.incoming.max(tip.len);
             log.eager |= eager;
+            // What the peer could not deliver came some other way: what follows it may have.
+            may_go_on = log.theirs_gone > log.theirs && tip.len > log.theirs;
+            if may_go_on {
+                log.theirs = std::mem::take(&mut log.theirs_gone);
+            }
         }
         self.compare_and_spread(context, no, writer);
+        if may_go_on {
+            self.offer_fetch(context, no, writer);
+        }
     }
 
     /// Brings a log's length here to the peer: at once when it lacks entries, a little later when it

@@ -98,6 +98,13 @@ pub(super) fn frames() -> Vec<(&'static str, Message)> {
             },
         ),
         (
+            "Start",
+            Message::Start {
+                space: 6,
+                writer: known,
+            },
+        ),
+        (
             "Gone",
             Message::Gone {
                 space: 6,

@@ -4,6 +4,7 @@
 //! nothing about documents or devices itself.
 
 pub(crate) mod calls;
+mod checkpoints;
 pub(crate) mod client;
 pub(crate) mod convert;
 pub(crate) mod documents;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use stead_base::SpaceId;
+use stead_base::{SpaceId, WriterId};
 use stead_sync::Input;
 
 use super::mailbox::{LogKey, Mailbox, SessionNo};
@@ -27,6 +27,8 @@ pub(crate) struct Fetches {
 struct Plan {
     sessions: BTreeMap<SessionNo, Arc<Mailbox>>,
     logs: BTreeMap<LogKey, LogPlan>,
+    /// Spaces that begin with a checkpoint, and its log: the other logs wait for it.
+    beginnings: BTreeMap<SpaceId, WriterId>,
 }
 
 #[derive(Debug, Default)]
@@ -61,7 +63,31 @@ impl Fetches {
             log.offers.remove(&no);
             log.assigned = log.assigned.filter(|assigned| assigned.to != no);
         }
+        plan.give_up_beginnings();
         plan.assign_all(now_ms);
+    }
+
+    /// A space of which nothing is here begins with the checkpoint in a log: it is fetched first.
+    pub(crate) fn begin_with(&self, (space, log): LogKey) {
+        self.lock().beginnings.entry(space).or_insert(log);
+    }
+
+    /// Whether a log is the checkpoint that its space begins with, and all of it is stored.
+    pub(crate) fn is_beginning(&self, (space, log): LogKey, len: u64) -> bool {
+        let plan = self.lock();
+        plan.beginnings.get(&space) == Some(&log)
+            && plan
+                .logs
+                .get(&(space, log))
+                .is_none_or(|it| it.offers.values().all(|offered| *offered <= len))
+    }
+
+    /// A space has begun, or does without a checkpoint: its logs are fetched.
+    pub(crate) fn has_begun(&self, space: SpaceId, now_ms: u64) {
+        let mut plan = self.lock();
+        if plan.beginnings.remove(&space).is_some() {
+            plan.assign_all(now_ms);
+        }
     }
 
     /// A peer has entries from `have` to `len` of a log.
@@ -127,7 +153,8 @@ impl Fetches {
             log.offers.remove(&no);
         }
         plan.release(no, key);
-        plan.assign(key, None, now_ms);
+        plan.give_up_beginnings();
+        plan.assign_all(now_ms);
     }
 
     /// What a peer sent of a log up to the end of `range` could not be used: it is fetched again
@@ -145,6 +172,11 @@ impl Fetches {
     /// Nothing more is kept of this log until the members of its space change.
     pub(crate) fn suspend(&self, no: SessionNo, key: LogKey, range: Range<u64>) {
         self.hold_until(no, key, range, u64::MAX);
+        // A checkpoint that is more than is kept of a stranger is done without.
+        let mut plan = self.lock();
+        if plan.beginnings.get(&key.0) == Some(&key.1) {
+            plan.beginnings.remove(&key.0);
+        }
     }
 
     fn hold_until(&self, no: SessionNo, key: LogKey, range: Range<u64>, until_ms: u64) {
@@ -174,7 +206,9 @@ impl Fetches {
 
     /// A space is no longer on this device.
     pub(crate) fn forget_space(&self, space: SpaceId) {
-        self.lock().logs.retain(|(of, _), _| *of != space);
+        let mut plan = self.lock();
+        plan.logs.retain(|(of, _), _| *of != space);
+        plan.beginnings.remove(&space);
     }
 
     /// Replaces peers that stall, and goes on with logs whose hold is over.
@@ -219,6 +253,15 @@ impl Plan {
         }
     }
 
+    /// Does without the checkpoints that nobody here can deliver any more.
+    fn give_up_beginnings(&mut self) {
+        let logs = &self.logs;
+        self.beginnings.retain(|space, log| {
+            let plan = logs.get(&(*space, *log));
+            plan.is_some_and(|plan| !plan.offers.is_empty())
+        });
+    }
+
     /// Takes a log away from a session, if it has it.
     fn release(&mut self, no: SessionNo, key: LogKey) -> bool {
         match self.logs.get_mut(&key).map(|log| &mut log.assigned) {
@@ -254,7 +297,8 @@ impl Plan {
         let Some(log) = self.logs.get(&key) else {
             return;
         };
-        if log.assigned.is_some() || log.hold_until_ms > now_ms {
+        let waits = self.beginnings.get(&key.0).is_some_and(|log| *log != key.1);
+        if waits || log.assigned.is_some() || log.hold_until_ms > now_ms {
             return;
         }
         let load = |no: SessionNo| {
@@ -287,7 +331,6 @@ impl Plan {
 mod tests {
     use super::*;
     use crate::sync::mailbox::Note;
-    use stead_base::WriterId;
 
     fn key(n: u8) -> LogKey {
         (SpaceId::from_bytes([1; 32]), WriterId::from_bytes([n; 32]))
@@ -398,5 +441,30 @@ mod tests {
         let (fetches, peers) = with_sessions(1);
         fetches.refetch(0, key(1), 3..7, 0);
         assert_eq!(orders(&peers[0]), ["fetch 3..7"]);
+    }
+
+    #[test]
+    fn the_other_logs_of_a_space_wait_for_the_checkpoint_that_it_begins_with() {
+        let (fetches, peers) = with_sessions(1);
+        fetches.begin_with(key(9));
+        fetches.available(0, key(1), 0, 10, 0);
+        fetches.available(0, key(9), 0, 5, 0);
+        assert_eq!(orders(&peers[0]), ["fetch 0..5"]);
+        assert!(!fetches.is_beginning(key(9), 4));
+        fetches.stored(key(9), 5, 0);
+        assert!(fetches.is_beginning(key(9), 5));
+        fetches.stored(key(1), 7, 0);
+        fetches.has_begun(key(1).0, 0);
+        assert_eq!(orders(&peers[0]), ["fetch 7..10"]);
+    }
+
+    #[test]
+    fn without_the_peer_that_has_the_checkpoint_the_logs_are_fetched_whole() {
+        let (fetches, peers) = with_sessions(2);
+        fetches.begin_with(key(9));
+        fetches.available(0, key(9), 0, 5, 0);
+        fetches.available(1, key(1), 0, 10, 0);
+        fetches.leave(0, 0);
+        assert_eq!(orders(&peers[1]), ["fetch 0..10"]);
     }
 }

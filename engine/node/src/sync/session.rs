@@ -292,6 +292,16 @@ impl Driver {
                     self.shared.push(space);
                     self.count_missing();
                 }
+                Output::Start { space, log } => {
+                    let is_new = self
+                        .context
+                        .store
+                        .look(move |desk| desk.replica.is_new_here(&space))
+                        .await;
+                    if is_new.unwrap_or(false) {
+                        self.context.fetches.begin_with((space, log));
+                    }
+                }
                 Output::Left { space } => {
                     self.shared.retain(|shared| *shared != space);
                     self.count_missing();
@@ -311,7 +321,13 @@ impl Driver {
                         steady_ms(),
                     );
                 }
-                Output::Unavailable { space, writer, .. } => {
+                Output::Unavailable {
+                    space,
+                    writer,
+                    from,
+                } => {
+                    self.with_desk(move |desk, _| desk.behind(space, writer, from))
+                        .await;
                     let no = self.mailbox.no();
                     self.context
                         .fetches

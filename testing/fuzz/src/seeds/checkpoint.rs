@@ -55,8 +55,8 @@ pub fn documents() -> Vec<Vec<u8>> {
 /// Blocks of logs.
 pub fn logs() -> Vec<Vec<u8>> {
     let start = |skeleton| LogStart {
-        applied: Hlc::new(1_700_000_000_000, 1),
-        last: Hlc::new(1_700_000_000_000, 2),
+        time: Hlc::new(1_700_000_000_000, 1),
+        void: vec![1, 300],
         skeleton,
     };
     let all: Vec<LogStart> = skeletons().into_iter().map(start).collect();

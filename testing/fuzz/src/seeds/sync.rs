@@ -90,6 +90,10 @@ pub fn frames() -> Vec<Vec<u8>> {
             space: 6,
             digest: [0xd1; 32],
         },
+        Message::Start {
+            space: 2,
+            writer: WriterRef::Known(1),
+        },
         Message::Gone {
             space: 6,
             writer: known,

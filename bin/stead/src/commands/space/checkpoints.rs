@@ -1,0 +1,100 @@
+//! `stead space checkpoint`, `stead space checkpoints` and `stead space compact`.
+
+use std::path::Path;
+
+use stead_api::{SpaceCheckpoint, SpaceCheckpoints, SpaceCompact};
+
+use crate::{ask::confirm, client::connect, exit::Failure, look, output::Output, table::Table};
+
+pub(super) fn make(home: &Path, space: String, out: &Output) -> Result<(), Failure> {
+    let made = connect(home)?.call(&SpaceCheckpoint {
+        space: space.clone(),
+    })?;
+    out.say(format!(
+        "Made a checkpoint of {}: {} as they are now.",
+        look::heading(&space),
+        look::counted(made.documents, "document")
+    ));
+    out.say(format!(
+        "  Drop the history below it:  {}",
+        look::code(&format!("stead space compact {space}"))
+    ));
+    out.json(&made);
+    Ok(())
+}
+
+pub(super) fn list(home: &Path, space: String, out: &Output) -> Result<(), Failure> {
+    let found = connect(home)?.call(&SpaceCheckpoints {
+        space: space.clone(),
+    })?;
+    out.json(&found);
+    if found.checkpoints.is_empty() {
+        out.say(format!(
+            "{} has no checkpoint. Make one with: {}",
+            look::heading(&space),
+            look::code(&format!("stead space checkpoint {space}"))
+        ));
+        return Ok(());
+    }
+    let mut table = Table::new(["made", "by", ">documents", "state"]);
+    for info in &found.checkpoints {
+        let state = match (info.beginning, info.counts, info.whole) {
+            (true, _, _) => "history begins here",
+            (_, false, _) => "its maker may not make one",
+            (_, _, false) => "not all here yet",
+            _ => "ready",
+        };
+        table.row(vec![
+            look::moment(info.made_ms),
+            info.made_by.clone().unwrap_or_default(),
+            look::count(info.documents),
+            state.to_owned(),
+        ]);
+    }
+    for line in table.lines(0, out.width()) {
+        out.say(line);
+    }
+    Ok(())
+}
+
+pub(super) fn compact(
+    home: &Path,
+    space: String,
+    older_than_ms: u64,
+    force: bool,
+    yes: bool,
+    out: &Output,
+) -> Result<(), Failure> {
+    let mut client = connect(home)?;
+    let unseen = match force {
+        true => {
+            " Devices that have not seen all of it yet begin again from the checkpoint; what they wrote themselves stays."
+        }
+        false => "",
+    };
+    confirm(
+        &format!(
+            "This drops who changed what, and when, below a checkpoint of {space}, on this device and for good. Documents stay as they are.{unseen}"
+        ),
+        yes,
+        out,
+    )?;
+    let done = client.call(&SpaceCompact {
+        space: space.clone(),
+        older_than_ms,
+        force,
+    })?;
+    out.json(&done);
+    out.say(match done.entries {
+        0 => format!(
+            "Nothing to drop: the history of {} begins at its newest checkpoint.",
+            look::heading(&space)
+        ),
+        entries => format!(
+            "Dropped {} of {}.",
+            look::counted(entries, "log entry"),
+            look::heading(&space)
+        ),
+    });
+    Ok(())
+}

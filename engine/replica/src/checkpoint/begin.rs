@@ -1,0 +1,438 @@
+//! Beginning from a checkpoint: a newcomer that has nothing, a replica that fell behind what others
+//! still have of the past, and documents that must be built again where the past was dropped.
+//!
+//! ```text
+//! documents = those of the checkpoint, and the operations of all entries beyond its frontier
+//! ```
+//!
+//! Nothing of a checkpoint is believed before its author is known to be a manager, by a roster
+//! whose entries were verified one by one. All of it happens in one unit of work, or nothing does.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use stead_access::decode_boxes;
+use stead_base::{Hlc, SpaceId, WriterId};
+use stead_checkpoint::{DocumentsReader, LogStart};
+use stead_doc::Document;
+use stead_log::{EntryRef, KeptEntry, ParcelRef, Skeleton, Tip};
+
+use super::contents::refused;
+use super::make::every_key;
+use crate::keyring::KeyRing;
+use crate::opening::{Outcome, open_envelope, open_one};
+use crate::records::RosterEntry;
+use crate::writing::{Writing, encode_head, writer_mut};
+use crate::{Replica, ReplicaError};
+
+/// Rounds of opening roster entries: each brings keys for the next.
+const ROUNDS_MAX: usize = 1024;
+
+impl Replica {
+    /// Begins a space from a checkpoint that is all here: its documents, and the logs from where it
+    /// ends. What this device wrote that the checkpoint does not know stays, and counts on top.
+    pub fn begin_from(
+        &mut self,
+        id: &SpaceId,
+        log: &WriterId,
+        now_ms: u64,
+    ) -> Result<(), ReplicaError> {
+        self.write(now_ms, |writing| writing.begin_from(id, log))?;
+        if let Some(space) = self.spaces.get(id) {
+            self.shared.publish(space);
+        }
+        Ok(())
+    }
+
+    /// Begins again from the newest checkpoint that is whole and counts, because a peer no longer
+    /// has entry `from` of a log, which is the next one here. Returns whether there was one that goes
+    /// further.
+    pub fn begin_again(
+        &mut self,
+        id: &SpaceId,
+        writer: &WriterId,
+        from: u64,
+        now_ms: u64,
+    ) -> Result<bool, ReplicaError> {
+        let newest = self.newest_checkpoint(id);
+        let space = self.space(id)?;
+        let held = space
+            .writers
+            .get(writer)
+            .map_or(0, |state| state.record.tip.len());
+        if held > from || newest.is_some() && space.record.begins == newest {
+            return Ok(false);
+        }
+        if let Some(log) = newest {
+            let covered = self.covered(id, &log)?;
+            let goes_further = covered.iter().any(|(it, len)| it == writer && *len > held);
+            if goes_further {
+                self.begin_from(id, &log, now_ms)?;
+            }
+            return Ok(goes_further);
+        }
+        if !self.is_new_here(id) {
+            return Ok(false);
+        }
+        // Nobody is known here yet: whichever log proves to be a checkpoint that counts.
+        let logs: Vec<WriterId> = space
+            .writers
+            .iter()
+            .filter(|(log, state)| !space.is_own(log) && !state.record.tip.is_empty())
+            .map(|(log, _)| *log)
+            .collect();
+        for log in logs {
+            match self.begin_from(id, &log, now_ms) {
+                Ok(()) => return Ok(true),
+                Err(ReplicaError::Refused(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// A log's beginning, checked against its writer's signature.
+struct Checked {
+    start: LogStart,
+    len: u64,
+    tip: Tip,
+}
+
+fn unfit(why: &str) -> ReplicaError {
+    ReplicaError::Refused(format!("this checkpoint cannot be used: {why}"))
+}
+
+impl Writing<'_> {
+    fn begin_from(&mut self, id: &SpaceId, log: &WriterId) -> Result<(), ReplicaError> {
+        self.began = true;
+        let all_keys = every_key(self.space(id)?);
+        let contents = self.read_checkpoint(id, log, &all_keys)?;
+        let mut checked: BTreeMap<WriterId, Checked> = BTreeMap::new();
+        for start in contents.logs {
+            let (writer, log) = check(id, start)?;
+            checked.insert(writer, log);
+        }
+        let space = self.space(id)?;
+        let falls_short = space.writers.iter().any(|(writer, state)| {
+            let reaches = checked.get(writer).map_or(0, |it| it.len);
+            state.record.base > reaches && !space.is_checkpoint(writer)
+        });
+        if falls_short {
+            return Err(unfit("it ends before what is here begins"));
+        }
+        if contents.made.horizon > Hlc::ZERO {
+            return Err(unfit(
+                "it forgets deletions, which this version does not know to do",
+            ));
+        }
+        for (writer, it) in &checked {
+            self.take_beginning(id, writer, it)?;
+        }
+        self.take_rights(id, log, &contents.declaration, &checked)?;
+        let space = self.space(id)?;
+        let ring = Arc::clone(&space.ring);
+        if !space.roster.vouches_for(log, &contents.made) {
+            return Err(unfit("its author may not make one"));
+        }
+        if self.read_checkpoint(id, log, &ring).is_err() {
+            return Err(unfit("it is sealed under keys that nobody declared"));
+        }
+        for it in checked.values() {
+            if !is_complete(&ring, id, &it.start.skeleton)? {
+                return Err(unfit("it leaves out something about who is in the space"));
+            }
+        }
+        self.is_still_true(id, log, &checked)?;
+        self.space(id)?.record.begins = Some(*log);
+        self.load_documents(id, log, contents.made.documents, &checked)?;
+        let space = self.space(id)?;
+        let last = contents.last;
+        if let Some(state) = space.writers.get_mut(log) {
+            state.record.read = contents.made.entries;
+            state.record.last_hlc = last;
+            state.record.applied_hlc = last;
+            state.applied = contents.made.entries;
+            state.all_merged();
+        }
+        self.dirty_writer(id, log);
+        self.clock.observe(last, self.now_ms);
+        self.roster_changed(id);
+        // What the logs hold beyond the checkpoint is taken up when this unit of work settles.
+        self.misjudged.remove(id);
+        Ok(())
+    }
+
+    /// Puts documents back to where a space begins, to have everything later applied again.
+    pub(crate) fn rebuild_from_beginning(
+        &mut self,
+        id: &SpaceId,
+        log: &WriterId,
+    ) -> Result<(), ReplicaError> {
+        let ring = Arc::clone(&self.space(id)?.ring);
+        let contents = self.read_checkpoint(id, log, &ring)?;
+        let mut checked = BTreeMap::new();
+        for start in contents.logs {
+            let (writer, log) = check(id, start)?;
+            checked.insert(writer, log);
+        }
+        self.load_documents(id, log, contents.made.documents, &checked)
+    }
+
+    /// Puts a skeleton in the place of a log that is not held as far as it goes.
+    fn take_beginning(
+        &mut self,
+        id: &SpaceId,
+        writer: &WriterId,
+        it: &Checked,
+    ) -> Result<(), ReplicaError> {
+        let held = self.space(id)?.writers.get(writer);
+        if held.is_some_and(|state| state.record.tip.len() >= it.len) {
+            return Ok(());
+        }
+        if held.is_some_and(|state| state.record.frozen.is_some()) {
+            return Ok(());
+        }
+        self.retire_if_own(id, writer)?;
+        self.ensure_writer(id, writer)?;
+        let state = writer_mut(self.spaces, id, writer)?;
+        let (no, before) = (state.no, state.record.tip.len());
+        state.record.tip = it.tip.clone();
+        state.record.base = it.len;
+        state.record.packed = it.len;
+        state.record.tail_bytes = 0;
+        state.record.read = it.len;
+        state.record.last_hlc = it.start.time;
+        // The row that spans the end of what was held ends there too: nothing of it is left.
+        debug_assert!(before < it.len);
+        self.tx
+            .drop_beginning(no, it.len, &it.start.skeleton, |_, bytes| bytes.len())?;
+        if let Some(head) = it.tip.head().filter(|head| head.len == it.len) {
+            self.tx.put_head(no, it.len, &encode_head(head))?;
+        }
+        self.dirty_writer(id, writer);
+        Ok(())
+    }
+
+    /// Takes up keys and roster operations of the kept entries, until the roster knows them all.
+    fn take_rights(
+        &mut self,
+        id: &SpaceId,
+        log: &WriterId,
+        declaration: &[u8],
+        checked: &BTreeMap<WriterId, Checked>,
+    ) -> Result<(), ReplicaError> {
+        let space = self.space(id)?;
+        let mut known: BTreeSet<(WriterId, u64)> = space
+            .record
+            .roster
+            .iter()
+            .map(|said| (said.writer, said.seq))
+            .collect();
+        if known.insert((*log, 0)) {
+            space.record.roster.push(RosterEntry {
+                writer: *log,
+                seq: 0,
+                genesis: false,
+                parcel: declaration.to_vec(),
+            });
+        }
+        let mut waiting = Vec::new();
+        for (writer, it) in checked {
+            let skeleton = Skeleton::decode(&it.start.skeleton).map_err(|_| unfit("damaged"))?;
+            for kept in skeleton.entries().map_err(|_| unfit("damaged"))? {
+                self.take_boxes(id, writer, &kept)?;
+                let is_said = kept.entry.parcels().any(|parcel| {
+                    matches!(
+                        parcel,
+                        ParcelRef::Sealed {
+                            scope: stead_base::ScopeId::ROSTER,
+                            ..
+                        }
+                    )
+                });
+                let is_void = it.start.void.binary_search(&kept.seq).is_ok();
+                if is_said && !is_void && !known.contains(&(*writer, kept.seq)) {
+                    waiting.push((*writer, kept.seq, kept.entry.bytes().to_vec()));
+                }
+            }
+        }
+        for _ in 0..ROUNDS_MAX {
+            let space = self.space(id)?;
+            let ring = Arc::clone(&space.ring);
+            let before = waiting.len();
+            waiting.retain(|(writer, seq, bytes)| {
+                let Some((entry, genesis, parcel)) = open_one(&ring, id, writer, *seq, bytes)
+                else {
+                    return true;
+                };
+                if entry != Outcome::Open {
+                    return true;
+                }
+                space.record.roster.push(RosterEntry {
+                    writer: *writer,
+                    seq: *seq,
+                    genesis,
+                    parcel,
+                });
+                false
+            });
+            space.reload_roster();
+            let grew = space.use_declared_keys();
+            self.take_wrapped_keys(id)?;
+            let grew = grew || !Arc::ptr_eq(&ring, &self.space(id)?.ring);
+            self.dirty_space(id);
+            if waiting.is_empty() {
+                return Ok(());
+            }
+            if waiting.len() == before && !grew {
+                break;
+            }
+        }
+        Err(unfit("keys to who is in the space are missing here"))
+    }
+
+    fn take_boxes(
+        &mut self,
+        id: &SpaceId,
+        writer: &WriterId,
+        kept: &KeptEntry<'_>,
+    ) -> Result<(), ReplicaError> {
+        for parcel in kept.entry.parcels() {
+            let ParcelRef::KeyBox(bytes) = parcel else {
+                continue;
+            };
+            let Ok(boxes) = decode_boxes(bytes) else {
+                continue;
+            };
+            let space = self
+                .spaces
+                .get_mut(id)
+                .ok_or_else(|| ReplicaError::NoSuchSpace { name: id.short() })?;
+            for scoped in space.open_boxes(writer, kept.seq, &boxes, self.keys) {
+                let (scope, generation) = (scoped.scope, scoped.generation);
+                space.add_key(scope, generation, &scoped.key, self.keys, self.entropy)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses a checkpoint whose entries count differently by what its author did not know.
+    fn is_still_true(
+        &mut self,
+        id: &SpaceId,
+        log: &WriterId,
+        checked: &BTreeMap<WriterId, Checked>,
+    ) -> Result<(), ReplicaError> {
+        let covered: BTreeMap<WriterId, u64> = checked
+            .iter()
+            .map(|(writer, it)| (*writer, it.len))
+            .collect();
+        match super::counts_differently(self.space(id)?, log, &covered) {
+            true => Err(unfit(
+                "somebody was removed since, and what it holds of them does not count any more",
+            )),
+            false => Ok(()),
+        }
+    }
+
+    /// Replaces the documents of a space by those of a checkpoint, and has every log taken up from
+    /// where it ends.
+    fn load_documents(
+        &mut self,
+        id: &SpaceId,
+        log: &WriterId,
+        expected: u64,
+        checked: &BTreeMap<WriterId, Checked>,
+    ) -> Result<(), ReplicaError> {
+        let no = self.space(id)?.no;
+        self.tx.clear_docs(no)?;
+        self.pending.changes.remove(id);
+        let ring = Arc::clone(&self.space(id)?.ring);
+        let mut count = 0;
+        self.load_blocks(id, log, &ring, &mut count)?;
+        if count != expected {
+            return Err(unfit("documents are missing from it"));
+        }
+        let writers: Vec<WriterId> = self.space(id)?.writers.keys().copied().collect();
+        for writer in writers {
+            let is_checkpoint = self.space(id)?.is_checkpoint(&writer);
+            let state = writer_mut(self.spaces, id, &writer)?;
+            let (applied, time) = match checked.get(&writer) {
+                Some(it) => (it.len.min(state.accepted()), it.start.time),
+                None if is_checkpoint => continue,
+                None => (0, Hlc::ZERO),
+            };
+            state.applied = applied;
+            state.record.applied_hlc = time;
+            state.record.skipped = 0;
+            state.due_ms = None;
+            state.all_merged();
+            self.clock.observe(time, self.now_ms);
+            self.dirty_writer(id, &writer);
+        }
+        self.unsettled.insert(*id);
+        self.touch_everything(id);
+        Ok(())
+    }
+
+    fn load_blocks(
+        &mut self,
+        id: &SpaceId,
+        log: &WriterId,
+        ring: &KeyRing,
+        count: &mut u64,
+    ) -> Result<(), ReplicaError> {
+        let (mut document, mut state, mut body) = (Document::default(), Vec::new(), Vec::new());
+        self.each_block(id, log, ring, |writing, block| {
+            let mut reader = DocumentsReader::new(block).map_err(refused)?;
+            loop {
+                let place = reader
+                    .next_into(&mut document, writing.numbers)
+                    .map_err(refused)?;
+                let Some(place) = place else {
+                    return Ok(());
+                };
+                let collection = writing.collection_no(id, place.collection)?;
+                state.clear();
+                body.clear();
+                document.encode(&mut state);
+                document.project_jsonb(writing.numbers, &mut body);
+                writing
+                    .tx
+                    .put_doc(collection, &place.id, &state, &body, document.is_deleted())?;
+                *count += 1;
+            }
+        })
+    }
+}
+
+/// Checks one log of a checkpoint: signed by its writer, and nothing about rights left out.
+fn check(id: &SpaceId, start: LogStart) -> Result<(WriterId, Checked), ReplicaError> {
+    let (writer, len, tip) = {
+        let skeleton =
+            Skeleton::decode(&start.skeleton).map_err(|error| unfit(&error.to_string()))?;
+        let verified = skeleton
+            .verify(id)
+            .map_err(|error| unfit(&error.to_string()))?;
+        (skeleton.writer, skeleton.len, verified.tip)
+    };
+    Ok((writer, Checked { start, len, tip }))
+}
+
+/// Whether a skeleton keeps as many roster entries as its log's writer says there are.
+fn is_complete(ring: &KeyRing, id: &SpaceId, skeleton: &[u8]) -> Result<bool, ReplicaError> {
+    let damaged = |_| unfit("damaged");
+    let skeleton = Skeleton::decode(skeleton).map_err(|_| unfit("damaged"))?;
+    let kept = skeleton.entries().map_err(damaged)?;
+    if kept.len() as u64 == skeleton.len {
+        return Ok(true);
+    }
+    let says = |entry: &EntryRef<'_>| entry.parcels().any(super::make::is_roster);
+    let said = kept.iter().filter(|it| says(&it.entry)).count() as u64;
+    let Some(last) = kept.last() else {
+        return Ok(false);
+    };
+    let envelope = open_envelope(ring, id, &skeleton.writer, last.seq, &last.entry);
+    Ok(envelope.and_then(|envelope| envelope.rosters) == Some(said))
+}

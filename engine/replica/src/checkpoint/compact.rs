@@ -1,0 +1,197 @@
+//! Dropping history below a checkpoint.
+
+use stead_base::{SpaceId, WriterId};
+use stead_log::{BatchEntries, Skeleton, range_root};
+
+use crate::logs::StoredTree;
+use crate::writing::{Writing, writer_mut};
+use crate::{Replica, ReplicaError};
+
+/// What to drop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Compaction {
+    /// Only history below a checkpoint that was made before this Unix time in ms.
+    pub made_before_ms: u64,
+    /// Also what some device that may write is not known to have.
+    pub even_if_unseen: bool,
+}
+
+/// What was dropped.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Compacted {
+    /// Log entries that are no longer here.
+    pub entries: u64,
+    /// Older checkpoints that are no longer here.
+    pub checkpoints: u64,
+}
+
+/// Why nothing can be dropped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Obstacle {
+    NoCheckpoint,
+    Unseen(String),
+}
+
+impl Obstacle {
+    fn into_error(self) -> ReplicaError {
+        ReplicaError::Refused(match self {
+            Self::NoCheckpoint => {
+                "no checkpoint of this space is old enough and all here: make one with `stead space checkpoint`".to_owned()
+            }
+            Self::Unseen(devices) => format!(
+                "{devices} may not have seen everything yet: let them meet and write something, remove a device that is lost, or drop the history with --force"
+            ),
+        })
+    }
+}
+
+impl Replica {
+    /// Drops the history of a space below its newest checkpoint that fits. Documents stay as they
+    /// are; what others still need of the past they get from the checkpoint.
+    pub fn compact(
+        &mut self,
+        id: &SpaceId,
+        compaction: Compaction,
+        now_ms: u64,
+    ) -> Result<Compacted, ReplicaError> {
+        self.merge_pending(now_ms)?;
+        self.refresh()?;
+        self.finish_signing();
+        let checkpoints = self.checkpoints(id)?;
+        let mut fit = None;
+        for info in checkpoints {
+            let is_ready = info.is_whole
+                && info.counts
+                && info.horizon == stead_base::Hlc::ZERO
+                && info.made.ms() < compaction.made_before_ms;
+            if is_ready && self.reaches(id, &info.log)? {
+                fit = Some(info);
+                break;
+            }
+        }
+        let info = fit.ok_or_else(|| Obstacle::NoCheckpoint.into_error())?;
+        if self.space(id)?.record.begins == Some(info.log) {
+            return Ok(Compacted::default());
+        }
+        let unseen = match compaction.even_if_unseen {
+            true => None,
+            false => self.unseen(id, &info.log)?,
+        };
+        if let Some(devices) = unseen {
+            return Err(Obstacle::Unseen(devices).into_error());
+        }
+        let done = self.write(now_ms, |writing| writing.drop_history(id, &info.log))?;
+        if let Some(space) = self.spaces.get(id) {
+            self.shared.publish(space);
+        }
+        Ok(done)
+    }
+
+    /// The devices that may write and are not known to have all that a checkpoint covers, and the
+    /// checkpoint itself; None if there are none.
+    fn unseen(&self, id: &SpaceId, log: &WriterId) -> Result<Option<String>, ReplicaError> {
+        let covers = self.covered(id, log)?;
+        let seen = self.seen_by_writers(id)?;
+        let lacking = seen.iter().filter(|(_, seen)| {
+            covers
+                .iter()
+                .any(|(log, len)| seen.get(log).copied().unwrap_or(0) < *len)
+        });
+        let names: Vec<String> = lacking
+            .map(|(device, _)| self.name_in(id, device).unwrap_or_else(|| device.short()))
+            .collect();
+        Ok((!names.is_empty()).then(|| names.join(", ")))
+    }
+}
+
+impl Writing<'_> {
+    fn drop_history(&mut self, id: &SpaceId, log: &WriterId) -> Result<Compacted, ReplicaError> {
+        self.began = true;
+        let mut done = Compacted::default();
+        let ring = std::sync::Arc::clone(&self.space(id)?.ring);
+        let contents = self.read_checkpoint(id, log, &ring)?;
+        for start in &contents.logs {
+            let skeleton = Skeleton::decode(&start.skeleton)
+                .map_err(|error| ReplicaError::Refused(error.to_string()))?;
+            let (writer, len) = (skeleton.writer, skeleton.len);
+            let space = self.spaces.get(id);
+            let state = space.and_then(|space| space.writers.get(&writer));
+            let Some(state) = state else {
+                return Err(not_here());
+            };
+            if state.record.base >= len {
+                continue;
+            }
+            if state.merged.applied < len || state.record.read < len {
+                return Err(not_here());
+            }
+            let verified = skeleton
+                .verify(id)
+                .map_err(|error| ReplicaError::Refused(error.to_string()))?;
+            let root = range_root(&mut StoredTree::new(&self.tx, state)?, 0, len)?;
+            if root != verified.tip.root() {
+                return Err(not_here());
+            }
+            let (no, from) = (state.no, state.record.base);
+            self.tx
+                .drop_beginning(no, len, &start.skeleton, |row, bytes| {
+                    let mut entries = BatchEntries::new(bytes);
+                    (row..len)
+                        .try_for_each(|_| entries.skip_one())
+                        .map_or(bytes.len(), |()| entries.offset())
+                })?;
+            let state = writer_mut(self.spaces, id, &writer)?;
+            state.record.base = len;
+            state.record.packed = state.record.packed.max(len);
+            done.entries += len - from;
+            self.dirty_writer(id, &writer);
+        }
+        let space = self.space(id)?;
+        space.record.begins = Some(*log);
+        self.dirty_space(id);
+        done.checkpoints = self.drop_other_checkpoints(id, log, contents.last)?;
+        Ok(done)
+    }
+
+    /// Empties the logs of checkpoints older than the one that a space begins with.
+    fn drop_other_checkpoints(
+        &mut self,
+        id: &SpaceId,
+        log: &WriterId,
+        made: stead_base::Hlc,
+    ) -> Result<u64, ReplicaError> {
+        let space = self.space(id)?;
+        let old: Vec<WriterId> = space
+            .writers
+            .iter()
+            .filter(|(writer, state)| {
+                *writer != log
+                    && space.is_checkpoint(writer)
+                    && state.record.base < state.record.tip.len()
+                    && state.record.last_hlc < made
+            })
+            .map(|(writer, _)| *writer)
+            .collect();
+        for writer in &old {
+            let state = writer_mut(self.spaces, id, writer)?;
+            let len = state.record.tip.len();
+            state.record.base = len;
+            state.record.packed = len;
+            state.record.tail_bytes = 0;
+            state.record.read = len;
+            state.applied = len;
+            state.all_merged();
+            let no = state.no;
+            self.tx
+                .drop_beginning(no, len, &[], |_, bytes| bytes.len())?;
+            self.dirty_writer(id, writer);
+        }
+        Ok(old.len() as u64)
+    }
+}
+
+fn not_here() -> ReplicaError {
+    ReplicaError::Refused(
+        "the checkpoint covers history that is not all here yet: sync first".to_owned(),
+    )
+}

@@ -1,0 +1,381 @@
+//! Making a checkpoint: every document, and the beginnings of the logs that they came from.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use stead_access::{Action, Checkpoint, Path, RosterOp, encode_ops, sign_claim};
+use stead_base::{Hlc, ScopeId, SpaceId, WriterId};
+use stead_checkpoint::{
+    BLOCK_BYTES_TARGET, BlockKind, DocumentsWriter, LogStart, encode_logs, pieces,
+};
+use stead_doc::Document;
+use stead_log::{BatchEntries, EntryRef, Envelope, ParcelRef, Skeleton};
+use stead_store::Read;
+
+use super::CheckpointInfo;
+use super::contents::refused;
+use crate::logs::StoredTree;
+use crate::opening::open_envelope;
+use crate::space::{OwnWriter, SpaceState, WriterState};
+use crate::transact::Sealing;
+use crate::writing::{Writing, encode_head, writer_mut};
+use crate::{Replica, ReplicaError};
+
+/// Largest checkpoint, in bytes as it is sealed.
+const CHECKPOINT_BYTES_MAX: usize = 4 << 30;
+
+/// A piece of a block, by who may read it.
+enum Piece {
+    /// Every member.
+    Everyone(Vec<u8>),
+    /// Who reads the documents.
+    Readers(Vec<u8>),
+}
+
+impl Replica {
+    /// Makes a checkpoint of a space as it is here now. It forgets nothing: deletions are in it.
+    pub fn make_checkpoint(
+        &mut self,
+        id: &SpaceId,
+        now_ms: u64,
+    ) -> Result<CheckpointInfo, ReplicaError> {
+        self.merge_pending(now_ms)?;
+        self.refresh()?;
+        self.finish_signing();
+        let space = self.space(id)?;
+        if !space
+            .roster
+            .can(&self.device(), &Path::whole_space(), Action::Manage)
+        {
+            return Err(ReplicaError::NoRight {
+                space: space.record.name.clone(),
+                path: Path::whole_space().to_string(),
+            });
+        }
+        let mut parts = Vec::new();
+        self.log_pieces(id, &mut parts)?;
+        let documents = self.document_pieces(id, &mut parts)?;
+        let log = self.write(now_ms, |writing| {
+            writing.write_checkpoint(id, documents, &parts)
+        })?;
+        let made = self.checkpoints(id)?;
+        let made = made.into_iter().find(|info| info.log == log);
+        made.ok_or_else(|| ReplicaError::NoSuchSpace { name: id.short() })
+    }
+
+    fn log_pieces(&self, id: &SpaceId, parts: &mut Vec<Piece>) -> Result<(), ReplicaError> {
+        let space = self.space(id)?;
+        let (mut block, mut bytes) = (Vec::new(), 0);
+        let mut close = |block: &mut Vec<LogStart>| {
+            let body = encode_logs(&std::mem::take(block));
+            let cut = pieces(BlockKind::Logs, &body).map_err(refused)?;
+            parts.extend(cut.into_iter().map(Piece::Everyone));
+            Ok::<_, ReplicaError>(())
+        };
+        for (writer, state) in &space.writers {
+            if !space.admits(writer) || space.is_checkpoint(writer) || state.applied == 0 {
+                continue;
+            }
+            let start = self.log_start(space, writer, state)?;
+            bytes += start.skeleton.len();
+            block.push(start);
+            if bytes >= BLOCK_BYTES_TARGET {
+                bytes = 0;
+                close(&mut block)?;
+            }
+        }
+        close(&mut block)
+    }
+
+    /// The beginning of one log, as far as the documents hold it.
+    fn log_start(
+        &self,
+        space: &SpaceState,
+        writer: &WriterId,
+        state: &WriterState,
+    ) -> Result<LogStart, ReplicaError> {
+        let (no, len) = (state.no, state.applied);
+        let record = |source| ReplicaError::Record {
+            what: "log segment",
+            source,
+        };
+        let mut every = Vec::new();
+        let dropped = self.store.skeleton(no)?;
+        if let Some((_, bytes)) = &dropped {
+            let skeleton = Skeleton::decode(bytes).map_err(record)?;
+            let kept = skeleton
+                .entries()
+                .map_err(|error| ReplicaError::Refused(error.to_string()))?;
+            every.extend(kept.iter().map(|it| (it.seq, it.entry.bytes().to_vec())));
+        }
+        // One look at the log tells which entries to keep; only if its writer counted none is it
+        // kept whole, and then it is short.
+        let mut kept: Vec<(u64, Vec<u8>)> = Vec::new();
+        let mut rosters = Vec::new();
+        let mut consider = |seq: u64, bytes: &[u8], all: bool| {
+            let entry = EntryRef::parse(bytes)?;
+            let has_roster = entry.parcels().any(is_roster);
+            let has_boxes = entry.parcels().any(|it| matches!(it, ParcelRef::KeyBox(_)));
+            if has_roster {
+                rosters.push(seq);
+            }
+            if all || has_roster || has_boxes || seq + 1 == len {
+                kept.push((seq, entry.withhold(|scope| scope == ScopeId::ROSTER)));
+            }
+            Ok::<_, stead_base::DecodeError>(())
+        };
+        for (seq, bytes) in &every {
+            consider(*seq, bytes, false).map_err(record)?;
+        }
+        let counted = self.counted_rosters(space, writer, len)?;
+        let keep_all = counted.is_none();
+        let mut fault = None;
+        self.store
+            .each_segment(no, state.record.base, &mut |start, count, bytes| {
+                let mut iter = BatchEntries::new(bytes);
+                for seq in start..start + u64::from(count) {
+                    let taken = match iter.next_bytes() {
+                        Ok(Some(bytes)) if seq < len => consider(seq, bytes, keep_all),
+                        Ok(_) => return ControlFlow::Break(()),
+                        Err(error) => Err(error),
+                    };
+                    if let Err(error) = taken {
+                        fault = Some(error);
+                        return ControlFlow::Break(());
+                    }
+                }
+                ControlFlow::Continue(())
+            })?;
+        if let Some(error) = fault {
+            return Err(record(error));
+        }
+        let whole = keep_all && dropped.is_none();
+        if !whole && counted != Some(rosters.len() as u64) {
+            return Err(ReplicaError::Refused(format!(
+                "the log of {} does not say how much of it is about rights: its device must write something with this version of Stead first",
+                writer.short()
+            )));
+        }
+        let said: BTreeSet<u64> = space
+            .record
+            .roster
+            .iter()
+            .filter(|said| said.writer == *writer)
+            .map(|said| said.seq)
+            .collect();
+        rosters.retain(|seq| !said.contains(seq));
+        let mut tree = StoredTree::new(&self.store, state)?;
+        let (head, extension) = self.head_over(space, writer, state, len)?.ok_or_else(|| {
+            ReplicaError::Refused(format!("the log of {} is not signed", writer.short()))
+        })?;
+        let skeleton = Skeleton::build(writer, len, &head, &extension, &kept, &mut tree)?;
+        Ok(LogStart {
+            time: state.record.applied_hlc,
+            void: rosters,
+            skeleton,
+        })
+    }
+
+    /// How many of the first `len` entries of a log have a roster parcel, as the last of them says.
+    fn counted_rosters(
+        &self,
+        space: &SpaceState,
+        writer: &WriterId,
+        len: u64,
+    ) -> Result<Option<u64>, ReplicaError> {
+        let Some(bytes) = self.entry(&space.id, writer, len - 1)? else {
+            return Ok(None);
+        };
+        let Ok(entry) = EntryRef::parse(&bytes) else {
+            return Ok(None);
+        };
+        let envelope = open_envelope(&space.ring, &space.id, writer, len - 1, &entry);
+        Ok(envelope.and_then(|envelope| envelope.rosters))
+    }
+
+    fn document_pieces(&self, id: &SpaceId, parts: &mut Vec<Piece>) -> Result<u64, ReplicaError> {
+        let space = self.space(id)?;
+        let (mut count, mut bytes) = (0, 0);
+        let mut block = DocumentsWriter::default();
+        let mut close = |block: &mut DocumentsWriter| {
+            let body = block.finish().map_err(refused)?;
+            for piece in pieces(BlockKind::Documents, &body).map_err(refused)? {
+                bytes += piece.len();
+                parts.push(Piece::Readers(piece));
+            }
+            match bytes > CHECKPOINT_BYTES_MAX {
+                true => Err(ReplicaError::TooLarge {
+                    bytes,
+                    max: CHECKPOINT_BYTES_MAX,
+                }),
+                false => Ok(()),
+            }
+        };
+        for collection in self.store.collections(space.no)? {
+            let mut fault = None;
+            self.store.each_doc(collection.no, &mut |doc, state| {
+                let added = Document::decode(state, &self.numbers)
+                    .map_err(|error| unreadable(&collection.name, doc, &error))
+                    .and_then(|document| {
+                        count += 1;
+                        block
+                            .push(&collection.name, doc, document, &self.numbers)
+                            .map_err(refused)?;
+                        match block.bytes() >= BLOCK_BYTES_TARGET {
+                            true => close(&mut block),
+                            false => Ok(()),
+                        }
+                    });
+                match added {
+                    Ok(()) => ControlFlow::Continue(()),
+                    Err(error) => {
+                        fault = Some(error);
+                        ControlFlow::Break(())
+                    }
+                }
+            })?;
+            if let Some(error) = fault {
+                return Err(error);
+            }
+        }
+        if !block.is_empty() {
+            close(&mut block)?;
+        }
+        Ok(count)
+    }
+}
+
+fn unreadable(
+    collection: &str,
+    id: &stead_base::DocId,
+    error: &dyn std::fmt::Display,
+) -> ReplicaError {
+    ReplicaError::Refused(format!(
+        "the row of document {collection}/{id} cannot be read ({error}); run `stead doctor --rebuild`"
+    ))
+}
+
+pub(super) fn is_roster(parcel: ParcelRef<'_>) -> bool {
+    match parcel {
+        ParcelRef::Sealed { scope, .. } | ParcelRef::Withheld { scope, .. } => {
+            scope == ScopeId::ROSTER
+        }
+        ParcelRef::KeyBox(_) => false,
+    }
+}
+
+impl Writing<'_> {
+    /// Writes the log of a checkpoint under a key that is used for nothing else and forgotten.
+    fn write_checkpoint(
+        &mut self,
+        id: &SpaceId,
+        documents: u64,
+        parts: &[Piece],
+    ) -> Result<WriterId, ReplicaError> {
+        self.began = true;
+        let mut seed = zeroize::Zeroizing::new([0; 32]);
+        self.entropy.fill(&mut *seed);
+        let maker = OwnWriter::from_seed(&seed);
+        let log = maker.id;
+        self.ensure_writer(id, &log)?;
+        let claim = RosterOp::Claim {
+            device: self.keys.id(),
+            signature: sign_claim(self.keys.signing(), id, &log),
+        };
+        let declaration = RosterOp::Checkpoint(Checkpoint {
+            scope: ScopeId::ROOT,
+            entries: 1 + parts.len() as u64,
+            documents,
+            horizon: Hlc::ZERO,
+        });
+        self.write_part(id, &log, 1, &encode_ops(&[claim, declaration]), &[])?;
+        let mut rosters = 1;
+        for part in parts {
+            match part {
+                Piece::Everyone(piece) => {
+                    rosters += 1;
+                    let piece = RosterOp::CheckpointPiece(piece.clone());
+                    self.write_part(id, &log, rosters, &encode_ops(&[piece]), &[])?;
+                }
+                Piece::Readers(piece) => self.write_part(id, &log, rosters, &[], piece)?,
+            }
+        }
+        let state = writer_mut(self.spaces, id, &log)?;
+        let head = state.record.tip.sign(id, &maker.key);
+        let (no, len) = (state.no, state.record.tip.len());
+        self.tx.put_head(no, len, &encode_head(&head))?;
+        self.dirty_writer(id, &log);
+        self.roster_changed(id);
+        Ok(log)
+    }
+
+    fn write_part(
+        &mut self,
+        id: &SpaceId,
+        log: &WriterId,
+        rosters: u64,
+        roster: &[u8],
+        documents: &[u8],
+    ) -> Result<(), ReplicaError> {
+        let mut salt = [0; 4];
+        self.entropy.fill(&mut salt);
+        let hlc = self.clock.tick(self.now_ms);
+        let space = self
+            .spaces
+            .get_mut(id)
+            .ok_or_else(|| ReplicaError::NoSuchSpace { name: id.short() })?;
+        let seq = space
+            .writers
+            .get(log)
+            .map_or(0, |state| state.record.tip.len());
+        let root_key = match documents.is_empty() {
+            true => None,
+            false => Some(space.sealing_key(ScopeId::ROOT)?),
+        };
+        let sealing = Sealing {
+            roster_key: space.sealing_key(ScopeId::ROSTER)?,
+            root_key,
+            space: *id,
+            writer: *log,
+            seq,
+            salt,
+        };
+        let envelope = Envelope {
+            hlc,
+            seen: Vec::new(),
+            rosters: Some(rosters),
+        };
+        let entry = sealing.entry(&envelope, roster, documents, &[])?;
+        let mut bytes = Vec::with_capacity(entry.len() + 4);
+        stead_base::codec::put_uint(&mut bytes, entry.len() as u64);
+        bytes.extend_from_slice(&entry);
+        let leaf = EntryRef::parse(&entry)
+            .map_err(|source| ReplicaError::Record {
+                what: "own entry",
+                source,
+            })?
+            .leaf_hash();
+        if let Some(change) = space.add_roster(log, seq, false, roster) {
+            self.rights_changed(id, &change);
+        }
+        let state = writer_mut(self.spaces, id, log)?;
+        let node = state.record.tip.append(leaf);
+        state.record.read = seq + 1;
+        state.record.last_hlc = hlc;
+        state.record.applied_hlc = hlc;
+        state.applied = seq + 1;
+        state.all_merged();
+        self.store_entries(id, log, seq, &bytes, node.as_slice())
+    }
+}
+
+/// Every key that is held, declared or not.
+pub(super) fn every_key(space: &SpaceState) -> Arc<crate::keyring::KeyRing> {
+    let mut ring = (*space.ring).clone();
+    for held in space.undeclared() {
+        let key = stead_crypt::EpochKey::from_bytes(held.key.expose());
+        ring.insert(held.scope, held.generation, key);
+    }
+    Arc::new(ring)
+}

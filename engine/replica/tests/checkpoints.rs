@@ -1,0 +1,289 @@
+//! Beginning from a checkpoint, and dropping the history below it.
+
+mod people;
+mod world;
+
+use people::{person, relay, share, target};
+use serde_json::json;
+use stead_access::Role;
+use stead_base::{DocId, SpaceId, WriterId};
+use stead_replica::{Change, Compaction, Edit, HistoryQuery, ReplicaError};
+use world::{Device, link, sync};
+
+fn put(id: &str, value: serde_json::Value) -> Edit {
+    Edit {
+        collection: "d".to_owned(),
+        id: Some(DocId::parse(id).unwrap()),
+        change: Change::Put {
+            value,
+            replace: false,
+        },
+    }
+}
+
+fn change(id: &str, change: Change) -> Edit {
+    Edit {
+        collection: "d".to_owned(),
+        id: Some(DocId::parse(id).unwrap()),
+        change,
+    }
+}
+
+fn add(id: &str, delta: i64) -> Edit {
+    let path = vec!["count".to_owned()];
+    change(id, Change::Add { path, delta })
+}
+
+const ALL: Compaction = Compaction {
+    made_before_ms: u64::MAX,
+    even_if_unseen: false,
+};
+const BY_FORCE: Compaction = Compaction {
+    even_if_unseen: true,
+    ..ALL
+};
+
+fn checkpoint(device: &mut Device, space: &SpaceId) -> WriterId {
+    device.now += 10;
+    let made = device.replica.make_checkpoint(space, device.now).unwrap();
+    assert!(made.is_whole && made.counts);
+    made.log
+}
+
+/// Moves one log and nothing else.
+fn send_log(from: &Device, to: &mut Device, space: &SpaceId, log: &WriterId) {
+    let others: Vec<WriterId> = from
+        .replica
+        .frontier(space)
+        .unwrap()
+        .into_iter()
+        .map(|it| it.writer)
+        .filter(|writer| writer != log)
+        .collect();
+    relay(from, to, space, &others);
+}
+
+fn entries_in(device: &Device, space: &SpaceId) -> usize {
+    let query = HistoryQuery {
+        limit: 10_000,
+        ..HistoryQuery::default()
+    };
+    device.replica.history(space, &query).unwrap().len()
+}
+
+/// A device with a space of many changes, and one that it is linked to.
+fn two_with_history() -> (Device, Device, SpaceId) {
+    let (mut a, mut b) = (Device::new(1), Device::new(2));
+    link(&mut a, &mut b);
+    let space = a.replica.create_space("s", a.now).unwrap();
+    sync(&mut a, &mut b);
+    for i in 0..40 {
+        a.write(&space, &[put(&format!("doc{}", i % 10), json!({"i": i}))]);
+        a.write(&space, &[add("total", 1)]);
+        b.write(&space, &[add("total", 1), put("b", json!({"last": i}))]);
+    }
+    sync(&mut a, &mut b);
+    (a, b, space)
+}
+
+#[test]
+fn a_newcomer_begins_from_a_checkpoint_and_ends_equal() {
+    let (mut a, mut b, space) = two_with_history();
+    let log = checkpoint(&mut a, &space);
+    a.write(&space, &[add("total", 1), put("later", json!({"x": 1}))]);
+    sync(&mut a, &mut b);
+
+    let mut c = Device::new(3);
+    link(&mut b, &mut c);
+    assert!(c.replica.is_new_here(&space));
+    send_log(&b, &mut c, &space, &log);
+    c.replica.begin_from(&space, &log, c.now).unwrap();
+    assert_eq!(c.get(&space, "d", "total").unwrap()["count"], 80);
+    assert!(c.get(&space, "d", "later").is_none());
+    sync(&mut b, &mut c);
+    assert_eq!(a.dump(&space), c.dump(&space));
+    assert_eq!(c.get(&space, "d", "total").unwrap()["count"], 81);
+    assert_eq!(
+        c.replica.frontier(&space).unwrap(),
+        a.replica.frontier(&space).unwrap()
+    );
+    let fatal = c.replica.doctor().unwrap();
+    let fatal: Vec<_> = fatal
+        .iter()
+        .filter(|it| it.severity == stead_replica::Severity::Error)
+        .collect();
+    assert!(fatal.is_empty(), "{fatal:?}");
+
+    // It writes, it is heard, and what it hears merges as everywhere.
+    c.write(&space, &[add("total", 5), put("doc1", json!({"by": "c"}))]);
+    b.write(&space, &[add("total", 7), put("doc1", json!({"by b": 1}))]);
+    sync(&mut b, &mut c);
+    sync(&mut a, &mut b);
+    assert_eq!(a.dump(&space), c.dump(&space));
+    assert_eq!(a.get(&space, "d", "total").unwrap()["count"], 93);
+    assert!(entries_in(&c, &space) < entries_in(&a, &space));
+}
+
+#[test]
+fn what_began_from_a_checkpoint_is_there_after_opening_the_store_again() {
+    let (mut a, _, space) = two_with_history();
+    let log = checkpoint(&mut a, &space);
+    let mut c = Device::on_disk(3);
+    link(&mut a, &mut c);
+    send_log(&a, &mut c, &space, &log);
+    c.replica.begin_from(&space, &log, c.now).unwrap();
+    let mut c = c.reopen();
+    sync(&mut a, &mut c);
+    c.write(&space, &[add("total", 1)]);
+    let c = c.reopen();
+    let total = c.get(&space, "d", "total").unwrap();
+    assert_eq!(total["count"], 81);
+}
+
+#[test]
+fn dropped_history_leaves_documents_and_proofs_of_rights_as_they_are() {
+    let (mut a, mut b, space) = two_with_history();
+    let before = a.dump(&space);
+    checkpoint(&mut a, &space);
+    let unseen = a.replica.compact(&space, ALL, a.now);
+    assert!(
+        matches!(unseen, Err(ReplicaError::Refused(_))),
+        "{unseen:?}"
+    );
+    // The other device says by writing that it has seen everything.
+    sync(&mut a, &mut b);
+    b.write(&space, &[put("b", json!({"seen": true}))]);
+    sync(&mut a, &mut b);
+    let (rights, _) = a.replica.rights_history(&space, 100, true).unwrap();
+    let done = a.replica.compact(&space, ALL, a.now).unwrap();
+    assert!(done.entries > 100, "{done:?}");
+    let after: Vec<_> = a.dump(&space);
+    let without_b = |all: Vec<(String, String, String)>| -> Vec<_> {
+        all.into_iter().filter(|(_, id, _)| id != "b").collect()
+    };
+    assert_eq!(without_b(before), without_b(after));
+    assert_eq!(a.dump(&space), b.dump(&space));
+    assert_eq!(
+        a.replica.frontier(&space).unwrap(),
+        b.replica.frontier(&space).unwrap()
+    );
+    let (again, _) = a.replica.rights_history(&space, 100, true).unwrap();
+    assert_eq!(again, rights);
+    assert!(again.iter().all(|item| item.evidence.is_some()));
+    for _ in 0..3 {
+        a.write(&space, &[add("total", 1)]);
+        b.write(&space, &[add("total", 1)]);
+    }
+    sync(&mut a, &mut b);
+    assert_eq!(a.dump(&space), b.dump(&space));
+    assert_eq!(a.replica.compact(&space, ALL, a.now).unwrap().entries, 0);
+}
+
+#[test]
+fn a_device_that_was_away_for_longer_than_history_goes_back_keeps_its_unsent_work() {
+    let (mut a, mut b, space) = two_with_history();
+    let mut c = Device::new(3);
+    link(&mut a, &mut c);
+    sync(&mut a, &mut c);
+    c.write(&space, &[add("total", 100), put("c", json!({"kept": 1}))]);
+    for i in 0..10 {
+        a.write(&space, &[put("doc1", json!({"i": 1000 + i}))]);
+    }
+    sync(&mut a, &mut b);
+    let log = checkpoint(&mut a, &space);
+    sync(&mut a, &mut b);
+    for device in [&mut a, &mut b] {
+        device
+            .replica
+            .compact(&space, BY_FORCE, device.now)
+            .unwrap();
+    }
+    // Nobody has what comes next of a's log any more.
+    send_log(&a, &mut c, &space, &log);
+    sync(&mut a, &mut c);
+    let behind = a.replica.frontier(&space).unwrap();
+    let behind = behind.iter().find(|it| {
+        let held = people::held(&c, &space, &it.writer);
+        held < a.replica.dropped(&space, &it.writer)
+    });
+    let behind = behind.expect("c is behind").writer;
+    let from = people::held(&c, &space, &behind);
+    let began = c.replica.begin_again(&space, &behind, from, c.now);
+    assert!(began.unwrap());
+    sync(&mut a, &mut c);
+    sync(&mut a, &mut b);
+    for device in [&a, &b, &c] {
+        let total = device.get(&space, "d", "total").unwrap();
+        assert_eq!(total["count"], 180);
+        assert_eq!(device.get(&space, "d", "c").unwrap()["kept"], 1);
+        assert_eq!(device.get(&space, "d", "doc1").unwrap()["i"], 1009);
+    }
+    assert_eq!(a.dump(&space), c.dump(&space));
+}
+
+#[test]
+fn deletions_survive_beginning_and_dropping_and_can_be_undone() {
+    let (mut a, mut b, space) = two_with_history();
+    let path = vec!["i".to_owned()];
+    a.write(
+        &space,
+        &[
+            change("doc1", Change::Delete),
+            change("doc2", Change::Unset { path }),
+        ],
+    );
+    sync(&mut a, &mut b);
+    checkpoint(&mut a, &space);
+    sync(&mut a, &mut b);
+    for device in [&mut a, &mut b] {
+        let now = device.now;
+        device.replica.compact(&space, BY_FORCE, now).unwrap();
+    }
+    let mut c = Device::new(3);
+    link(&mut a, &mut c);
+    let log = a.replica.newest_checkpoint(&space).unwrap();
+    send_log(&a, &mut c, &space, &log);
+    c.replica.begin_from(&space, &log, c.now).unwrap();
+    sync(&mut a, &mut c);
+    assert_eq!(a.dump(&space), c.dump(&space));
+    assert!(c.get(&space, "d", "doc1").is_none());
+    c.now = a.now + 1000;
+    c.write(&space, &[change("doc1", Change::Restore)]);
+    sync(&mut a, &mut c);
+    sync(&mut a, &mut b);
+    for device in [&a, &b, &c] {
+        assert_eq!(device.get(&space, "d", "doc1").unwrap()["i"], 31);
+        assert!(device.get(&space, "d", "doc2").unwrap().get("i").is_none());
+    }
+}
+
+#[test]
+fn a_checkpoint_by_somebody_who_may_not_manage_is_neither_made_nor_used() {
+    let (mut a, mut b) = (person(1), person(2));
+    let space = a.replica.create_space("s", a.now).unwrap();
+    a.write(&space, &[put("one", json!({"x": 1}))]);
+    share(&mut a, &mut b, &space, Role::Writer);
+    let refused = b.replica.make_checkpoint(&space, b.now);
+    assert!(matches!(refused, Err(ReplicaError::NoRight { .. })));
+}
+
+#[test]
+fn a_checkpoint_of_a_removed_manager_is_not_used() {
+    let (mut a, mut b) = (person(1), person(2));
+    let space = a.replica.create_space("s", a.now).unwrap();
+    a.write(&space, &[put("one", json!({"x": 1}))]);
+    share(&mut a, &mut b, &space, Role::Manager);
+    sync(&mut a, &mut b);
+    a.now += 10;
+    let gone = target(&b);
+    a.replica.revoke(&space, gone, None, a.now).unwrap();
+    // It takes up no removal, and makes a checkpoint as if it still managed.
+    let log = checkpoint(&mut b, &space);
+    let mut c = person(3);
+    share(&mut a, &mut c, &space, Role::Writer);
+    send_log(&b, &mut c, &space, &log);
+    let used = c.replica.begin_from(&space, &log, c.now);
+    assert!(matches!(used, Err(ReplicaError::Refused(_))), "{used:?}");
+    sync(&mut a, &mut c);
+    assert_eq!(a.dump(&space), c.dump(&space));
+}

@@ -270,6 +270,13 @@ impl<'s> Tx<'s> {
         self.execute(sql, params![writer, len, skeleton]).map(drop)
     }
 
+    /// Forgets all of a log: entries, heads, subtree roots and skeleton.
+    pub fn empty_log(&self, writer: WriterNo) -> Result<()> {
+        self.truncate_log(writer, 0, |_, _| 0)?;
+        self.execute("DELETE FROM skeleton WHERE writer=?1", [writer])
+            .map(drop)
+    }
+
     /// Keeps a signed head of `len` entries.
     pub fn put_head(&self, writer: WriterNo, len: u64, head: &[u8]) -> Result<()> {
         let sql = "INSERT OR REPLACE INTO head (key, head) VALUES (?1, ?2)";

@@ -211,7 +211,7 @@ impl Ledger {
                 RosterOp::Checkpoint(made) if seq == 0 => {
                     self.checkpoints.entry(writer).or_insert(made);
                 }
-                RosterOp::Checkpoint(_) | RosterOp::CheckpointPiece(_) => {}
+                RosterOp::Checkpoint(_) => {}
                 op => self.keep(id, Author::Entry { writer, seq }, op, &mut touched),
             }
         }
@@ -331,7 +331,6 @@ impl Ledger {
             RosterOp::Genesis { .. }
             | RosterOp::Claim { .. }
             | RosterOp::Checkpoint(_)
-            | RosterOp::CheckpointPiece(_)
             | RosterOp::RootStatement { .. }
             | RosterOp::Letter { .. } => {}
         }

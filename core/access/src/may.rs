@@ -141,7 +141,6 @@ impl Roster {
             }
             RosterOp::Genesis { .. }
             | RosterOp::Claim { .. }
-            | RosterOp::CheckpointPiece(_)
             | RosterOp::RootStatement { .. }
             | RosterOp::Letter { .. } => Ok(()),
         }

@@ -294,8 +294,6 @@ pub enum RosterOp {
     },
     /// Declares a checkpoint; counts only in the first entry of a log that its device made for it.
     Checkpoint(Checkpoint),
-    /// A piece of a block of a checkpoint that every member may read. It says nothing about rights.
-    CheckpointPiece(Vec<u8>),
     /// What a root key says, whoever carries it.
     RootStatement {
         /// Whose root key.

@@ -493,7 +493,7 @@ impl Desk {
                 true => self
                     .replica
                     .begin_from(&space, &log, wall_ms())
-                    .map(|()| true),
+                    .map(|_| true),
                 false => Ok(false),
             };
             self.note_beginning(space, &began);

@@ -220,7 +220,8 @@ impl Writing<'_> {
                 .filter(|writer| !space.admits(writer))
                 .count();
             let too_many = state.is_none() && strangers >= STRANGERS_MAX;
-            if work.tip.len() > STRANGER_ENTRIES_MAX
+            let dropped = state.map_or(0, |state| state.record.base);
+            if work.tip.len() - dropped > STRANGER_ENTRIES_MAX
                 || (too_many && !claimed_by_member(space, &writer, &work.opened))
             {
                 return Err(ReceiveError::NotAdmitted { writer });
@@ -309,9 +310,12 @@ impl Writing<'_> {
                     self.entropy,
                 )?;
             }
+            let is_beginning = space.record.is_beginning;
             self.dirty_space(id);
             if fresh {
                 self.roster_changed(id);
+            } else if is_beginning {
+                self.unsettled.insert(*id);
             }
         }
         Ok(())
@@ -380,6 +384,9 @@ impl Writing<'_> {
             .spaces
             .get_mut(id)
             .ok_or_else(|| ReplicaError::NoSuchSpace { name: id.short() })?;
+        if space.record.is_beginning {
+            return Ok(());
+        }
         let is_own = space.is_own(writer);
         let is_checkpoint = space.is_checkpoint(writer);
         let roster = &space.roster;
@@ -468,6 +475,16 @@ impl Writing<'_> {
             };
             if space.use_declared_keys() {
                 self.dirty_space(&id);
+            }
+            if self.space(&id)?.record.is_beginning {
+                match self.finish_beginning(&id) {
+                    Ok(_) => {}
+                    Err(ReplicaError::Refused(why)) => {
+                        tracing::info!(space = %id.short(), why, "a checkpoint is not used");
+                        self.give_up_beginning(&id)?;
+                    }
+                    Err(error) => return Err(error),
+                }
             }
             self.read_again_if_needed(&id)?;
             let Some(space) = self.spaces.get(&id) else {

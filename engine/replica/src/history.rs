@@ -461,7 +461,6 @@ pub fn roster_in_words(op: &RosterOp) -> String {
             "checkpoint of {} documents of scope {} made",
             made.documents, made.scope
         ),
-        RosterOp::CheckpointPiece(_) => "piece of a checkpoint".to_owned(),
         RosterOp::Letter { boxes } => match boxes.len() {
             1 => "a sealed letter to one device".to_owned(),
             count => format!("a sealed letter to {count} devices"),

@@ -47,6 +47,8 @@ pub(crate) struct SpaceRecord {
     pub(crate) served: BTreeSet<u64>,
     /// The checkpoint that history begins with here.
     pub(crate) begins: Option<WriterId>,
+    /// Its documents are not here yet: keys are missing.
+    pub(crate) is_beginning: bool,
 }
 
 impl SpaceRecord {
@@ -82,7 +84,9 @@ impl SpaceRecord {
             out.raw(&served.to_be_bytes());
         }
         if let Some(log) = &self.begins {
-            out.byte(1).raw(log.as_bytes());
+            out.byte(1)
+                .raw(log.as_bytes())
+                .byte(self.is_beginning.into());
         }
         out.finish()
     }
@@ -131,9 +135,11 @@ impl SpaceRecord {
             true => Some(WriterId::from_bytes(input.array(what)?)),
             false => None,
         };
+        let is_beginning = begins.is_some() && flag(&mut input, what)?;
         input.finish(what)?;
         Ok(Self {
             begins,
+            is_beginning,
             served,
             name,
             is_home,

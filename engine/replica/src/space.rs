@@ -365,11 +365,6 @@ impl SpaceState {
         self.note_stale();
     }
 
-    /// Keys that came in a box and that no member has declared yet.
-    pub(crate) fn undeclared(&self) -> &[ScopedKey] {
-        &self.undeclared
-    }
-
     /// Whether entries of `writer` may count: which of them do is for the roster's verdicts.
     pub(crate) fn admits(&self, writer: &WriterId) -> bool {
         self.roster.is_admitted(writer)

@@ -105,7 +105,7 @@ fn a_newcomer_begins_from_a_checkpoint_and_ends_equal() {
     assert_eq!(c.get(&space, "d", "total").unwrap()["count"], 81);
     assert_eq!(
         c.replica.frontier(&space).unwrap(),
-        a.replica.frontier(&space).unwrap()
+        b.replica.frontier(&space).unwrap()
     );
     let fatal = c.replica.doctor().unwrap();
     let fatal: Vec<_> = fatal

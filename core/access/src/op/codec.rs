@@ -4,7 +4,7 @@
 
 use stead_base::{
     DecodeError, DecodeFault, Decoder, DeviceId, Encoder, Hlc, ScopeId, SpaceId, WriterId,
-    limits::{ENTRY_BYTES_MAX, LOG_LEN_MAX},
+    limits::LOG_LEN_MAX,
 };
 use stead_crypt::KeyId;
 
@@ -28,7 +28,6 @@ const TAG_LETTER: u8 = 13;
 const TAG_CHECKPOINT: u8 = 17;
 
 const DECLARATION: u8 = 0;
-const PIECE: u8 = 1;
 
 const DEVICE: u8 = 0;
 const IDENTITY: u8 = 1;
@@ -116,9 +115,6 @@ impl RosterOp {
                 out.uint(made.documents);
                 out.raw(&made.horizon.to_u64().to_be_bytes());
             }
-            Self::CheckpointPiece(piece) => {
-                out.byte(TAG_CHECKPOINT).byte(PIECE).bytes(piece);
-            }
             Self::RootStatement {
                 identity,
                 nonce,
@@ -197,11 +193,6 @@ impl RosterOp {
                         input.array("horizon of a checkpoint")?,
                     )),
                 }),
-                PIECE => Self::CheckpointPiece(
-                    input
-                        .bytes(ENTRY_BYTES_MAX, "piece of a checkpoint")?
-                        .to_vec(),
-                ),
                 _ => return Err(undefined),
             },
             TAG_ROOT_STATEMENT => Self::RootStatement {

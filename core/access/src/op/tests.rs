@@ -224,7 +224,6 @@ fn keys() -> impl Strategy<Value = RosterOp> {
         epoch,
         rename,
         checkpoint,
-        any::<Vec<u8>>().prop_map(RosterOp::CheckpointPiece),
         letter.prop_map(|boxes| RosterOp::Letter { boxes }),
         path().prop_map(|path| RosterOp::Scope { path })
     ]

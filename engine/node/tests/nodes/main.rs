@@ -1,6 +1,7 @@
 //! Real nodes in one process, on loopback: linking, syncing, clients, and what goes wrong.
 
 mod at_rest;
+mod checkpoints;
 mod clients;
 mod faults;
 mod guarding;

@@ -17,11 +17,10 @@ use stead_checkpoint::{DocumentsReader, LogStart};
 use stead_doc::Document;
 use stead_log::{EntryRef, KeptEntry, ParcelRef, Skeleton, Tip};
 
-use super::contents::refused;
-use super::make::every_key;
+use super::contents::{read_logs, refused};
 use crate::keyring::KeyRing;
 use crate::opening::{Outcome, open_envelope, open_one};
-use crate::records::RosterEntry;
+use crate::records::{RosterEntry, WriterRecord};
 use crate::writing::{Writing, encode_head, writer_mut};
 use crate::{Replica, ReplicaError};
 
@@ -31,17 +30,19 @@ const ROUNDS_MAX: usize = 1024;
 impl Replica {
     /// Begins a space from a checkpoint that is all here: its documents, and the logs from where it
     /// ends. What this device wrote that the checkpoint does not know stays, and counts on top.
+    /// Returns false if keys are missing: then the logs begin, and the documents follow once the
+    /// logs have brought the keys.
     pub fn begin_from(
         &mut self,
         id: &SpaceId,
         log: &WriterId,
         now_ms: u64,
-    ) -> Result<(), ReplicaError> {
-        self.write(now_ms, |writing| writing.begin_from(id, log))?;
+    ) -> Result<bool, ReplicaError> {
+        let done = self.write(now_ms, |writing| writing.begin_from(id, log))?;
         if let Some(space) = self.spaces.get(id) {
             self.shared.publish(space);
         }
-        Ok(())
+        Ok(done)
     }
 
     /// Begins again from the newest checkpoint that is whole and counts, because a peer no longer
@@ -83,7 +84,7 @@ impl Replica {
             .collect();
         for log in logs {
             match self.begin_from(id, &log, now_ms) {
-                Ok(()) => return Ok(true),
+                Ok(_) => return Ok(true),
                 Err(ReplicaError::Refused(_)) => {}
                 Err(error) => return Err(error),
             }
@@ -104,14 +105,11 @@ fn unfit(why: &str) -> ReplicaError {
 }
 
 impl Writing<'_> {
-    fn begin_from(&mut self, id: &SpaceId, log: &WriterId) -> Result<(), ReplicaError> {
+    fn begin_from(&mut self, id: &SpaceId, log: &WriterId) -> Result<bool, ReplicaError> {
         self.began = true;
-        let all_keys = every_key(self.space(id)?);
-        let contents = self.read_checkpoint(id, log, &all_keys)?;
-        let mut checked: BTreeMap<WriterId, Checked> = BTreeMap::new();
-        for start in contents.logs {
-            let (writer, log) = check(id, start)?;
-            checked.insert(writer, log);
+        let checked = self.checked_logs(id, log)?;
+        if checked.is_empty() {
+            return Err(unfit("it says nothing of any log"));
         }
         let space = self.space(id)?;
         let falls_short = space.writers.iter().any(|(writer, state)| {
@@ -121,46 +119,120 @@ impl Writing<'_> {
         if falls_short {
             return Err(unfit("it ends before what is here begins"));
         }
-        if contents.made.horizon > Hlc::ZERO {
-            return Err(unfit(
-                "it forgets deletions, which this version does not know to do",
-            ));
-        }
         for (writer, it) in &checked {
             self.take_beginning(id, writer, it)?;
         }
-        self.take_rights(id, log, &contents.declaration, &checked)?;
         let space = self.space(id)?;
-        let ring = Arc::clone(&space.ring);
-        if !space.roster.vouches_for(log, &contents.made) {
+        space.record.begins = Some(*log);
+        space.record.is_beginning = true;
+        self.dirty_space(id);
+        let done = self.finish_beginning(id)?;
+        // What the logs hold beyond the checkpoint is taken up when this unit of work settles.
+        self.unsettled.insert(*id);
+        self.roster_changed(id);
+        Ok(done)
+    }
+
+    fn checked_logs(
+        &mut self,
+        id: &SpaceId,
+        log: &WriterId,
+    ) -> Result<BTreeMap<WriterId, Checked>, ReplicaError> {
+        let (no, _) = self.place_of(id, log)?;
+        let mut checked = BTreeMap::new();
+        for start in read_logs(&self.tx, no)? {
+            let (writer, it) = check(id, start)?;
+            checked.insert(writer, it);
+        }
+        Ok(checked)
+    }
+
+    /// Goes on with the checkpoint that a space begins with: rights, then whether its author had
+    /// them, then documents. Returns false while keys are missing; the logs bring them.
+    pub(crate) fn finish_beginning(&mut self, id: &SpaceId) -> Result<bool, ReplicaError> {
+        let Some(log) = self.space(id)?.record.begins else {
+            return Ok(true);
+        };
+        let checked = self.checked_logs(id, &log)?;
+        if !self.take_rights(id, &checked)? {
+            return Ok(false);
+        }
+        let ring = Arc::clone(&self.space(id)?.ring);
+        let Some(declared) = self.read_declaration(id, &log, &ring)? else {
+            return match ring.incomplete().is_empty() {
+                true => Err(unfit("it is sealed under keys that nobody declared")),
+                false => Ok(false),
+            };
+        };
+        let space = self.space(id)?;
+        if !space
+            .record
+            .roster
+            .iter()
+            .any(|said| said.writer == log && said.seq == 0)
+        {
+            space.record.roster.push(RosterEntry {
+                writer: log,
+                seq: 0,
+                genesis: false,
+                parcel: declared.parcel,
+            });
+            space.reload_roster();
+        }
+        if !space.roster.vouches_for(&log, &declared.made) {
             return Err(unfit("its author may not make one"));
         }
-        if self.read_checkpoint(id, log, &ring).is_err() {
-            return Err(unfit("it is sealed under keys that nobody declared"));
+        if declared.made.horizon > Hlc::ZERO {
+            return Err(unfit(
+                "it forgets deletions, which this version does not know to do",
+            ));
         }
         for it in checked.values() {
             if !is_complete(&ring, id, &it.start.skeleton)? {
                 return Err(unfit("it leaves out something about who is in the space"));
             }
         }
-        self.is_still_true(id, log, &checked)?;
-        self.space(id)?.record.begins = Some(*log);
-        self.load_documents(id, log, contents.made.documents, &checked)?;
+        self.is_still_true(id, &log, &checked)?;
+        self.load_documents(id, &log, declared.made.documents, &checked)?;
         let space = self.space(id)?;
-        let last = contents.last;
-        if let Some(state) = space.writers.get_mut(log) {
-            state.record.read = contents.made.entries;
+        space.record.is_beginning = false;
+        let last = declared.last;
+        if let Some(state) = space.writers.get_mut(&log) {
+            state.record.read = declared.made.entries;
             state.record.last_hlc = last;
             state.record.applied_hlc = last;
-            state.applied = contents.made.entries;
+            state.applied = declared.made.entries;
             state.all_merged();
         }
-        self.dirty_writer(id, log);
+        self.dirty_writer(id, &log);
+        self.dirty_space(id);
         self.clock.observe(last, self.now_ms);
-        self.roster_changed(id);
-        // What the logs hold beyond the checkpoint is taken up when this unit of work settles.
         self.misjudged.remove(id);
-        Ok(())
+        Ok(true)
+    }
+
+    /// The checkpoint that a space was to begin with proved unfit: its logs are fetched whole.
+    pub(crate) fn give_up_beginning(&mut self, id: &SpaceId) -> Result<(), ReplicaError> {
+        let space = self.space(id)?;
+        space.record.begins = None;
+        space.record.is_beginning = false;
+        let begun: Vec<WriterId> = space
+            .writers
+            .iter()
+            .filter(|(_, state)| state.record.base > 0)
+            .map(|(writer, _)| *writer)
+            .collect();
+        for writer in begun {
+            let state = writer_mut(self.spaces, id, &writer)?;
+            state.record = WriterRecord::default();
+            state.applied = 0;
+            state.all_merged();
+            self.tx.empty_log(state.no)?;
+            self.shared.set_tip(id, &writer, &Tip::default());
+            self.dirty_writer(id, &writer);
+        }
+        self.dirty_space(id);
+        self.rebuild(id)
     }
 
     /// Puts documents back to where a space begins, to have everything later applied again.
@@ -169,14 +241,14 @@ impl Writing<'_> {
         id: &SpaceId,
         log: &WriterId,
     ) -> Result<(), ReplicaError> {
-        let ring = Arc::clone(&self.space(id)?.ring);
-        let contents = self.read_checkpoint(id, log, &ring)?;
-        let mut checked = BTreeMap::new();
-        for start in contents.logs {
-            let (writer, log) = check(id, start)?;
-            checked.insert(writer, log);
+        if self.space(id)?.record.is_beginning {
+            return Ok(());
         }
-        self.load_documents(id, log, contents.made.documents, &checked)
+        let ring = Arc::clone(&self.space(id)?.ring);
+        let declared = self.read_declaration(id, log, &ring)?;
+        let declared = declared.ok_or_else(|| unfit("a key is missing"))?;
+        let checked = self.checked_logs(id, log)?;
+        self.load_documents(id, log, declared.made.documents, &checked)
     }
 
     /// Puts a skeleton in the place of a log that is not held as far as it goes.
@@ -215,28 +287,19 @@ impl Writing<'_> {
     }
 
     /// Takes up keys and roster operations of the kept entries, until the roster knows them all.
+    /// Returns false while keys are missing.
     fn take_rights(
         &mut self,
         id: &SpaceId,
-        log: &WriterId,
-        declaration: &[u8],
         checked: &BTreeMap<WriterId, Checked>,
-    ) -> Result<(), ReplicaError> {
+    ) -> Result<bool, ReplicaError> {
         let space = self.space(id)?;
-        let mut known: BTreeSet<(WriterId, u64)> = space
+        let known: BTreeSet<(WriterId, u64)> = space
             .record
             .roster
             .iter()
             .map(|said| (said.writer, said.seq))
             .collect();
-        if known.insert((*log, 0)) {
-            space.record.roster.push(RosterEntry {
-                writer: *log,
-                seq: 0,
-                genesis: false,
-                parcel: declaration.to_vec(),
-            });
-        }
         let mut waiting = Vec::new();
         for (writer, it) in checked {
             let skeleton = Skeleton::decode(&it.start.skeleton).map_err(|_| unfit("damaged"))?;
@@ -283,13 +346,13 @@ impl Writing<'_> {
             let grew = grew || !Arc::ptr_eq(&ring, &self.space(id)?.ring);
             self.dirty_space(id);
             if waiting.is_empty() {
-                return Ok(());
+                return Ok(true);
             }
             if waiting.len() == before && !grew {
                 break;
             }
         }
-        Err(unfit("keys to who is in the space are missing here"))
+        Ok(false)
     }
 
     fn take_boxes(
@@ -421,7 +484,11 @@ fn check(id: &SpaceId, start: LogStart) -> Result<(WriterId, Checked), ReplicaEr
 }
 
 /// Whether a skeleton keeps as many roster entries as its log's writer says there are.
-fn is_complete(ring: &KeyRing, id: &SpaceId, skeleton: &[u8]) -> Result<bool, ReplicaError> {
+pub(super) fn is_complete(
+    ring: &KeyRing,
+    id: &SpaceId,
+    skeleton: &[u8],
+) -> Result<bool, ReplicaError> {
     let damaged = |_| unfit("damaged");
     let skeleton = Skeleton::decode(skeleton).map_err(|_| unfit("damaged"))?;
     let kept = skeleton.entries().map_err(damaged)?;

@@ -3,6 +3,7 @@
 use stead_base::{SpaceId, WriterId};
 use stead_log::{BatchEntries, Skeleton, range_root};
 
+use super::contents::read_logs;
 use crate::logs::StoredTree;
 use crate::writing::{Writing, writer_mut};
 use crate::{Replica, ReplicaError};
@@ -70,6 +71,9 @@ impl Replica {
             }
         }
         let info = fit.ok_or_else(|| Obstacle::NoCheckpoint.into_error())?;
+        if self.space(id)?.record.is_beginning {
+            return Err(Obstacle::NoCheckpoint.into_error());
+        }
         if self.space(id)?.record.begins == Some(info.log) {
             return Ok(Compacted::default());
         }
@@ -109,8 +113,10 @@ impl Writing<'_> {
         self.began = true;
         let mut done = Compacted::default();
         let ring = std::sync::Arc::clone(&self.space(id)?.ring);
-        let contents = self.read_checkpoint(id, log, &ring)?;
-        for start in &contents.logs {
+        let declared = self.read_declaration(id, log, &ring)?;
+        let made = declared.ok_or_else(not_here)?.last;
+        let (place, _) = self.place_of(id, log)?;
+        for start in &read_logs(&self.tx, place)? {
             let skeleton = Skeleton::decode(&start.skeleton)
                 .map_err(|error| ReplicaError::Refused(error.to_string()))?;
             let (writer, len) = (skeleton.writer, skeleton.len);
@@ -149,7 +155,7 @@ impl Writing<'_> {
         let space = self.space(id)?;
         space.record.begins = Some(*log);
         self.dirty_space(id);
-        done.checkpoints = self.drop_other_checkpoints(id, log, contents.last)?;
+        done.checkpoints = self.drop_other_checkpoints(id, log, made)?;
         Ok(done)
     }
 

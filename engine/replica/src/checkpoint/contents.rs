@@ -1,29 +1,29 @@
-//! Reading a checkpoint's log back: the declaration, the logs, then the documents.
+//! Reading a checkpoint's log back: the logs, the declaration, the documents.
 
 use stead_access::{Checkpoint, RosterOp, decode_ops};
 use stead_base::{Hlc, SpaceId, WriterId};
 use stead_checkpoint::{Assembler, BlockKind, CheckpointError, LogStart, decode_logs};
+use stead_log::{BatchEntries, EntryRef, ParcelRef, Skeleton};
 use stead_store::{Read, WriterNo};
 
-use crate::ReplicaError;
 use crate::keyring::KeyRing;
 use crate::opening::{Outcome, open_segment};
 use crate::writing::Writing;
+use crate::{Replica, ReplicaError};
 
 /// Bytes of a checkpoint's log that are opened at a time.
 const OPEN_BYTES: usize = 4 << 20;
 
-/// What everyone may read of a checkpoint.
-pub(crate) struct Contents {
-    pub(crate) made: Checkpoint,
-    /// The first roster parcel: whose it is and what it declares.
-    pub(crate) declaration: Vec<u8>,
-    pub(crate) logs: Vec<LogStart>,
+/// What a checkpoint says of itself.
+pub(super) struct Declared {
+    pub(super) made: Checkpoint,
+    /// The roster parcel of its first entry.
+    pub(super) parcel: Vec<u8>,
     /// Time of its last entry.
-    pub(crate) last: Hlc,
+    pub(super) last: Hlc,
 }
 
-pub(crate) fn refused(error: CheckpointError) -> ReplicaError {
+pub(super) fn refused(error: CheckpointError) -> ReplicaError {
     let cause = std::error::Error::source(&error).map_or_else(String::new, |c| format!(": {c}"));
     ReplicaError::Refused(format!("{error}{cause}"))
 }
@@ -32,68 +32,124 @@ fn not_whole() -> ReplicaError {
     ReplicaError::Refused("the checkpoint is not all here, or not one".to_owned())
 }
 
+/// Reads the logs of a checkpoint. They need no key: they hold sealed entries and hashes.
+pub(super) fn read_logs<R: Read>(store: &R, no: WriterNo) -> Result<Vec<LogStart>, ReplicaError> {
+    let (mut assembler, mut logs) = (Assembler::default(), Vec::new());
+    let mut at = 0;
+    loop {
+        let from = at;
+        for segment in store.segments(no, at, OPEN_BYTES)? {
+            let mut entries = BatchEntries::new(&segment.bytes);
+            let mut seq = segment.start;
+            while let Some(bytes) = entries.next_bytes().map_err(|_| not_whole())? {
+                let entry = EntryRef::parse(bytes).map_err(|_| not_whole())?;
+                seq += 1;
+                if seq <= at {
+                    continue;
+                }
+                at = seq;
+                let mut is_of_logs = false;
+                for parcel in entry.parcels() {
+                    let ParcelRef::KeyBox(piece) = parcel else {
+                        continue;
+                    };
+                    is_of_logs = true;
+                    match assembler.push(piece).map_err(refused)? {
+                        Some((BlockKind::Logs, body)) => {
+                            logs.extend(decode_logs(&body).map_err(refused)?);
+                        }
+                        Some((BlockKind::Documents, _)) => return Err(not_whole()),
+                        None => {}
+                    }
+                }
+                // The first entry declares; after the logs come the documents.
+                if !is_of_logs && seq > 1 {
+                    return match assembler.is_open() {
+                        true => Err(not_whole()),
+                        false => Ok(logs),
+                    };
+                }
+            }
+        }
+        if at == from {
+            return match assembler.is_open() {
+                true => Err(not_whole()),
+                false => Ok(logs),
+            };
+        }
+    }
+}
+
 impl Writing<'_> {
-    /// Reads the declaration and the logs of a whole checkpoint.
-    pub(crate) fn read_checkpoint(
+    /// Where a checkpoint's log is stored, and how long it is.
+    pub(super) fn place_of(
+        &self,
+        id: &SpaceId,
+        log: &WriterId,
+    ) -> Result<(WriterNo, u64), ReplicaError> {
+        let space = self.spaces.get(id);
+        let state = space.and_then(|space| space.writers.get(log));
+        match state.filter(|state| state.record.base == 0) {
+            Some(state) => Ok((state.no, state.accepted())),
+            None => Err(not_whole()),
+        }
+    }
+
+    /// Opens every entry of a whole checkpoint and reads its declaration. None while a key is
+    /// missing.
+    pub(super) fn read_declaration(
         &mut self,
         id: &SpaceId,
         log: &WriterId,
         ring: &KeyRing,
-    ) -> Result<Contents, ReplicaError> {
-        let state = self.space(id)?.writers.get(log).ok_or_else(not_whole)?;
-        let (no, len) = (state.no, state.accepted());
-        if state.record.base > 0 {
-            return Err(not_whole());
-        }
-        let mut made = None;
-        let (mut assembler, mut logs) = (Assembler::default(), Vec::new());
-        let last = self.walk(id, log, (no, len), ring, |parcel| {
-            for op in decode_ops(parcel).map_err(|_| not_whole())? {
-                match op {
-                    RosterOp::Checkpoint(found) if made.is_none() => {
-                        made = Some((found, parcel.to_vec()));
+    ) -> Result<Option<Declared>, ReplicaError> {
+        let (no, len) = self.place_of(id, log)?;
+        let (mut at, mut last, mut first) = (0, Hlc::ZERO, None);
+        while at < len {
+            let from = at;
+            for segment in self.tx.segments(no, at, OPEN_BYTES)? {
+                let opened = open_segment(ring, id, log, &segment, at)?;
+                for entry in &opened.entries {
+                    match entry.outcome {
+                        Outcome::Open if entry.seq == at => {}
+                        Outcome::Locked => return Ok(None),
+                        _ => return Err(not_whole()),
                     }
-                    RosterOp::CheckpointPiece(piece) => {
-                        let block = assembler.push(&piece).map_err(refused)?;
-                        match block {
-                            Some((BlockKind::Logs, body)) => {
-                                logs.extend(decode_logs(&body).map_err(refused)?);
-                            }
-                            Some((BlockKind::Documents, _)) => return Err(not_whole()),
-                            None => {}
-                        }
+                    (at, last) = (entry.seq + 1, last.max(entry.hlc));
+                    if entry.seq == 0 {
+                        first = Some(opened.arena[entry.roster.clone()].to_vec());
                     }
-                    _ => {}
                 }
             }
-            Ok(())
-        })?;
-        let (made, declaration) = made.ok_or_else(not_whole)?;
-        if made.entries != len || assembler.is_open() {
-            return Err(not_whole());
+            if at == from {
+                return Err(not_whole());
+            }
         }
-        Ok(Contents {
-            made,
-            declaration,
-            logs,
-            last,
-        })
+        let parcel = first.ok_or_else(not_whole)?;
+        let ops = decode_ops(&parcel).map_err(|_| not_whole())?;
+        let made = ops.into_iter().find_map(|op| match op {
+            RosterOp::Checkpoint(made) => Some(made),
+            _ => None,
+        });
+        match made.filter(|made| made.entries == len) {
+            Some(made) => Ok(Some(Declared { made, parcel, last })),
+            None => Err(not_whole()),
+        }
     }
 
     /// Hands out the blocks of documents of a checkpoint, in order.
-    pub(crate) fn each_block(
+    pub(super) fn each_block(
         &mut self,
         id: &SpaceId,
         log: &WriterId,
         ring: &KeyRing,
         mut each: impl FnMut(&mut Self, &[u8]) -> Result<(), ReplicaError>,
     ) -> Result<(), ReplicaError> {
-        let state = self.space(id)?.writers.get(log).ok_or_else(not_whole)?;
-        let (no, len) = (state.no, state.accepted());
+        let (no, len) = self.place_of(id, log)?;
         let mut assembler = Assembler::default();
         let mut at = 0;
         while at < len {
-            let mut blocks = Vec::new();
+            let (from, mut blocks) = (at, Vec::new());
             for segment in self.tx.segments(no, at, OPEN_BYTES)? {
                 let opened = open_segment(ring, id, log, &segment, at)?;
                 for entry in &opened.entries {
@@ -111,48 +167,18 @@ impl Writing<'_> {
             for body in blocks {
                 each(self, &body)?;
             }
+            if at == from {
+                return Err(not_whole());
+            }
         }
         match assembler.is_open() {
             true => Err(not_whole()),
             false => Ok(()),
         }
     }
-
-    /// Opens every entry of a checkpoint's log and hands out the roster parcels. Returns the time of
-    /// the last entry.
-    fn walk(
-        &mut self,
-        id: &SpaceId,
-        log: &WriterId,
-        (no, len): (WriterNo, u64),
-        ring: &KeyRing,
-        mut each: impl FnMut(&[u8]) -> Result<(), ReplicaError>,
-    ) -> Result<Hlc, ReplicaError> {
-        let (mut at, mut last) = (0, Hlc::ZERO);
-        while at < len {
-            let from = at;
-            for segment in self.tx.segments(no, at, OPEN_BYTES)? {
-                let opened = open_segment(ring, id, log, &segment, at)?;
-                for entry in &opened.entries {
-                    if entry.outcome != Outcome::Open || entry.seq != at {
-                        return Err(not_whole());
-                    }
-                    (at, last) = (entry.seq + 1, last.max(entry.hlc));
-                    let roster = &opened.arena[entry.roster.clone()];
-                    if !roster.is_empty() {
-                        each(roster)?;
-                    }
-                }
-            }
-            if at == from {
-                return Err(not_whole());
-            }
-        }
-        Ok(last)
-    }
 }
 
-impl crate::Replica {
+impl Replica {
     /// How much of each log a checkpoint covers, its own log included.
     pub(super) fn covered(
         &self,
@@ -162,38 +188,9 @@ impl crate::Replica {
         let space = self.space(id)?;
         let state = space.writers.get(log).ok_or_else(not_whole)?;
         let mut covered = vec![(*log, state.record.tip.len())];
-        let mut assembler = Assembler::default();
-        let mut at = 0;
-        // The logs come first: the documents need not be opened.
-        'all: loop {
-            let from = at;
-            for segment in self.store.segments(state.no, at, OPEN_BYTES)? {
-                let opened = open_segment(&space.ring, id, log, &segment, at)?;
-                for entry in &opened.entries {
-                    at = entry.seq + 1;
-                    if !entry.root.is_empty() {
-                        break 'all;
-                    }
-                    let parcel = &opened.arena[entry.roster.clone()];
-                    for op in decode_ops(parcel).unwrap_or_default() {
-                        let RosterOp::CheckpointPiece(piece) = op else {
-                            continue;
-                        };
-                        let block = assembler.push(&piece).map_err(refused)?;
-                        let Some((BlockKind::Logs, body)) = block else {
-                            continue;
-                        };
-                        for start in decode_logs(&body).map_err(refused)? {
-                            let skeleton = stead_log::Skeleton::decode(&start.skeleton);
-                            let skeleton = skeleton.map_err(|_| not_whole())?;
-                            covered.push((skeleton.writer, skeleton.len));
-                        }
-                    }
-                }
-            }
-            if at == from {
-                break;
-            }
+        for start in read_logs(&self.store, state.no)? {
+            let skeleton = Skeleton::decode(&start.skeleton).map_err(|_| not_whole())?;
+            covered.push((skeleton.writer, skeleton.len));
         }
         Ok(covered)
     }

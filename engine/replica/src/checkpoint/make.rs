@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
 use stead_access::{Action, Checkpoint, Path, RosterOp, encode_ops, sign_claim};
 use stead_base::{Hlc, ScopeId, SpaceId, WriterId};
@@ -27,7 +26,7 @@ const CHECKPOINT_BYTES_MAX: usize = 4 << 30;
 
 /// A piece of a block, by who may read it.
 enum Piece {
-    /// Every member.
+    /// Whoever holds the log: it says nothing that the logs it stands for do not.
     Everyone(Vec<u8>),
     /// Who reads the documents.
     Readers(Vec<u8>),
@@ -89,7 +88,7 @@ impl Replica {
     }
 
     /// The beginning of one log, as far as the documents hold it.
-    fn log_start(
+    pub(super) fn log_start(
         &self,
         space: &SpaceState,
         writer: &WriterId,
@@ -289,16 +288,13 @@ impl Writing<'_> {
             documents,
             horizon: Hlc::ZERO,
         });
-        self.write_part(id, &log, 1, &encode_ops(&[claim, declaration]), &[])?;
-        let mut rosters = 1;
+        self.write_part(id, &log, &encode_ops(&[claim, declaration]), &[], &[])?;
         for part in parts {
             match part {
                 Piece::Everyone(piece) => {
-                    rosters += 1;
-                    let piece = RosterOp::CheckpointPiece(piece.clone());
-                    self.write_part(id, &log, rosters, &encode_ops(&[piece]), &[])?;
+                    self.write_part(id, &log, &[], &[], std::slice::from_ref(piece))?;
                 }
-                Piece::Readers(piece) => self.write_part(id, &log, rosters, &[], piece)?,
+                Piece::Readers(piece) => self.write_part(id, &log, &[], piece, &[])?,
             }
         }
         let state = writer_mut(self.spaces, id, &log)?;
@@ -314,9 +310,9 @@ impl Writing<'_> {
         &mut self,
         id: &SpaceId,
         log: &WriterId,
-        rosters: u64,
         roster: &[u8],
         documents: &[u8],
+        clear: &[Vec<u8>],
     ) -> Result<(), ReplicaError> {
         let mut salt = [0; 4];
         self.entropy.fill(&mut salt);
@@ -344,9 +340,9 @@ impl Writing<'_> {
         let envelope = Envelope {
             hlc,
             seen: Vec::new(),
-            rosters: Some(rosters),
+            rosters: Some(1),
         };
-        let entry = sealing.entry(&envelope, roster, documents, &[])?;
+        let entry = sealing.entry(&envelope, roster, documents, clear)?;
         let mut bytes = Vec::with_capacity(entry.len() + 4);
         stead_base::codec::put_uint(&mut bytes, entry.len() as u64);
         bytes.extend_from_slice(&entry);
@@ -368,14 +364,4 @@ impl Writing<'_> {
         state.all_merged();
         self.store_entries(id, log, seq, &bytes, node.as_slice())
     }
-}
-
-/// Every key that is held, declared or not.
-pub(super) fn every_key(space: &SpaceState) -> Arc<crate::keyring::KeyRing> {
-    let mut ring = (*space.ring).clone();
-    for held in space.undeclared() {
-        let key = stead_crypt::EpochKey::from_bytes(held.key.expose());
-        ring.insert(held.scope, held.generation, key);
-    }
-    Arc::new(ring)
 }

@@ -160,3 +160,6 @@ fn counts_differently(
             shifted.is_some_and(|shift| shift.from < *len)
         })
 }
+
+#[cfg(test)]
+mod tests;

@@ -205,7 +205,6 @@ pub fn roster_ops() -> Vec<Vec<u8>> {
         documents: 70_000,
         horizon: Hlc::new(1_700_000_000_000, 3),
     });
-    let piece = RosterOp::CheckpointPiece(vec![3, 0, 1, 16, 0]);
     let rename = RosterOp::Rename {
         name: Name::from_any("garden"),
         turn: 3,
@@ -238,7 +237,6 @@ pub fn roster_ops() -> Vec<Vec<u8>> {
         }],
         vec![group_add],
         vec![checkpoint],
-        vec![piece],
         vec![scope, rename, epoch(1, lengths()), epoch(300, lengths())],
         vec![statement],
     ]

@@ -38,6 +38,9 @@ fn renumber_cells(
         if let Some(base) = more.counter.as_mut().and_then(|c| c.base.as_mut()) {
             move_stamp(base, writer);
         }
+        if let Some(base) = more.rich.as_mut().and_then(|rich| rich.base.as_mut()) {
+            move_stamp(base, writer);
+        }
         for member in &mut more.members {
             move_stamp(&mut member.stamp, writer);
         }

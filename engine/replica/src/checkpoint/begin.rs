@@ -456,6 +456,11 @@ impl Writing<'_> {
                 let Some(place) = place else {
                     return Ok(());
                 };
+                if document.may_hold_rich() {
+                    return Err(unfit(
+                        "it holds rich fields, which this version does not know to take",
+                    ));
+                }
                 let collection = writing.collection_no(id, place.collection)?;
                 state.clear();
                 body.clear();

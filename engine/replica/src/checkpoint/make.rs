@@ -217,6 +217,12 @@ impl Replica {
                 let added = Document::decode(state, &self.numbers)
                     .map_err(|error| unreadable(&collection.name, doc, &error))
                     .and_then(|document| {
+                        if document.may_hold_rich() {
+                            return Err(ReplicaError::Refused(format!(
+                                "{}/{doc} has rich text, a list or a tree, which checkpoints cannot hold yet: this space keeps its whole history",
+                                collection.name
+                            )));
+                        }
                         count += 1;
                         block
                             .push(&collection.name, doc, document, &self.numbers)

@@ -4,6 +4,7 @@ mod faces;
 mod groups;
 mod people;
 mod recovery;
+pub(crate) mod schema;
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -104,6 +105,8 @@ pub(crate) enum Command {
     Feed(Feed),
     Import(Import),
     Export(Export),
+    #[command(subcommand)]
+    Schema(schema::Schema),
     Log(Log),
     Verify(Verify),
     SignIn(SignIn),
@@ -381,6 +384,9 @@ pub(crate) struct Put {
     /// Delete a field
     #[arg(long, value_name = "FIELD", action = ArgAction::Append)]
     pub(crate) unset: Vec<String>,
+    /// Speak this revision of the collection's schema: its number, or the first digits of its id [default: the newest]
+    #[arg(long, value_name = "REVISION")]
+    pub(crate) revision: Option<String>,
 }
 
 /// Show one document
@@ -395,6 +401,10 @@ pub(crate) struct Get {
     /// Show it even if it is deleted
     #[arg(long)]
     pub(crate) deleted: bool,
+    /// Speak this revision of the collection's schema: its number, or the first digits of its id or none for
+    /// what is held [default: the newest]
+    #[arg(long, value_name = "REVISION")]
+    pub(crate) revision: Option<String>,
 }
 
 /// Find documents of a collection
@@ -428,6 +438,10 @@ pub(crate) struct Query {
     /// Answer with one JSON object a line
     #[arg(long, conflicts_with = "count")]
     pub(crate) jsonl: bool,
+    /// Speak this revision of the collection's schema: its number, or the first digits of its id or none for
+    /// what is held [default: the newest]
+    #[arg(long, value_name = "REVISION")]
+    pub(crate) revision: Option<String>,
 }
 
 /// Show changes as they happen, wherever they are made
@@ -445,6 +459,10 @@ pub(crate) struct Watch {
     /// Also show what is there already
     #[arg(long)]
     pub(crate) all: bool,
+    /// Speak this revision of the collection's schema: its number, or the first digits of its id or none for
+    /// what is held [default: the newest]
+    #[arg(long, value_name = "REVISION")]
+    pub(crate) revision: Option<String>,
 }
 
 /// Delete documents; `stead restore` brings them back

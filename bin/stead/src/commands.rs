@@ -17,6 +17,7 @@ pub(crate) mod play;
 pub(crate) mod read;
 pub(crate) mod recover;
 pub(crate) mod rights;
+pub(crate) mod schema;
 pub(crate) mod share;
 pub(crate) mod shell;
 pub(crate) mod sign_in;

@@ -78,6 +78,7 @@ fn run(args: Args, out: &Output) -> Result<(), Failure> {
         Command::Feed(feed) => commands::faces::feed(&home, feed, out),
         Command::Import(import) => commands::import::import(&home, &import, out),
         Command::Export(export) => commands::export::export(&home, &export, out),
+        Command::Schema(schema) => commands::schema::schema(&home, schema, out),
         Command::Log(log) if log.rights => commands::audit::rights(&home, &log, out),
         Command::Log(log) => commands::log::log(&home, &log, out),
         Command::Doctor(doctor) => commands::doctor::doctor(&home, &doctor, out),

@@ -296,7 +296,11 @@ fn get_shows_fields_and_json_the_document() {
             value,
             deleted: false,
         };
-        Ok(serde_json::to_value(DocGot { doc }).unwrap())
+        Ok(serde_json::to_value(DocGot {
+            doc,
+            ..DocGot::default()
+        })
+        .unwrap())
     });
     insta::assert_snapshot!(text(&run(&node, &["get", "family/people/ada"]).stdout), @r"
     family/people/ada

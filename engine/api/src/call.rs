@@ -28,6 +28,7 @@ use crate::rights::{
     Decision, MemberList, Members, Removal, Rights, RightsLog, SpaceCan, SpacePlanRevoke,
     SpaceRevoke,
 };
+use crate::schema::{SchemaCheck, SchemaChecked, SchemaMade, SchemaPut, SchemaShow, Schemas};
 use crate::sign_in::{SignInAnswer, SignInAnswered, SignInAsked, SignInLook};
 use crate::spaces::{
     CheckpointInfo, Checkpoints, Compacted, SpaceCheckpoint, SpaceCheckpoints, SpaceCompact,
@@ -221,6 +222,12 @@ methods! {
     DocWatch => Watching, "doc.watch";
     /// Ends such a stream.
     DocUnwatch => Done, "doc.unwatch";
+    /// Makes the next revision of a collection's schema, or the first.
+    SchemaPut => SchemaMade, "schema.put";
+    /// The schemas of a space: revisions, lenses between them, and what is not followed.
+    SchemaShow => Schemas, "schema.show";
+    /// Looks for documents that break the rules of their schema.
+    SchemaCheck => SchemaChecked, "schema.check";
     /// Who changed what, when; newest first.
     LogList => LogPage, "log.list";
     /// Sets and deletes keys of an ordered map, as one transaction.

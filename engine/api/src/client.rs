@@ -199,7 +199,14 @@ mod tests {
                     id: get.id,
                     ..Document::default()
                 };
-                let text = Response::success(request.id, &DocGot { doc }).encode();
+                let text = Response::success(
+                    request.id,
+                    &DocGot {
+                        doc,
+                        ..DocGot::default()
+                    },
+                )
+                .encode();
                 writeln!(&stream, "{text}").unwrap();
             }
         });

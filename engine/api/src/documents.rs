@@ -1,5 +1,7 @@
 //! Documents: edits, reading, queries, live queries.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -18,6 +20,10 @@ pub struct DocPut {
     /// A call repeated with the same key in the same space is answered with the first one's commit and changes nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,
+    /// The revision of its schema that the client speaks, a collection: its number, or the first digits of its id. The newest
+    /// where none is named.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub revisions: BTreeMap<String, String>,
 }
 
 /// One edit of one document.
@@ -132,6 +138,10 @@ pub struct DocGet {
     /// Also answers a deleted document.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub deleted: bool,
+    /// The revision of the collection's schema that the client speaks: its number, or the first digits of its id; `none` shows
+    /// documents as they are held. The newest when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
 }
 
 /// The answer to [`DocGet`].
@@ -139,6 +149,9 @@ pub struct DocGet {
 pub struct DocGot {
     /// The document.
     pub doc: Document,
+    /// Where it breaks the rules of its schema, in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<String>,
 }
 
 /// A document as it can be seen.
@@ -178,6 +191,9 @@ pub struct DocQuery {
     /// Answers deleted documents instead of living ones.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub deleted: bool,
+    /// The revision of the collection's schema that the client speaks, as in [`DocGet`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
 }
 
 /// A condition on one field. A document without the field fits only [`Predicate::Ne`] and [`Predicate::Missing`].
@@ -255,6 +271,9 @@ pub struct DocWatch {
     /// Leaves out what is there already: only changes from now on.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub changes_only: bool,
+    /// The revision of the collection's schema that the client speaks, as in [`DocGet`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
 }
 
 /// The answer to [`DocWatch`].

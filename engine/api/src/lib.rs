@@ -27,6 +27,7 @@ mod node;
 mod people;
 mod recovery;
 mod rights;
+mod schema;
 mod sign_in;
 mod spaces;
 
@@ -82,6 +83,10 @@ pub use rights::{
     Decision, Member, MemberKind, MemberList, Members, ProofEntry, ProofHead, RIGHTS_PROOF_FORMAT,
     Reason, Removal, Rights, RightsEntry, RightsLog, RightsProof, SpaceCan, SpacePlanRevoke,
     SpaceRevoke,
+};
+pub use schema::{
+    Aside, Revision, Schema, SchemaCheck, SchemaChecked, SchemaFault, SchemaMade, SchemaPut,
+    SchemaShow, Schemas,
 };
 pub use sign_in::{
     SIGN_IN_TEXT_BYTES_MAX, SignInAnswer, SignInAnswered, SignInAsked, SignInLook, SignInText,

@@ -220,12 +220,14 @@ impl Desk {
         let mut transactions = Vec::with_capacity(group.len());
         for (transaction, out) in group {
             waiting.push((transaction.space, transaction.key, out));
-            transactions.push((transaction.space, transaction.edits));
+            transactions.push((transaction.space, transaction.edits, transaction.speaks));
         }
         if transactions.is_empty() {
             return;
         }
-        match self.replica.transact_many(&transactions, wall_ms()) {
+        let all = transactions.iter();
+        let all = all.map(|(space, edits, speaks)| (space, &edits[..], speaks));
+        match self.replica.transact_all(all, wall_ms()) {
             Ok(receipts) => {
                 self.recovered();
                 for ((space, key, out), receipt) in waiting.into_iter().zip(receipts) {

@@ -14,6 +14,9 @@ use crate::platform;
 use crate::status::{CLOCK_HINT, FREE_BYTES_MIN, clock_sentence, names};
 use crate::sync::facts::CLOCK_DIFFERENCE_MAX_MS;
 
+/// Faults of documents that are listed one by one, a space.
+const SCHEMA_FAULTS_MAX: usize = 5;
+
 #[derive(Default)]
 struct Checks(Vec<Check>);
 
@@ -46,6 +49,7 @@ impl Node {
         self.examine_encryption(&mut checks);
         self.examine_permissions(&mut checks);
         self.examine_spaces(&mut checks).await?;
+        self.examine_schemas(&mut checks).await?;
         self.examine_network(&mut checks);
         Ok(Diagnosis { checks: checks.0 })
     }
@@ -274,6 +278,50 @@ impl Node {
                 let hint = "Usually a backup was restored or a disk copied; that device goes on under a new key.";
                 checks.add("Spaces", CheckState::Warn, message, hint);
             }
+        }
+        Ok(())
+    }
+
+    /// Documents that break the rules of their schema, and revisions that are not followed.
+    async fn examine_schemas(&self, checks: &mut Checks) -> Result<(), ApiError> {
+        let spaces = self.board.names.borrow().clone();
+        let (mut looked, mut well) = (0, true);
+        for (space, name) in spaces {
+            let found = self.checked(space, None, SCHEMA_FAULTS_MAX).await?;
+            looked += found.documents;
+            well &= found.faulty == 0 && found.aside.is_empty();
+            for fault in &found.faults {
+                let message = format!(
+                    "{name}/{}/{}: {} needs {}, found {}.",
+                    fault.collection, fault.id, fault.path, fault.expected, fault.found
+                );
+                checks.add("Schemas", CheckState::Warn, message, "");
+            }
+            if found.faulty > 0 {
+                let message = format!(
+                    "In {name:?} {} of {} documents with a schema break a rule of it.",
+                    found.faulty, found.documents
+                );
+                let hint = format!(
+                    "They stay as they are; `stead schema check {name}` lists them, `stead put` puts them right."
+                );
+                checks.add("Schemas", CheckState::Warn, message, &hint);
+            }
+            for aside in &found.aside {
+                let id: String = aside.id.chars().take(8).collect();
+                let message = format!(
+                    "In {name:?} revision {id} of a schema is not followed: {}.",
+                    aside.why
+                );
+                let hint = format!(
+                    "`stead schema show {name}` has more; make it again from the newest revision if it is wanted."
+                );
+                checks.add("Schemas", CheckState::Warn, message, &hint);
+            }
+        }
+        if looked > 0 && well {
+            let message = "Every document with a schema keeps to its rules.";
+            checks.add("Schemas", CheckState::Ok, message, "");
         }
         Ok(())
     }

@@ -29,6 +29,10 @@ pub(crate) fn replica(error: &ReplicaError) -> ApiError {
             .hint("Ask whoever manages the space for an invite if that was a mistake."),
         ReplicaError::NoRight { .. } => sentence(ErrorKind::NotAllowed, error)
             .hint("Somebody who manages the space can give you more: `stead members` lists them."),
+        ReplicaError::BreaksSchema { .. } => {
+            ApiError::new(ErrorKind::WrongType, format!("{error}."))
+                .hint("`stead schema show` says what the collection holds.")
+        }
         ReplicaError::Refused(_) => sentence(ErrorKind::InvalidParams, error),
         ReplicaError::TooLarge { .. } => {
             sentence(ErrorKind::TooLarge, error).hint("Split it into several transactions.")

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use stead_api::{ApiError, Commit, ErrorKind};
 use stead_base::{Hash, SpaceId};
-use stead_replica::{Edit, Prepared, Replica};
+use stead_replica::{Edit, Prepared, Replica, Speaks};
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -51,6 +51,8 @@ pub(crate) struct Transaction {
     pub(crate) edits: Vec<Edit>,
     /// An idempotency key, and a hash of the call that came with it.
     pub(crate) key: Option<(String, Hash)>,
+    /// The revisions that the client speaks.
+    pub(crate) speaks: Speaks,
 }
 
 /// A transaction and who waits for its outcome.

@@ -11,6 +11,7 @@ use stead_store::Read;
 
 use crate::opening::{Opened, Outcome, open_segment};
 use crate::prepare::{Prepared, decode, verify_and_open};
+use crate::schemas::{SCHEMAS, managed_path};
 use crate::space::SpaceState;
 use crate::writing::{Merging, Writing, writer_mut};
 use crate::{Event, ReceiveError, Replica, ReplicaError};
@@ -430,8 +431,18 @@ impl Writing<'_> {
                             Reach::Everything => changes.push(parcel, stamp),
                             _ => {
                                 changes.push_allowed(parcel, stamp, &mut |collection, doc, path| {
-                                    path_of(collection, doc, path.names()).is_some_and(|path| {
-                                        roster.verdict(writer, entry.seq, &path, Action::Write)
+                                    let (path, action) = match collection == SCHEMAS {
+                                        true => {
+                                            let path = managed_path(&doc.to_string());
+                                            (path, Action::Manage)
+                                        }
+                                        false if reach == Reach::Documents => return true,
+                                        false => {
+                                            (path_of(collection, doc, path.names()), Action::Write)
+                                        }
+                                    };
+                                    path.is_some_and(|path| {
+                                        roster.verdict(writer, entry.seq, &path, action)
                                     })
                                 })
                             }
@@ -555,6 +566,8 @@ fn claimed_by_member(space: &SpaceState, writer: &WriterId, opened: &Opened) -> 
 enum Reach {
     /// All.
     Everything,
+    /// All but schemas, which only a manager changes.
+    Documents,
     /// Those below some paths.
     Somewhere,
     /// None.
@@ -565,10 +578,12 @@ fn reach(roster: &Roster, writer: &WriterId, seq: u64) -> Reach {
     let mut reach = Reach::Nothing;
     for span in roster.spans(writer) {
         if span.since <= seq && seq < span.limit && span.role >= Role::Writer {
-            if span.path.is_whole_space() {
-                return Reach::Everything;
+            match span.path.is_whole_space() {
+                true if span.role >= Role::Manager => return Reach::Everything,
+                true => reach = Reach::Documents,
+                false if reach == Reach::Nothing => reach = Reach::Somewhere,
+                false => {}
             }
-            reach = Reach::Somewhere;
         }
     }
     reach

@@ -63,6 +63,14 @@ pub enum ReplicaError {
         /// Where.
         path: String,
     },
+    /// The change would break a rule of the collection's schema.
+    #[error("{document}: {fault}")]
+    BreaksSchema {
+        /// `collection/id`.
+        document: String,
+        /// The field, what it needs, and what was found.
+        fault: stead_schema::Fault,
+    },
     /// The change was refused where it was made.
     #[error("{0}")]
     Refused(String),

@@ -4,6 +4,10 @@
 //! time and randomness are arguments, so the same code runs in a node, in the simulator and, later,
 //! in a browser. It does not know what carries batches or who asks for documents.
 
+// Tests of the inside share the devices of those outside.
+#[cfg(test)]
+extern crate self as stead_replica;
+
 mod audit;
 mod checkpoint;
 mod commit;
@@ -31,9 +35,12 @@ mod recovery;
 mod replica;
 mod rich;
 mod rights;
+mod schema_check;
+mod schemas;
 mod signing;
 mod space;
 mod transact;
+mod translate;
 mod writing;
 
 pub use audit::{RightsEvidence, RightsItem};
@@ -62,6 +69,8 @@ pub use recovery::{Checked, HeldSpace, RootWord, SwappedSpace};
 pub use replica::{DeviceInfo, Replica, SpaceInfo};
 pub use rich::{Folding, RichAsk, RichShown};
 pub use rights::{Invite, MemberInfo, Revoked};
+pub use schema_check::{SchemaFault, SchemaReport};
+pub use schemas::{SCHEMAS, Schema, Speaks, is_reserved};
 pub use signing::Signer;
 pub use space::FrontierItem;
 pub use stead_doc::{NodeName, RichEdit, RichKind, TextUnit};

@@ -258,6 +258,7 @@ impl Replica {
             writing.tx.remove_space(no)?;
             writing.spaces.remove(id);
             writing.collections.retain(|(space, _), _| space != id);
+            writing.schemas.retain(|(space, _), _| space != id);
             writing.shared.forget(id);
             writing.events.push(Event::SpaceLeft { space: *id });
             Ok(())

@@ -8,12 +8,16 @@ use crate::{Replica, ReplicaError};
 /// A read-only view of a device's documents: every call sees one committed moment.
 #[derive(Debug)]
 pub struct ReplicaReader {
-    reader: Reader,
+    pub(crate) reader: Reader,
+    pub(crate) remembered: crate::schemas::Remembered,
 }
 
 impl ReplicaReader {
-    pub(crate) const fn new(reader: Reader) -> Self {
-        Self { reader }
+    pub(crate) fn new(reader: Reader) -> Self {
+        Self {
+            reader,
+            remembered: crate::schemas::Remembered::default(),
+        }
     }
 
     /// A document, deleted or not. None if there is none of that id.

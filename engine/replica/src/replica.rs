@@ -30,6 +30,7 @@ pub struct Replica {
     pub(crate) numbers: Numbers,
     pub(crate) saved_numbers: (usize, usize),
     pub(crate) collections: BTreeMap<(SpaceId, String), CollectionNo>,
+    pub(crate) schemas: crate::schemas::Schemas,
     pub(crate) events: Vec<Event>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) signing: Option<Arc<crate::signing::SigningDesk>>,
@@ -99,6 +100,7 @@ impl Replica {
             numbers: Numbers::default(),
             saved_numbers: (0, 0),
             collections: BTreeMap::new(),
+            schemas: BTreeMap::new(),
             events: Vec::new(),
             shared: Arc::new(Shared::default()),
             signing: None,
@@ -119,6 +121,7 @@ impl Replica {
         }
         self.spaces.clear();
         self.collections.clear();
+        self.schemas.clear();
         self.pending = Pending::default();
         self.rich.clear();
         self.rich.stale = self.store.stale_docs()?.into_iter().collect();

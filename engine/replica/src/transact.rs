@@ -14,7 +14,9 @@ use stead_store::CollectionNo;
 
 use crate::commit::path_of;
 use crate::keyring::GENESIS_SPACE;
+use crate::schemas::{SCHEMAS, Speaks};
 use crate::space::OwnWriter;
+use crate::translate::{Checked, translate};
 use crate::writing::{Writing, writer_mut};
 use crate::{Replica, ReplicaError};
 
@@ -112,7 +114,18 @@ impl Replica {
         edits: &[Edit],
         now_ms: u64,
     ) -> Result<Receipt, ReplicaError> {
-        self.write(now_ms, |writing| writing.transact(space, edits))
+        self.transact_speaking(space, edits, &Speaks::new(), now_ms)
+    }
+
+    /// The same for an app that speaks certain revisions of some collections.
+    pub fn transact_speaking(
+        &mut self,
+        space: &SpaceId,
+        edits: &[Edit],
+        speaks: &Speaks,
+        now_ms: u64,
+    ) -> Result<Receipt, ReplicaError> {
+        self.write(now_ms, |writing| writing.transact_for(space, edits, speaks))
     }
 
     /// Applies several transactions, each of them atomic, under one signature and in one commit of
@@ -123,10 +136,21 @@ impl Replica {
         transactions: &[(SpaceId, Vec<Edit>)],
         now_ms: u64,
     ) -> Result<Vec<Result<Receipt, ReplicaError>>, ReplicaError> {
+        let none = Speaks::new();
+        let all = transactions.iter();
+        self.transact_all(all.map(|(space, edits)| (space, &edits[..], &none)), now_ms)
+    }
+
+    /// The same for apps that each speak certain revisions of some collections.
+    pub fn transact_all<'t>(
+        &mut self,
+        transactions: impl ExactSizeIterator<Item = (&'t SpaceId, &'t [Edit], &'t Speaks)>,
+        now_ms: u64,
+    ) -> Result<Vec<Result<Receipt, ReplicaError>>, ReplicaError> {
         self.write(now_ms, |writing| {
             let mut receipts = Vec::with_capacity(transactions.len());
-            for (space, edits) in transactions {
-                match writing.transact(space, edits) {
+            for (space, edits, speaks) in transactions {
+                match writing.transact_for(space, edits, speaks) {
                     Err(error @ ReplicaError::Store(_)) => return Err(error),
                     result => receipts.push(result),
                 }
@@ -137,21 +161,51 @@ impl Replica {
 }
 
 impl Writing<'_> {
-    /// Applies edits as one entry of this device's log.
+    /// Applies edits of this replica itself as one entry of this device's log.
     pub(crate) fn transact(
         &mut self,
         id: &SpaceId,
         edits: &[Edit],
     ) -> Result<Receipt, ReplicaError> {
+        self.transact_unchecked(id, edits, &Speaks::new())
+    }
+
+    /// Applies edits of an app as one entry of this device's log.
+    fn transact_for(
+        &mut self,
+        id: &SpaceId,
+        edits: &[Edit],
+        speaks: &Speaks,
+    ) -> Result<Receipt, ReplicaError> {
+        if edits.iter().any(|edit| edit.collection == SCHEMAS) {
+            return Err(ReplicaError::Refused(format!(
+                "{SCHEMAS} is kept by Stead itself; `stead schema` changes schemas"
+            )));
+        }
+        self.transact_unchecked(id, edits, speaks)
+    }
+
+    /// The same, schemas included: the caller has checked the right to change those.
+    pub(crate) fn transact_unchecked(
+        &mut self,
+        id: &SpaceId,
+        edits: &[Edit],
+        speaks: &Speaks,
+    ) -> Result<Receipt, ReplicaError> {
         self.rich.begin();
-        let done = self.make_transaction(id, edits);
+        let done = self.make_transaction(id, edits, speaks);
         if done.is_err() {
             self.rich.abandon();
         }
         done
     }
 
-    fn make_transaction(&mut self, id: &SpaceId, edits: &[Edit]) -> Result<Receipt, ReplicaError> {
+    fn make_transaction(
+        &mut self,
+        id: &SpaceId,
+        edits: &[Edit],
+        speaks: &Speaks,
+    ) -> Result<Receipt, ReplicaError> {
         self.check_rights(id, edits)?;
         let writer = self.own_writer(id)?;
         let hlc = self.clock.tick(self.now_ms);
@@ -159,6 +213,7 @@ impl Writing<'_> {
         let mut documents: BTreeMap<(CollectionNo, DocId), Edited> = BTreeMap::new();
         let mut nodes = Vec::new();
         let mut ids = Vec::with_capacity(edits.len());
+        let mut checked = Checked::default();
         for edit in edits {
             let refused = |error: &dyn std::fmt::Display| ReplicaError::Refused(error.to_string());
             stead_doc::check_collection(&edit.collection).map_err(|error| refused(&error))?;
@@ -188,30 +243,34 @@ impl Writing<'_> {
                 };
                 documents.insert(key.clone(), edited);
             }
+            let projection = self.projection(id, &edit.collection, speaks)?;
             if let Some(edited) = documents.get_mut(&key) {
-                let mut edit_of = transaction
-                    .edit(
-                        &edited.collection,
-                        &key.1,
-                        &mut edited.document,
-                        self.numbers,
-                    )
-                    .map_err(|e| refused(&e))?;
-                edited.changed |= apply_change(&mut edit_of, &edit.change)?;
-                for wish in edit_of.take_wishes() {
-                    let become_it = RichEdit::Become(wish.value);
-                    let place = (&wish.path, wish.kind);
-                    self.edit_rich_field(&mut transaction, &key, edited, place, &become_it)?;
-                }
-                if let Change::Rich { path, kind, edit } = &edit.change {
-                    let path = path_of_names(path)?;
-                    let place = (&path, *kind);
-                    let node = self.edit_rich_field(&mut transaction, &key, edited, place, edit)?;
-                    nodes.extend(node);
+                let translated = match &projection {
+                    None => None,
+                    Some(projection) => {
+                        let (document, numbers) = (&edited.document, &*self.numbers);
+                        checked.begin(&key, projection, &edit.change, document, numbers);
+                        let place = (&edited.collection[..], &key.1);
+                        let changes =
+                            translate(projection, &edit.change, document, numbers, place)?;
+                        check_rights_of(&self.spaces[id], &self.keys.id(), place, &changes)?;
+                        Some(changes)
+                    }
+                };
+                let changes = match &translated {
+                    None => std::slice::from_ref(&edit.change),
+                    Some(changes) => &changes[..],
+                };
+                for change in changes {
+                    let made = self.make_change(&mut transaction, &key, edited, change)?;
+                    nodes.extend(made);
                 }
             }
             ids.push(key.1);
         }
+        let edited = documents.iter();
+        let edited = edited.map(|(key, edited)| (key, &edited.collection[..], &edited.document));
+        checked.end(edited, self.numbers)?;
         if transaction.is_empty() {
             return Ok(Receipt {
                 ids,
@@ -242,6 +301,37 @@ impl Writing<'_> {
             hlc,
             nodes,
         })
+    }
+
+    /// Makes one change of a document that is being edited. Returns the tree's node that it made.
+    fn make_change(
+        &mut self,
+        transaction: &mut Transaction,
+        key: &(CollectionNo, DocId),
+        edited: &mut Edited,
+        change: &Change,
+    ) -> Result<Option<NodeName>, ReplicaError> {
+        let mut edit_of = transaction
+            .edit(
+                &edited.collection,
+                &key.1,
+                &mut edited.document,
+                self.numbers,
+            )
+            .map_err(|error| ReplicaError::Refused(error.to_string()))?;
+        edited.changed |= apply_change(&mut edit_of, change)?;
+        for wish in edit_of.take_wishes() {
+            let become_it = RichEdit::Become(wish.value);
+            let place = (&wish.path, wish.kind);
+            self.edit_rich_field(transaction, key, edited, place, &become_it)?;
+        }
+        match change {
+            Change::Rich { path, kind, edit } => {
+                let path = path_of_names(path)?;
+                self.edit_rich_field(transaction, key, edited, (&path, *kind), edit)
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Edits a rich field of a document that is being edited.
@@ -275,6 +365,9 @@ impl Writing<'_> {
 
     /// Refuses edits that every replica would leave out: this device lacks the right to make them.
     fn check_rights(&mut self, id: &SpaceId, edits: &[Edit]) -> Result<(), ReplicaError> {
+        for edit in edits {
+            self.schema(id, &edit.collection)?;
+        }
         let device = self.keys.id();
         let space = self.space(id)?;
         let may = |path: &Path| space.roster.can(&device, path, Action::Write);
@@ -288,43 +381,24 @@ impl Writing<'_> {
                 None => ReplicaError::NotAdmitted { space: name },
             });
         }
+        let space = self.spaces.get(id);
+        let has_schema = |collection: &str| {
+            let known = self.schemas.get(&(*id, collection.to_owned()));
+            known.is_some_and(Option::is_some)
+        };
         for edit in edits {
+            // Where an edit through a schema writes is known, and checked, once it is translated. The
+            // right to make a revision was checked by the caller.
+            if edit.collection == SCHEMAS || has_schema(&edit.collection) {
+                continue;
+            }
             let doc = edit
                 .id
                 .clone()
                 .unwrap_or_else(|| DocId::generate(0, [0; 10]));
-            let place = |names: &[&str]| {
-                path_of(&edit.collection, &doc, names.iter().copied())
-                    .ok_or_else(|| ReplicaError::Refused("that path is too long".to_owned()))
-            };
-            let whole = place(&[])?;
-            if may(&whole) {
-                continue;
-            }
-            let touched = match &edit.change {
-                Change::Put {
-                    value: Value::Object(fields),
-                    replace: false,
-                } if !fields.is_empty() => fields
-                    .keys()
-                    .map(|name| place(&[name]))
-                    .collect::<Result<Vec<_>, _>>()?,
-                Change::Set { path, .. }
-                | Change::Add { path, .. }
-                | Change::Include { path, .. }
-                | Change::Exclude { path, .. }
-                | Change::Rich { path, .. }
-                | Change::Unset { path } => {
-                    let names: Vec<&str> = path.iter().map(String::as_str).collect();
-                    vec![place(&names)?]
-                }
-                _ => vec![whole],
-            };
-            if let Some(path) = touched.iter().find(|path| !may(path)) {
-                return Err(ReplicaError::NoRight {
-                    space: space.record.name.clone(),
-                    path: path.to_string(),
-                });
+            if let Some(space) = space {
+                let change = std::slice::from_ref(&edit.change);
+                check_rights_of(space, &device, (&edit.collection, &doc), change)?;
             }
         }
         Ok(())
@@ -605,6 +679,52 @@ struct Edited {
 fn path_of_names(names: &[String]) -> Result<stead_doc::Path, ReplicaError> {
     stead_doc::Path::from_names(names.iter().map(String::as_str))
         .map_err(|error| ReplicaError::Refused(error.to_string()))
+}
+
+/// Refuses changes of a document that this device lacks the right to make.
+fn check_rights_of(
+    space: &crate::space::SpaceState,
+    device: &stead_base::DeviceId,
+    (collection, doc): (&str, &DocId),
+    changes: &[Change],
+) -> Result<(), ReplicaError> {
+    let may = |path: &Path| space.roster.can(device, path, Action::Write);
+    let place = |names: &[&str]| {
+        path_of(collection, doc, names.iter().copied())
+            .ok_or_else(|| ReplicaError::Refused("that path is too long".to_owned()))
+    };
+    let whole = place(&[])?;
+    if may(&whole) {
+        return Ok(());
+    }
+    for change in changes {
+        let touched = match change {
+            Change::Put {
+                value: Value::Object(fields),
+                replace: false,
+            } if !fields.is_empty() => fields
+                .keys()
+                .map(|name| place(&[name]))
+                .collect::<Result<Vec<_>, _>>()?,
+            Change::Set { path, .. }
+            | Change::Add { path, .. }
+            | Change::Include { path, .. }
+            | Change::Exclude { path, .. }
+            | Change::Rich { path, .. }
+            | Change::Unset { path } => {
+                let names: Vec<&str> = path.iter().map(String::as_str).collect();
+                vec![place(&names)?]
+            }
+            _ => vec![whole.clone()],
+        };
+        if let Some(path) = touched.iter().find(|path| !may(path)) {
+            return Err(ReplicaError::NoRight {
+                space: space.record.name.clone(),
+                path: path.to_string(),
+            });
+        }
+    }
+    Ok(())
 }
 
 fn apply_change(

@@ -16,6 +16,7 @@ use crate::merge::Pending;
 use crate::prepare::Shared;
 use crate::replica::save_numbers;
 use crate::rich::RichDesk;
+use crate::schemas::{SCHEMAS, Schemas};
 use crate::signing::SigningDesk;
 use crate::space::{SpaceState, WriterState};
 use crate::{Replica, ReplicaError};
@@ -37,6 +38,7 @@ pub(crate) struct Writing<'r> {
     pub(crate) spaces: &'r mut BTreeMap<SpaceId, SpaceState>,
     pub(crate) numbers: &'r mut Numbers,
     pub(crate) collections: &'r mut BTreeMap<(SpaceId, String), CollectionNo>,
+    pub(crate) schemas: &'r mut Schemas,
     pub(crate) shared: &'r Shared,
     pub(crate) rich: &'r mut RichDesk,
     signing: Option<&'r SigningDesk>,
@@ -103,6 +105,7 @@ impl Replica {
             spaces: &mut self.spaces,
             numbers: &mut self.numbers,
             collections: &mut self.collections,
+            schemas: &mut self.schemas,
             shared: &self.shared,
             rich: &mut self.rich,
             signing: self.signing.as_deref(),
@@ -240,6 +243,9 @@ impl Writing<'_> {
 
     /// Notes a document that changed, for whoever watches.
     pub(crate) fn touch(&mut self, space: &SpaceId, collection: &str, id: &DocId) {
+        if collection == SCHEMAS {
+            self.schemas.remove(&(*space, id.to_string()));
+        }
         let touched = self.touched.entry(*space).or_default();
         if touched.docs.len() >= CHANGES_LISTED_MAX {
             touched.many = true;
@@ -255,6 +261,7 @@ impl Writing<'_> {
 
     /// Notes that any document of a space may have changed.
     pub(crate) fn touch_everything(&mut self, space: &SpaceId) {
+        self.schemas.retain(|(of, _), _| of != space);
         let touched = self.touched.entry(*space).or_default();
         touched.many = true;
         touched.docs.clear();

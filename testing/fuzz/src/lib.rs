@@ -148,6 +148,16 @@ pub const TARGETS: &[Target] = &[
         seeds: seeds::checkpoint::logs,
     },
     Target {
+        name: "schema_revision",
+        run: targets::schema::revision,
+        seeds: seeds::schema::revisions,
+    },
+    Target {
+        name: "schema_lenses",
+        run: targets::schema::lenses,
+        seeds: seeds::schema::lenses,
+    },
+    Target {
         name: "sync_frame",
         run: targets::sync::frame,
         seeds: seeds::sync::frames,

@@ -6,4 +6,5 @@ pub mod checkpoint;
 pub mod crypt;
 pub mod doc;
 pub mod log;
+pub mod schema;
 pub mod sync;

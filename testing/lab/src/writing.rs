@@ -62,6 +62,7 @@ impl Acknowledged {
                 collection: COLLECTION.to_owned(),
                 id: id.clone(),
                 deleted: false,
+                ..DocGet::default()
             };
             match client.call(&get) {
                 Ok(got) if got.doc.value["id"] == id.as_str() => {}
@@ -87,6 +88,6 @@ fn put(id: &str, bytes: usize) -> DocPut {
                 replace: false,
             },
         }],
-        idempotency_key: None,
+        ..DocPut::default()
     }
 }

@@ -254,9 +254,8 @@ fn follow(
     client.call(&DocWatch {
         space: of.space,
         collection: of.collection,
-        id: None,
-        filters: Vec::new(),
         changes_only: !all,
+        ..DocWatch::default()
     })?;
     let mut started = false;
     loop {

@@ -200,7 +200,7 @@ fn request(args: &Import, batch: &[Record]) -> DocPut {
     DocPut {
         space: args.into.space.clone(),
         edits: edits.collect(),
-        idempotency_key: None,
+        ..DocPut::default()
     }
 }
 

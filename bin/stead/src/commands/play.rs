@@ -481,7 +481,7 @@ fn put(client: &mut Client, edits: Vec<Edit>) -> Result<(), Failure> {
     client.call(&DocPut {
         space: SPACE.into(),
         edits,
-        idempotency_key: None,
+        ..DocPut::default()
     })?;
     Ok(())
 }

@@ -27,8 +27,13 @@ pub(crate) fn get(home: &Path, get: &Get, out: &Output) -> Result<(), Failure> {
         collection: address.collection.clone(),
         id: address.id.clone(),
         deleted: get.deleted,
+        revision: get.revision.clone(),
     })?;
-    out.json(&got.doc);
+    let mut shown = json!(got.doc);
+    if !got.faults.is_empty() {
+        shown["faults"] = json!(got.faults);
+    }
+    out.json(&shown);
     let state = if got.doc.deleted {
         look::warning("  (deleted)")
     } else {
@@ -54,6 +59,9 @@ pub(crate) fn get(home: &Path, get: &Get, out: &Output) -> Result<(), Failure> {
     if table.is_empty() {
         out.say(look::faint("  It has no fields."));
     }
+    for fault in &got.faults {
+        out.say(format!("  {} {fault}", look::warning("!")));
+    }
     Ok(())
 }
 
@@ -69,6 +77,7 @@ pub(crate) fn query(home: &Path, query: &Query, out: &Output) -> Result<(), Fail
             .collect(),
         sort: query.sort.iter().map(|sort| sort.0.clone()).collect(),
         deleted: query.deleted,
+        revision: query.revision.clone(),
         ..DocQuery::default()
     };
     if query.count {

@@ -19,6 +19,7 @@ pub(crate) fn watch(home: &Path, watch: &Watch, out: &Output) -> Result<(), Fail
             .iter()
             .map(|condition| condition.0.clone())
             .collect(),
+        revision: watch.revision.clone(),
         changes_only: false,
     })?;
     let mut known: BTreeMap<String, Value> = BTreeMap::new();

@@ -21,7 +21,12 @@ pub(crate) fn put(home: &Path, put: Put, out: &Output) -> Result<(), Failure> {
     let commit = client.call(&DocPut {
         space: space.clone(),
         edits,
-        idempotency_key: None,
+        revisions: put
+            .revision
+            .iter()
+            .map(|revision| (put.document.collection.clone(), revision.clone()))
+            .collect(),
+        ..DocPut::default()
     })?;
     out.json(&commit);
     let mut ids = commit.ids.clone();
@@ -92,7 +97,7 @@ fn each_space(
         let commit = client.call(&DocPut {
             space: space.to_owned(),
             edits: edits.collect(),
-            idempotency_key: None,
+            ..DocPut::default()
         })?;
         out.json(&commit);
     }

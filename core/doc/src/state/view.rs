@@ -64,6 +64,14 @@ impl Document {
         show.json(self.visible(path, dictionary))
     }
 
+    /// Whether what is visible at a path is a list that is replaced as a whole, not a set.
+    pub fn is_list<D: Dictionary>(&self, path: PathRef<'_>, dictionary: &D) -> bool {
+        match self.visible(path, dictionary) {
+            Visible::Value(value) => matches!(value.view(), View::List(_)),
+            _ => false,
+        }
+    }
+
     /// Appends the visible content as SQLite JSONB: the same value as [`Document::to_json`].
     /// Rich fields become null; [`Document::project_jsonb_with`] writes them.
     pub fn project_jsonb<D: Dictionary>(&self, dictionary: &D, out: &mut Vec<u8>) {

@@ -39,6 +39,7 @@ fn a_request_reads_back_from_its_json() {
             },
         ],
         idempotency_key: Some("k".into()),
+        ..DocPut::default()
     };
     let text = Request::encode(7, &put).unwrap();
     let request = parse_request(text.as_bytes()).unwrap();
@@ -106,6 +107,7 @@ fn requests_over_a_limit_are_refused() {
         space: "s".into(),
         edits: vec![edit.clone(); EDITS_MAX],
         idempotency_key: Some("k".repeat(IDEMPOTENCY_KEY_BYTES_MAX)),
+        ..DocPut::default()
     };
     let parse = |put: &DocPut| parse_request(Request::encode(1, put).unwrap().as_bytes());
     assert!(parse(&put).is_ok());
@@ -188,7 +190,8 @@ fn keys_that_are_unknown_do_not_break_a_request() {
             space: "s".into(),
             collection: "c".into(),
             id: "d".into(),
-            deleted: false
+            deleted: false,
+            ..DocGet::default()
         })
     );
 }

@@ -132,6 +132,9 @@ impl Node {
             Call::SpaceLeave(leave) => response(id, self.leave_space(leave).await),
             Call::DocGet(get) => response(id, self.get(get).await),
             Call::DocQuery(query) => response(id, self.query(query).await),
+            Call::SchemaPut(put) => response(id, self.put_schema(put).await),
+            Call::SchemaShow(show) => response(id, self.show_schemas(show).await),
+            Call::SchemaCheck(check) => response(id, self.check_schemas(check).await),
             Call::LogList(list) => response(id, self.log(list).await),
             Call::DocPut(_)
             | Call::DocDelete(_)
@@ -187,7 +190,7 @@ impl Node {
         self.put(DocPut {
             space,
             edits,
-            idempotency_key: None,
+            ..DocPut::default()
         })
         .await
     }

@@ -210,7 +210,8 @@ impl Client {
                     return;
                 }
                 let number = self.next_watch;
-                match Watch::new(Arc::clone(&self.node), ask, number, self.out.clone()) {
+                let watch = Watch::new(Arc::clone(&self.node), ask, number, self.out.clone());
+                match watch.await {
                     Ok(watch) => {
                         self.next_watch += 1;
                         let watching = Watching { watch: number };

@@ -10,7 +10,8 @@ use stead_replica::{ReplicaError, ReplicaReader};
 use stead_store::{CollectionNo, Cursor, Found, Query, StoreError};
 use tokio::sync::oneshot;
 
-use super::filter::{fits, may_mean_id};
+use super::filter::{fits, is_id, may_mean_id};
+use super::schemas::{self, Seen};
 use super::veil::Veil;
 use super::{Node, convert};
 use crate::faults;
@@ -41,7 +42,7 @@ impl Node {
         let key = match put.idempotency_key {
             None => None,
             Some(key) => {
-                let call = serde_json::to_vec(&put.edits).map_err(|error| {
+                let call = serde_json::to_vec(&(&put.edits, &put.revisions)).map_err(|error| {
                     ApiError::new(ErrorKind::Internal, faults::capitalized(&error.to_string()))
                 })?;
                 Some((key, stead_crypt::hash::digest(&call)))
@@ -52,22 +53,38 @@ impl Node {
             .into_iter()
             .map(convert::edit)
             .collect::<Result<Vec<_>, _>>()?;
-        self.store.transact(Transaction { space, edits, key }).await
+        let speaks = put.revisions;
+        let transaction = Transaction {
+            space,
+            edits,
+            key,
+            speaks,
+        };
+        self.store.transact(transaction).await
     }
 
     pub(super) async fn get(&self, get: DocGet) -> Result<DocGot, ApiError> {
         let space = self.find_space(&get.space)?;
         let id = convert::doc_id(&get.id)?;
         let (collection, wanted) = (get.collection.clone(), id.clone());
-        let found = self
+        let spoken = get.revision.clone();
+        let (found, seen) = self
             .readers
-            .read(move |reader| reader.get(&space, &collection, &wanted))
+            .read(move |reader| {
+                let row = reader.get(&space, &collection, &wanted)?;
+                let seen = schemas::seen(reader, &space, &collection, spoken.as_deref(), &row)?;
+                Ok((row, seen))
+            })
             .await?;
         match found.filter(|row| get.deleted || !row.deleted) {
             Some(row) => {
                 let mut doc = convert::document(&id, &row.json, row.deleted)?;
+                let mut faults = Vec::new();
+                if let Some(seen) = seen {
+                    (doc.value, faults) = seen;
+                }
                 self.veil(&space, &get.collection).over(&mut doc.value);
-                Ok(DocGot { doc })
+                Ok(DocGot { doc, faults })
             }
             None => Err(ApiError::new(
                 ErrorKind::NotFound,
@@ -80,7 +97,9 @@ impl Node {
     pub(super) async fn query(&self, ask: DocQuery) -> Result<Page, ApiError> {
         let space = self.find_space(&ask.space)?;
         let limit = u64::from(ask.limit.unwrap_or(PAGE_DEFAULT).min(PAGE_MAX)) as usize;
-        let search = Search::new(&ask, self.veil(&space, &ask.collection))?;
+        let spoken = ask.revision.as_deref();
+        let seen = self.seen(space, &ask.collection, spoken).await?;
+        let search = Search::new(&ask, self.veil(&space, &ask.collection), seen)?;
         self.readers
             .read(move |reader| search.page(reader, &space, &ask.collection, limit, ask.count))
             .await?
@@ -94,19 +113,39 @@ pub(super) struct Search {
     here: Vec<Filter>,
     deleted: bool,
     veil: Veil,
+    seen: Seen,
 }
 
 impl Search {
-    pub(super) fn new(ask: &DocQuery, veil: Veil) -> Result<Self, ApiError> {
+    pub(super) fn new(ask: &DocQuery, veil: Veil, seen: Seen) -> Result<Self, ApiError> {
         veil.check(&ask.filters, &ask.sort)?;
-        let (here, there): (Vec<_>, Vec<_>) = ask.filters.iter().cloned().partition(may_mean_id);
+        // What is not held as it is seen can only be asked of what is seen.
+        let (mut here, mut there) = (Vec::new(), Vec::new());
+        for filter in ask.filters.iter().cloned() {
+            if may_mean_id(&filter) {
+                here.push(filter);
+                continue;
+            }
+            let key = seen.key(&filter.path)?;
+            match key.is_exact {
+                true => there.push(Filter {
+                    path: key.path,
+                    ..filter
+                }),
+                false => here.push(filter),
+            }
+        }
+        let mut sort = ask.sort.clone();
+        for key in sort.iter_mut().filter(|key| !is_id(&key.path)) {
+            key.path = seen.order_key(&key.path)?;
+        }
         let after = ask.after.as_deref().map(str::parse::<Cursor>).transpose();
         let query = Query {
             filter: there
                 .iter()
                 .map(convert::condition)
                 .collect::<Result<_, _>>()?,
-            sort: convert::order(&ask.sort),
+            sort: convert::order(&sort),
             after: after.map_err(|error| faults::store(&StoreError::Query(error)))?,
             include_deleted: ask.deleted,
             ..Query::all(CollectionNo(0))
@@ -116,6 +155,7 @@ impl Search {
             here,
             deleted: ask.deleted,
             veil,
+            seen,
         })
     }
 
@@ -144,6 +184,7 @@ impl Search {
                     Ok(document) => document,
                     Err(error) => return Ok(Err(error)),
                 };
+                self.seen.over(&mut document.value);
                 self.veil.over(&mut document.value);
                 if fits(&self.here, &document.id, &document.value) && !f(found, document.value) {
                     return Ok(Ok(()));
@@ -216,6 +257,7 @@ impl Search {
             here: self.here.clone(),
             deleted: self.deleted,
             veil: self.veil,
+            seen: self.seen.clone(),
         };
         let mut total = 0;
         // A document that cannot be read is reported where it is shown, not where it is counted.
@@ -259,6 +301,7 @@ impl Search {
             here: self.here.clone(),
             deleted: self.deleted,
             veil: self.veil,
+            seen: self.seen.clone(),
         }
     }
 }

@@ -18,7 +18,12 @@ pub(super) fn fits(filters: &[Filter], id: &str, document: &Value) -> bool {
 
 /// Whether a condition is about the id, which the store's queries do not know as a field.
 pub(super) fn may_mean_id(filter: &Filter) -> bool {
-    matches!(&filter.path[..], [name] if name == ID_FIELD)
+    is_id(&filter.path)
+}
+
+/// Whether a path may name the id.
+pub(super) fn is_id(path: &[String]) -> bool {
+    matches!(path, [name] if name == ID_FIELD)
 }
 
 fn field<'v>(path: &[String], id: &'v Value, document: &'v Value) -> Option<&'v Value> {

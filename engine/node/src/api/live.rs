@@ -10,6 +10,7 @@ use stead_base::{DocId, SpaceId};
 use super::client::Outgoing;
 use super::documents::Search;
 use super::filter::fits;
+use super::schemas::Seen;
 use super::veil::Veil;
 use super::watches::WatchInbox;
 use super::{Node, convert};
@@ -29,6 +30,7 @@ pub(super) struct Watch {
     space: SpaceId,
     only: Option<DocId>,
     veil: Veil,
+    seen: Seen,
     inbox: Arc<WatchInbox>,
     number: u64,
     out: Outgoing,
@@ -36,7 +38,7 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub(super) fn new(
+    pub(super) async fn new(
         node: Arc<Node>,
         ask: DocWatch,
         number: u64,
@@ -46,7 +48,9 @@ impl Watch {
         let only = ask.id.as_deref().map(convert::doc_id).transpose()?;
         // Fails now for conditions that cannot be asked.
         let veil = node.veil(&space, &ask.collection);
-        Search::new(&query_of(&ask), veil)?;
+        let spoken = ask.revision.as_deref();
+        let seen = node.seen(space, &ask.collection, spoken).await?;
+        Search::new(&query_of(&ask), veil, seen.clone())?;
         // From here on nothing is missed, whatever the first look sees.
         let inbox = node
             .board
@@ -58,6 +62,7 @@ impl Watch {
             space,
             only,
             veil,
+            seen,
             inbox,
             number,
             out,
@@ -119,7 +124,7 @@ impl Watch {
             }
             return Ok(());
         }
-        let mut search = Search::new(&query_of(&self.ask), self.veil)?;
+        let mut search = Search::new(&query_of(&self.ask), self.veil, self.seen.clone())?;
         let mut gone: BTreeSet<DocId> = self.known.keys().cloned().collect();
         loop {
             let (space, collection) = (self.space, self.ask.collection.clone());
@@ -175,6 +180,7 @@ impl Watch {
             let mut value = None;
             if let Some(row) = row {
                 let mut document = convert::document(&id, &row.json, false)?;
+                self.seen.over(&mut document.value);
                 self.veil.over(&mut document.value);
                 let fit = fits(&self.ask.filters, &document.id, &document.value);
                 value = Some(document.value).filter(|_| fit);

@@ -17,6 +17,7 @@ mod live;
 mod log;
 mod people;
 pub(crate) mod rights;
+pub(crate) mod schemas;
 pub(crate) mod socket;
 mod spaces;
 pub(crate) mod veil;

@@ -89,10 +89,11 @@ impl Node {
                 return Ok(count.collections.clone());
             }
         }
-        let collections = self
+        let mut collections = self
             .readers
             .read(move |reader| reader.collections(&space))
             .await?;
+        collections.retain(|(name, _)| !stead_replica::is_reserved(name));
         let at_ms = steady_ms();
         let count = Count {
             generation,

@@ -26,7 +26,7 @@ pub(super) struct Veil(Option<&'static str>);
 
 /// Whether a collection is Stead's own about groups and offers: nodes write it, clients do not.
 pub(crate) fn is_kept(collection: &str) -> bool {
-    matches!(collection, GROUP_SPACES | "@group" | "@cards" | "@offers")
+    stead_replica::is_reserved(collection)
 }
 
 impl Node {

@@ -122,6 +122,7 @@ impl Device {
             collection: collection.to_owned(),
             id: id.to_owned(),
             deleted: false,
+            ..DocGet::default()
         };
         match self.try_call(&get) {
             Ok(got) => Some(got.doc.value),
@@ -193,7 +194,7 @@ pub fn put(space: &str, collection: &str, id: &str, value: Value) -> DocPut {
                 replace: false,
             },
         }],
-        idempotency_key: None,
+        ..DocPut::default()
     }
 }
 

@@ -144,7 +144,7 @@ async fn many_documents_reach_three_devices_and_all_are_equal() {
         a.call(&DocPut {
             space: "cities".to_owned(),
             edits: edits.collect(),
-            idempotency_key: None,
+            ..DocPut::default()
         });
     }
     for device in [&b, &c] {

@@ -34,6 +34,7 @@ async fn the_secret_of_a_space_is_shown_by_no_call() {
         collection: "spaces".to_owned(),
         id: id.clone(),
         deleted: false,
+        ..DocGet::default()
     };
     shows_no_secret(&node.call(&get).doc.value);
     let page = node.call(&query(Vec::new(), Vec::new()));

@@ -1,0 +1,727 @@
+//! From what an app of a revision writes to what the document holds. Owns the refusal of wrong writes,
+//! and the promise that a write touches nothing that the app cannot see.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+use stead_doc::{RichEdit, RichKind};
+
+use crate::convert::same;
+use crate::kind::{Fault, below, item, unknown};
+use crate::projection::{
+    Projection, at, is_plain, is_present, name_of, read_fields, read_node, read_value,
+};
+use crate::shape::{Node, NodeKind, Seen};
+
+/// One change of what a document holds, by key paths.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Write {
+    /// Makes the field equal to a value, whatever is there.
+    Set {
+        /// Where.
+        path: Vec<String>,
+        /// To what.
+        value: Value,
+    },
+    /// Makes a text or list that merges equal to a value, with few changes.
+    Become {
+        /// Where.
+        path: Vec<String>,
+        /// What it is.
+        kind: RichKind,
+        /// To what.
+        value: Value,
+    },
+    /// Merges a value into a field of any JSON.
+    Merge {
+        /// Where.
+        path: Vec<String>,
+        /// What.
+        value: Value,
+    },
+    /// Adds to a counter.
+    Add {
+        /// Where.
+        path: Vec<String>,
+        /// How much.
+        delta: i64,
+    },
+    /// Puts an element into a set.
+    Include {
+        /// Where.
+        path: Vec<String>,
+        /// Which.
+        element: Value,
+    },
+    /// Takes an element out of a set.
+    Exclude {
+        /// Where.
+        path: Vec<String>,
+        /// Which.
+        element: Value,
+    },
+    /// Deletes a field.
+    Unset {
+        /// Where.
+        path: Vec<String>,
+    },
+}
+
+impl Write {
+    /// Where it writes.
+    pub fn path(&self) -> &[String] {
+        match self {
+            Self::Set { path, .. }
+            | Self::Become { path, .. }
+            | Self::Merge { path, .. }
+            | Self::Add { path, .. }
+            | Self::Include { path, .. }
+            | Self::Exclude { path, .. }
+            | Self::Unset { path } => path,
+        }
+    }
+
+    /// Does it to JSON, as a document without concurrent changes would.
+    pub fn apply(self, held: &mut Value) {
+        apply(held, self);
+    }
+}
+
+type Done = Result<(), Fault>;
+
+impl Projection {
+    /// Writes the fields of an object. With `replace`, visible fields that it does not name are
+    /// deleted; those that the revision does not see stay.
+    pub fn put(&self, held: &Value, value: &Value, replace: bool) -> Result<Vec<Write>, Fault> {
+        let Value::Object(entries) = value else {
+            return Err(fault("", "a map of fields", value));
+        };
+        let mut plan = Plan::new();
+        plan.record(&self.root, held, entries, replace, "")?;
+        Ok(plan.writes)
+    }
+
+    /// Makes one field equal to a value.
+    pub fn set(&self, held: &Value, path: &[String], value: &Value) -> Result<Vec<Write>, Fault> {
+        let (node, key, rest) = self.locate_or_refuse(path)?;
+        let text = text_of(path);
+        if !rest.is_empty() {
+            return Ok(vec![Write::Set {
+                path: [&key[..], rest].concat(),
+                value: value.clone(),
+            }]);
+        }
+        let mut plan = Plan::new();
+        let scope_len = key.len() - node.key.len();
+        plan.scope = key[..scope_len].to_vec();
+        let scope = at(held, &plan.scope).unwrap_or(&Value::Null);
+        plan.field(node, scope, value, true, &text)?;
+        // Said of this one field, a default is written down.
+        let is_default = node.default.is_some() || node.fallback.is_some();
+        if plan.writes.is_empty() && is_default && !is_present(node, scope) {
+            let value = to_held_value(node, None, value, &text)?;
+            plan.writes.push(Write::Set { path: key, value });
+        }
+        Ok(plan.writes)
+    }
+
+    /// Deletes one field.
+    pub fn unset(&self, held: &Value, path: &[String]) -> Result<Vec<Write>, Fault> {
+        let (node, key, rest) = self.locate_or_refuse(path)?;
+        if !rest.is_empty() {
+            return Ok(vec![Write::Unset {
+                path: [&key[..], rest].concat(),
+            }]);
+        }
+        let is_entry = node.key.is_empty();
+        let mut plan = Plan::new();
+        plan.scope = key[..key.len() - node.key.len()].to_vec();
+        let scope = at(held, &plan.scope).unwrap_or(&Value::Null);
+        if !is_entry && node.to_field().must_be_written() && is_present(node, scope) {
+            return Err(Fault {
+                path: text_of(path),
+                expected: node.to_kind().expected(),
+                found: "its deletion, and every document must have it".to_owned(),
+            });
+        }
+        plan.unset(node, scope);
+        Ok(plan.writes)
+    }
+
+    /// Adds to a counter.
+    pub fn add(&self, path: &[String], delta: i64) -> Result<Write, Fault> {
+        let (node, key, rest) = self.locate_or_refuse(path)?;
+        match &node.kind {
+            NodeKind::Any => Ok(Write::Add {
+                path: [&key[..], rest].concat(),
+                delta,
+            }),
+            NodeKind::Counter => Ok(Write::Add { path: key, delta }),
+            _ => Err(Fault {
+                path: text_of(path),
+                expected: node.to_kind().expected(),
+                found: "an addition, which only a counter takes".to_owned(),
+            }),
+        }
+    }
+
+    /// Puts an element into a set, or takes it out.
+    pub fn element(&self, path: &[String], element: &Value, include: bool) -> Result<Write, Fault> {
+        let (node, key, rest) = self.locate_or_refuse(path)?;
+        let (path, element) = match &node.kind {
+            NodeKind::Any => ([&key[..], rest].concat(), element.clone()),
+            NodeKind::Set(seen) => match to_held(seen, element, &text_of(path)) {
+                Ok(held) => (key, held),
+                // What is no element cannot be there; what breaks a rule may have come from elsewhere.
+                Err(_) if !include => (key, seen.back(element).unwrap_or_else(|| element.clone())),
+                Err(fault) => return Err(fault),
+            },
+            _ => {
+                return Err(Fault {
+                    path: text_of(path),
+                    expected: node.to_kind().expected(),
+                    found: "a single element, which only a set takes".to_owned(),
+                });
+            }
+        };
+        Ok(match include {
+            true => Write::Include { path, element },
+            false => Write::Exclude { path, element },
+        })
+    }
+
+    /// Where a text, list or tree is held that an edit is about; refuses an edit that does not fit.
+    pub fn rich(
+        &self,
+        path: &[String],
+        kind: RichKind,
+        edit: &RichEdit,
+    ) -> Result<Vec<String>, Fault> {
+        let (node, key, rest) = self.locate_or_refuse(path)?;
+        let refuse = |found: &str| Fault {
+            path: text_of(path),
+            expected: node.to_kind().expected(),
+            found: found.to_owned(),
+        };
+        let items = match (&node.kind, kind) {
+            (NodeKind::Any, _) => return Ok([&key[..], rest].concat()),
+            (NodeKind::Text, RichKind::Text) | (NodeKind::Tree, RichKind::Tree) => return Ok(key),
+            (
+                NodeKind::Items {
+                    merges: true, of, ..
+                },
+                RichKind::List,
+            ) => of,
+            (_, RichKind::Text) => return Err(refuse("an edit of a text")),
+            (_, RichKind::List) => return Err(refuse("an edit of a list")),
+            (_, RichKind::Tree) => return Err(refuse("an edit of a tree")),
+        };
+        let values = match edit {
+            RichEdit::ListInsert { values, .. } => &values[..],
+            RichEdit::ListSet { value, .. } => std::slice::from_ref(value),
+            _ => &[],
+        };
+        if !values.is_empty() && !is_plain(items) {
+            return Err(refuse(
+                "an edit of single items, which older revisions hold in another form; put the list as a whole",
+            ));
+        }
+        let mut faults = Vec::new();
+        for value in values {
+            items.to_kind().check(value, &text_of(path), &mut faults);
+        }
+        match faults.into_iter().next() {
+            Some(fault) => Err(fault),
+            None => Ok(key),
+        }
+    }
+
+    fn locate_or_refuse<'p>(
+        &self,
+        path: &'p [String],
+    ) -> Result<(&Node, Vec<String>, &'p [String]), Fault> {
+        if let Some(found) = self.locate(path).filter(|_| !path.is_empty()) {
+            return Ok(found);
+        }
+        // Name the first part that does not fit.
+        for len in 1..=path.len() {
+            if self.locate(&path[..len]).is_none() {
+                let (above, last) = path[..len].split_at(len - 1);
+                let Some((node, _, _)) = self.locate(above) else {
+                    break;
+                };
+                let name = last.first().map_or("", String::as_str);
+                return Err(match node.fields() {
+                    Some(_) => unknown(&node.to_fields(), &text_of(above), name),
+                    None => Fault {
+                        path: text_of(above),
+                        expected: format!("{}, as a whole", node.to_kind().expected()),
+                        found: format!("the name {name:?} of a part"),
+                    },
+                });
+            }
+        }
+        Err(Fault {
+            path: String::new(),
+            expected: "the path of a field".to_owned(),
+            found: "the document itself".to_owned(),
+        })
+    }
+}
+
+/// Writes being gathered, for the document or an item of a list.
+struct Plan {
+    writes: Vec<Write>,
+    /// Leads to the document or entry of a map whose fields are written.
+    scope: Vec<String>,
+}
+
+impl Plan {
+    const fn new() -> Self {
+        Self {
+            writes: Vec::new(),
+            scope: Vec::new(),
+        }
+    }
+
+    fn path(&self, node: &Node) -> Vec<String> {
+        [&self.scope[..], &node.key[..]].concat()
+    }
+
+    /// `held` is the document or item that the record is a part of.
+    fn record(
+        &mut self,
+        record: &Node,
+        held: &Value,
+        entries: &Map<String, Value>,
+        replace: bool,
+        text: &str,
+    ) -> Done {
+        let Some(fields) = record.fields() else {
+            return Ok(());
+        };
+        for (name, value) in entries {
+            let Some(node) = fields.get(name) else {
+                return Err(unknown(&record.to_fields(), text, name));
+            };
+            self.field(node, held, value, replace, &below(text, name))?;
+        }
+        if replace {
+            for (name, node) in fields {
+                // What is not seen is not deleted: an empty list has no first value.
+                let is_seen = is_present(node, held) && read_node(node, held).is_some();
+                if entries.contains_key(name) || !is_seen {
+                    continue;
+                }
+                if node.to_field().must_be_written() {
+                    return Err(Fault {
+                        path: below(text, name),
+                        expected: node.to_kind().expected(),
+                        found: "nothing".to_owned(),
+                    });
+                }
+                self.unset(node, held);
+            }
+        }
+        Ok(())
+    }
+
+    fn field(
+        &mut self,
+        node: &Node,
+        held: &Value,
+        value: &Value,
+        replace: bool,
+        text: &str,
+    ) -> Done {
+        match &node.kind {
+            NodeKind::Record(_) => {
+                let Value::Object(entries) = value else {
+                    return Err(fault(text, &node.to_kind().expected(), value));
+                };
+                let was_there = read_node(node, held).is_some();
+                let before = self.writes.len();
+                self.record(node, held, entries, replace, text)?;
+                let wrote = self.writes[before..]
+                    .iter()
+                    .any(|write| !matches!(write, Write::Unset { .. }));
+                // A record of nothing but empty fields is there all the same.
+                if !wrote && !was_there {
+                    self.writes.push(Write::Merge {
+                        path: self.path(node),
+                        value: Value::Object(Map::new()),
+                    });
+                }
+                Ok(())
+            }
+            NodeKind::Map(of) => {
+                let Value::Object(entries) = value else {
+                    return Err(fault(text, &node.to_kind().expected(), value));
+                };
+                let outer = self.scope.clone();
+                let there = at(held, &node.key).unwrap_or(&Value::Null);
+                let place = self.path(node);
+                for (key, value) in entries {
+                    let text = below(text, key);
+                    stead_doc::check_name(key).map_err(|error| Fault {
+                        path: text.clone(),
+                        expected: "a key with a name's form".to_owned(),
+                        found: error.to_string(),
+                    })?;
+                    self.scope.clone_from(&place);
+                    self.scope.push(key.clone());
+                    let entry = there.get(key).unwrap_or(&Value::Null);
+                    self.field(of, entry, value, replace, &text)?;
+                }
+                if let (true, Value::Object(there)) = (replace, there) {
+                    for key in there.keys().filter(|key| !entries.contains_key(*key)) {
+                        let path = [&place[..], std::slice::from_ref(key)].concat();
+                        self.writes.push(Write::Unset { path });
+                    }
+                }
+                self.scope = outer;
+                Ok(())
+            }
+            NodeKind::Set(seen) => self.set_elements(node, seen, held, value, text),
+            _ => self.whole(node, held, value, replace, text),
+        }
+    }
+
+    /// Makes a set's elements equal to a list.
+    fn set_elements(
+        &mut self,
+        node: &Node,
+        seen: &Seen,
+        held: &Value,
+        value: &Value,
+        text: &str,
+    ) -> Done {
+        let Value::Array(wanted) = value else {
+            return Err(fault(text, &node.to_kind().expected(), value));
+        };
+        if read_node(node, held).is_some_and(|shown| same(&shown, value)) {
+            return Ok(());
+        }
+        let there = match at(held, &node.key) {
+            Some(Value::Array(there)) => &there[..],
+            _ => &[],
+        };
+        let mut keep = Vec::with_capacity(wanted.len());
+        for (index, element) in wanted.iter().enumerate() {
+            if wanted[..index].iter().any(|other| same(other, element)) {
+                return Err(Fault {
+                    path: text.to_owned(),
+                    expected: "each element once".to_owned(),
+                    found: format!("{} twice", name_of(element)),
+                });
+            }
+            keep.push(to_held(seen, element, &item(text, index))?);
+        }
+        // What is seen as a wanted element stays, in whichever of its forms it is held.
+        let is_wanted = |held: &Value| {
+            let shown = seen.forth(held).unwrap_or_else(|| held.clone());
+            wanted.iter().any(|element| same(element, &shown))
+        };
+        for element in there.iter().filter(|element| !is_wanted(element)) {
+            self.writes.push(Write::Exclude {
+                path: self.path(node),
+                element: element.clone(),
+            });
+        }
+        for (element, wanted) in keep.into_iter().zip(wanted) {
+            let is_there = there
+                .iter()
+                .any(|held| seen.forth(held).is_some_and(|shown| same(&shown, wanted)));
+            if !is_there {
+                self.writes.push(Write::Include {
+                    path: self.path(node),
+                    element,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a field that is replaced as a whole.
+    fn whole(
+        &mut self,
+        node: &Node,
+        held: &Value,
+        value: &Value,
+        replace: bool,
+        text: &str,
+    ) -> Done {
+        let there = at(held, &node.key);
+        // Writing back what is seen is no change, be it a default.
+        if read_node(node, held).is_some_and(|shown| same(&shown, value)) {
+            return Ok(());
+        }
+        let mut faults = Vec::new();
+        node.to_kind().check(value, text, &mut faults);
+        if let Some(first) = faults.into_iter().next() {
+            return Err(first);
+        }
+        let path = self.path(node);
+        let value = match &node.kind {
+            NodeKind::Any if !replace => {
+                self.writes.push(Write::Merge {
+                    path,
+                    value: value.clone(),
+                });
+                return Ok(());
+            }
+            _ => to_held_value(node, there, value, text)?,
+        };
+        self.writes.push(match &node.kind {
+            NodeKind::Text => Write::Become {
+                path,
+                kind: RichKind::Text,
+                value,
+            },
+            NodeKind::Items { merges: true, .. } => Write::Become {
+                path,
+                kind: RichKind::List,
+                value,
+            },
+            NodeKind::Tree => {
+                return Err(Fault {
+                    path: text.to_owned(),
+                    expected: "edits of single nodes".to_owned(),
+                    found: "a whole tree".to_owned(),
+                });
+            }
+            _ => Write::Set { path, value },
+        });
+        Ok(())
+    }
+
+    /// Deletes a field with all that the revision sees below it, and nothing else.
+    fn unset(&mut self, node: &Node, held: &Value) {
+        let NodeKind::Record(fields) = &node.kind else {
+            if at(held, &node.key).is_some() {
+                let path = self.path(node);
+                self.writes.push(Write::Unset { path });
+            }
+            return;
+        };
+        let whole = at(held, &node.key)
+            .and_then(Value::as_object)
+            .is_some_and(|there| {
+                !node.key.is_empty()
+                    && there
+                        .keys()
+                        .all(|key| is_seen_below(fields, &node.key, key))
+            });
+        for child in fields.values() {
+            let is_below = child.key.starts_with(&node.key);
+            if !(whole && is_below) {
+                self.unset(child, held);
+            }
+        }
+        if whole {
+            let path = self.path(node);
+            self.writes.push(Write::Unset { path });
+        }
+    }
+}
+
+/// Whether a key held below a record is one that the record shows whole.
+fn is_seen_below(fields: &BTreeMap<String, Node>, base: &[String], key: &str) -> bool {
+    fields.values().any(|node| {
+        node.key.len() == base.len() + 1
+            && node.key.starts_with(base)
+            && node.key.last().is_some_and(|last| last == key)
+            && !matches!(node.kind, NodeKind::Record(_))
+    })
+}
+
+/// The held form of a single value.
+fn to_held(seen: &Seen, value: &Value, text: &str) -> Result<Value, Fault> {
+    if !seen.scalar.holds(value) {
+        return Err(fault(text, &seen.scalar.expected(), value));
+    }
+    seen.back(value).ok_or_else(|| Fault {
+        path: text.to_owned(),
+        expected: format!(
+            "{} that older revisions can express",
+            seen.scalar.expected()
+        ),
+        found: name_of(value),
+    })
+}
+
+/// The held form of a checked value. What is there gives what the app cannot see: the further values
+/// of a list that it sees the first of, and hidden fields of items.
+fn to_held_value(
+    node: &Node,
+    there: Option<&Value>,
+    value: &Value,
+    text: &str,
+) -> Result<Value, Fault> {
+    match (&node.kind, value) {
+        (NodeKind::Value(seen), value) => {
+            let held = to_held(seen, value, text)?;
+            Ok(match there {
+                Some(Value::Array(items)) if node.is_spread && !items.is_empty() => {
+                    let mut items = items.clone();
+                    items[0] = held;
+                    items.into()
+                }
+                _ if node.is_held_as_list => vec![held].into(),
+                _ => held,
+            })
+        }
+        (NodeKind::Items { of, .. }, Value::Array(values)) => {
+            let there = match there {
+                Some(Value::Array(items)) => &items[..],
+                _ => &[],
+            };
+            let mut held = Vec::with_capacity(values.len());
+            let below = partners(of, there, values);
+            for (index, (value, partner)) in values.iter().zip(below).enumerate() {
+                let partner = partner.map(|index| &there[index]);
+                held.push(to_held_value(of, partner, value, &item(text, index))?);
+            }
+            Ok(match held.len() {
+                1 if node.is_spread && !node.is_held_as_list => held.remove(0),
+                _ => held.into(),
+            })
+        }
+        (NodeKind::Record(_), Value::Object(entries)) => {
+            let mut held = match there {
+                Some(there @ Value::Object(_)) => there.clone(),
+                _ => Value::Object(Map::new()),
+            };
+            let mut plan = Plan::new();
+            plan.record(node, &held, entries, true, text)?;
+            for write in plan.writes {
+                apply(&mut held, write);
+            }
+            Ok(held)
+        }
+        (_, value) => Ok(value.clone()),
+    }
+}
+
+/// For every new item, the old one that it most likely was: one that looks the same, else the one at
+/// its place. An old item is the partner of one new item at most.
+fn partners(of: &Node, there: &[Value], values: &[Value]) -> Vec<Option<usize>> {
+    let mut partners = vec![None; values.len()];
+    if !matches!(of.kind, NodeKind::Record(_) | NodeKind::Items { .. }) {
+        return partners;
+    }
+    let shown: Vec<Option<Value>> = there.iter().map(|item| read_value(of, item)).collect();
+    let mut used = vec![false; there.len()];
+    for (partner, value) in partners.iter_mut().zip(values) {
+        let found = (0..there.len()).find(|&index| {
+            !used[index]
+                && shown[index]
+                    .as_ref()
+                    .is_some_and(|shown| same(shown, value))
+        });
+        if let Some(index) = found {
+            used[index] = true;
+            *partner = Some(index);
+        }
+    }
+    for (index, partner) in partners.iter_mut().enumerate() {
+        if partner.is_none() && used.get(index) == Some(&false) {
+            used[index] = true;
+            *partner = Some(index);
+        }
+    }
+    partners
+}
+
+/// Applies a write to JSON that is held inside a value.
+pub(crate) fn apply(held: &mut Value, write: Write) {
+    let path = write.path().to_vec();
+    let Some((last, above)) = path.split_last() else {
+        return;
+    };
+    let mut at = held;
+    for name in above {
+        if !at.is_object() {
+            *at = Value::Object(Map::new());
+        }
+        let Value::Object(entries) = at else {
+            return;
+        };
+        at = entries
+            .entry(name.clone())
+            .or_insert_with(|| Value::Object(Map::new()));
+    }
+    if !at.is_object() {
+        *at = Value::Object(Map::new());
+    }
+    let Value::Object(entries) = at else {
+        return;
+    };
+    match write {
+        Write::Set { value, .. } | Write::Become { value, .. } => {
+            entries.insert(last.clone(), value);
+        }
+        Write::Merge { value, .. } => {
+            let slot = entries.entry(last.clone()).or_insert(Value::Null);
+            merge(slot, value);
+        }
+        Write::Unset { .. } => {
+            entries.remove(last);
+        }
+        Write::Add { delta, .. } => {
+            let sum = entries.get(last).and_then(Value::as_i64).unwrap_or(0);
+            entries.insert(last.clone(), sum.wrapping_add(delta).into());
+        }
+        Write::Include { element, .. } => {
+            let slot = entries
+                .entry(last.clone())
+                .or_insert_with(|| Value::Array(Vec::new()));
+            if let Value::Array(items) = slot
+                && !items.contains(&element)
+            {
+                items.push(element);
+            }
+        }
+        Write::Exclude { element, .. } => {
+            if let Some(Value::Array(items)) = entries.get_mut(last) {
+                items.retain(|item| *item != element);
+            }
+        }
+    }
+}
+
+fn merge(slot: &mut Value, value: Value) {
+    match (slot, value) {
+        (Value::Object(there), Value::Object(entries)) => {
+            for (key, value) in entries {
+                merge(there.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (slot, value) => *slot = value,
+    }
+}
+
+fn fault(path: &str, expected: &str, value: &Value) -> Fault {
+    Fault {
+        path: path.to_owned(),
+        expected: expected.to_owned(),
+        found: name_of(value),
+    }
+}
+
+fn text_of(path: &[String]) -> String {
+    path.iter()
+        .fold(String::new(), |text, name| below(&text, name))
+}
+
+/// What an app sees after writes were applied to what is held; for tests and previews.
+pub fn preview(projection: &Projection, held: &Value, writes: Vec<Write>) -> Value {
+    let mut held = held.clone();
+    for write in writes {
+        apply(&mut held, write);
+    }
+    match projection.root.fields() {
+        Some(fields) => Value::Object(read_fields(fields, &held)),
+        None => Value::Null,
+    }
+}

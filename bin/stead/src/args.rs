@@ -260,7 +260,7 @@ pub(crate) struct Share {
     /// Let in this contact, without an invite: someone you share a space with already
     #[arg(long, value_name = "CONTACT", conflicts_with_all = ["uses", "anyone", "days"])]
     pub(crate) with: Option<String>,
-    /// Only at this path and below: /COLLECTION, /COLLECTION/ID or a field
+    /// Share this part of it only: /COLLECTION, /COLLECTION/ID or /COLLECTION/ID/FIELD
     #[arg(long, value_name = "PATH")]
     pub(crate) on: Option<String>,
     /// For how many days

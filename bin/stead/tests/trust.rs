@@ -305,3 +305,28 @@ fn a_contact_is_made_and_verified_from_the_qr_code_on_the_other_screen() {
         0
     );
 }
+
+#[test]
+fn a_part_is_shared_with_a_sentence_that_says_what_will_happen() {
+    let (ada, grace) = (Person::start("laptop"), Person::start("tower"));
+    ada.ask(&["space", "create", "family"]);
+    ada.ask(&["put", "family/notes/one", "text=shared"]);
+    ada.ask(&["put", "family/notes/two", "text=kept"]);
+    let part = ["share", "family", "--on", "/notes/one", "--role", "reader"];
+    let shared = ada.run(&part);
+    assert_eq!(shared.code, 0, "{}", shared.err);
+    let said = format!("{}{}", shared.err, shared.out);
+    assert!(said.contains("sees nothing else of it"), "{said}");
+    let invite = ada.ask(&part)["invite"].clone();
+    grace.ask(&["join", invite.as_str().unwrap()]);
+    eventually("grace reads the note", || {
+        let got = grace.run(&["get", "family/notes/one"]);
+        got.out.contains("shared")
+    });
+    assert_ne!(grace.run(&["get", "family/notes/two"]).code, 0);
+    let members = ada.run(&["members", "family"]).out;
+    assert!(members.contains("/notes/one"), "{members}");
+    let may = grace.run(&["can", "me", "read", "/notes/one", "--space", "family"]);
+    let sealed = "sealed to those who read /notes/one";
+    assert!(may.out.contains(sealed), "{}", may.out);
+}

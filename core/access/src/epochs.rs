@@ -12,6 +12,7 @@ use crate::ledger::Ledger;
 use crate::members::{MemberSubject, Membership};
 use crate::op::OpId;
 use crate::rules::{Author, Ended, EndedBy};
+use crate::scopes::Start;
 use crate::verdicts::Verdicts;
 use crate::{Action, DeviceRecord, Lengths, Name, Path};
 
@@ -49,9 +50,9 @@ pub enum Stale {
     Misses(Vec<OpId>),
 }
 
-/// The number of the scope at `path`: 1 for the whole space, else the first 8 bytes of
-/// `derive("stead/scope-number/1", space || path)`, big-endian, or 2 if those are below 2. So a
-/// number belongs to one path, and two devices that make a path a scope make the same one.
+/// The number of the scope at `path`: 1 for the whole space, else the first 62 bits of
+/// `derive("stead/scope-number/1", space || path)`, big-endian, or 2 if those are below 2: an entry
+/// has room for no more. So a number belongs to one path, and two devices that make a path a scope make the same one.
 pub fn scope_at(space: &SpaceId, path: &Path) -> ScopeId {
     if path.is_whole_space() {
         return ScopeId::ROOT;
@@ -60,13 +61,19 @@ pub fn scope_at(space: &SpaceId, path: &Path) -> ScopeId {
     material.raw(space.as_bytes()).raw(path.as_str().as_bytes());
     let key = hash::derive("stead/scope-number/1", material.as_slice());
     let number = u64::from_be_bytes(std::array::from_fn(|i| key[i]));
-    ScopeId::from_number(number.max(2))
+    ScopeId::from_number((number >> 2).max(2))
 }
 
 /// What counts of epochs, scopes and names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Keys {
     scopes: BTreeMap<ScopeId, Path>,
+    /// The scopes below `/` by the text of their paths.
+    by_path: BTreeMap<Box<str>, ScopeId>,
+    /// Also those whose making does not count any more.
+    places: BTreeMap<ScopeId, Path>,
+    /// The start of each scope that has one, and how many turns were taken.
+    starts: BTreeMap<ScopeId, (Option<Start>, u32)>,
     epochs: BTreeMap<ScopeId, Vec<Epoch>>,
     /// What anyone declared who managed the scope at any time, void or not.
     ever: BTreeSet<(ScopeId, u32, KeyId)>,
@@ -81,11 +88,15 @@ impl Keys {
         managed: &dyn Fn(DeviceId, &Path) -> bool,
     ) -> Self {
         let whole = Path::whole_space();
+        let always = BTreeMap::from([
+            (ScopeId::ROSTER, whole.clone()),
+            (ScopeId::ROOT, whole.clone()),
+        ]);
         let mut keys = Self {
-            scopes: BTreeMap::from([
-                (ScopeId::ROSTER, whole.clone()),
-                (ScopeId::ROOT, whole.clone()),
-            ]),
+            scopes: always.clone(),
+            by_path: BTreeMap::new(),
+            places: always,
+            starts: BTreeMap::new(),
             epochs: BTreeMap::new(),
             ever: BTreeSet::new(),
             name: None,
@@ -112,6 +123,7 @@ impl Keys {
                 places.insert(scope, said.what.clone());
             }
             if manages(&said.by, &said.what) {
+                keys.by_path.insert(said.what.as_str().into(), scope);
                 keys.scopes.insert(scope, said.what.clone());
             }
         }
@@ -140,6 +152,24 @@ impl Keys {
                 keys.epochs.insert(*scope, counting);
             }
         }
+        for (scope, path) in &places {
+            let said = ledger.starts.get(scope).into_iter().flatten();
+            let said: Vec<_> = said.filter(|(_, said)| managed(&said.by, path)).collect();
+            let taken = said.iter().map(|(_, said)| said.what.turn).collect();
+            let reached = unbroken(&taken);
+            let counts = said.into_iter().filter(|(_, said)| {
+                said.what.turn < reached
+                    && matches!(said.by, Author::Entry { .. })
+                    && manages(&said.by, path)
+            });
+            let latest = counts.max_by_key(|(id, said)| (said.what.turn, **id));
+            let start = latest.map(|(id, said)| Start {
+                at: *id,
+                said: said.what.clone(),
+            });
+            keys.starts.insert(*scope, (start, reached));
+        }
+        keys.places = places;
         let names = ledger.renames.iter();
         let latest = names
             .filter(|(_, said)| manages(&said.by, &whole))
@@ -162,14 +192,31 @@ impl Keys {
         &self.scopes
     }
 
+    /// Every path that somebody who managed it at any time made a scope.
+    pub(crate) const fn places(&self) -> &BTreeMap<ScopeId, Path> {
+        &self.places
+    }
+
+    /// From where those begin who read a scope only.
+    pub(crate) fn start(&self, scope: ScopeId) -> Option<&Start> {
+        self.starts.get(&scope)?.0.as_ref()
+    }
+
+    /// The turn that the next start of a scope takes.
+    pub(crate) fn next_turn(&self, scope: ScopeId) -> u32 {
+        self.starts.get(&scope).map_or(0, |(_, turns)| *turns)
+    }
+
     /// The innermost scope around `path`.
     pub(crate) fn scope_of(&self, path: &Path) -> ScopeId {
-        let around = self
-            .scopes
-            .iter()
-            .filter(|(scope, at)| **scope != ScopeId::ROSTER && at.covers(path));
-        let innermost = around.max_by_key(|(_, at)| at.as_str().len());
-        innermost.map_or(ScopeId::ROOT, |(scope, _)| *scope)
+        let mut around = Some(path.as_str()).filter(|_| self.scopes.len() > 2);
+        while let Some(text) = around.filter(|text| !text.is_empty()) {
+            if let Some(scope) = self.by_path.get(text) {
+                return *scope;
+            }
+            around = text.rsplit_once('/').map(|(above, _)| above);
+        }
+        ScopeId::ROOT
     }
 
     /// The scope around a scope; none for `/` and `@roster`.
@@ -227,15 +274,20 @@ impl Keys {
         memberships: &BTreeMap<OpId, Membership>,
     ) -> BTreeMap<ScopeId, Stale> {
         let mut stale = BTreeMap::new();
+        let ended: Vec<(&Membership, Vec<&Ended>)> = memberships
+            .values()
+            .map(|membership| (membership, ends(membership).collect::<Vec<_>>()))
+            .filter(|(_, ends)| !ends.is_empty())
+            .collect();
         for scope in self.scopes.keys() {
             let Some(current) = self.current(*scope) else {
                 stale.insert(*scope, Stale::Missing);
                 continue;
             };
             let mut missed = BTreeSet::new();
-            for membership in memberships.values() {
+            for (membership, ends) in &ended {
                 if self.reads(membership, *scope) {
-                    for ended in ends(membership) {
+                    for ended in ends {
                         missed.extend(missing(current, ended));
                     }
                 }

@@ -11,7 +11,7 @@ use stead_base::{ScopeId, SpaceId, WriterId};
 use crate::compound;
 use crate::op::{
     AddDevice, Checkpoint, GroupAdd, GroupRemove, Join, OpId, Party, Remove, RemoveDevice,
-    StartEpoch, Subject, decode_ops,
+    ScopeStart, StartEpoch, Subject, decode_ops,
 };
 use crate::rules::{Author, Claims, Line};
 use crate::statement::{
@@ -110,6 +110,7 @@ pub(crate) struct Ledger {
     pub(crate) group_removes: BTreeMap<SpaceId, Sayings<GroupRemove>>,
     pub(crate) epochs: BTreeMap<ScopeId, Sayings<StartEpoch>>,
     pub(crate) scopes: Sayings<Path>,
+    pub(crate) starts: BTreeMap<ScopeId, Sayings<ScopeStart>>,
     pub(crate) renames: Sayings<(Name, u32)>,
     /// Logs that hold checkpoints, as their first entries say.
     pub(crate) checkpoints: BTreeMap<WriterId, Checkpoint>,
@@ -134,6 +135,7 @@ impl Ledger {
             group_removes: BTreeMap::new(),
             epochs: BTreeMap::new(),
             scopes: BTreeMap::new(),
+            starts: BTreeMap::new(),
             renames: BTreeMap::new(),
             checkpoints: BTreeMap::new(),
         }
@@ -248,6 +250,7 @@ impl Ledger {
             RosterOp::Grant(_)
                 | RosterOp::Epoch(_)
                 | RosterOp::Scope { .. }
+                | RosterOp::Start(_)
                 | RosterOp::Rename { .. }
                 | RosterOp::Letter { .. }
         );
@@ -323,6 +326,11 @@ impl Ledger {
                     touched.keys = true;
                     keep(&mut self.scopes, id, by, path, none);
                 }
+            }
+            RosterOp::Start(start) => {
+                touched.keys = true;
+                let of = self.starts.entry(start.scope).or_default();
+                keep(of, id, by, start, none);
             }
             RosterOp::Rename { name, turn } => {
                 touched.keys = true;

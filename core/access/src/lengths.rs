@@ -64,14 +64,16 @@ impl Lengths {
         self.0.is_empty()
     }
 
-    pub(crate) fn encode(&self, out: &mut Encoder) {
+    /// Appends the lengths.
+    pub fn encode(&self, out: &mut Encoder) {
         out.uint(self.0.len() as u64);
         for (writer, len) in &self.0 {
             out.raw(writer.as_bytes()).uint(*len);
         }
     }
 
-    pub(crate) fn decode(input: &mut Decoder<'_>) -> Result<Self, DecodeError> {
+    /// Reads lengths.
+    pub fn decode(input: &mut Decoder<'_>) -> Result<Self, DecodeError> {
         let mut lengths = BTreeMap::new();
         for _ in 0..input.count(LENGTHS_MAX, 33, "log lengths")? {
             let unsorted = input.error("log lengths", DecodeFault::NotCanonical);

@@ -27,6 +27,7 @@ mod plan;
 mod role;
 mod roster;
 mod rules;
+mod scopes;
 mod statement;
 mod verdicts;
 
@@ -49,14 +50,15 @@ pub use name::{Name, NameError};
 pub use op::{
     AddDevice, Checkpoint, GROUP_PARTS_MAX, GROUP_RANK_MAX, Grant, GroupAdd, GroupPart,
     GroupRemove, Join, OPS_PER_PARCEL_MAX, OpId, Party, PartyId, REASON_BYTES_MAX,
-    REMOVED_AT_ONCE_MAX, ROOT_STATEMENT_BYTES_MAX, Remove, RemoveDevice, RosterOp, StartEpoch,
-    Subject, WRAP_BYTES_MAX, decode_ops, encode_ops,
+    REMOVED_AT_ONCE_MAX, ROOT_STATEMENT_BYTES_MAX, Remove, RemoveDevice, RosterOp, ScopeStart,
+    StartEpoch, Subject, WRAP_BYTES_MAX, decode_ops, encode_ops,
 };
 pub use path::{PATH_BYTES_MAX, Path, PathError};
 pub use plan::{RemovalPlan, RemovalTarget};
 pub use role::{Action, Role};
 pub use roster::{Roster, STRANGER_OPS_MAX, Votes};
 pub use rules::{Ended, EndedBy};
+pub use scopes::Start;
 pub use statement::{
     root_statement_log, sign_claim, sign_genesis, sign_join, sign_root_statement, verify_claim,
     verify_genesis, verify_join, verify_root_statement,

@@ -133,6 +133,10 @@ impl Roster {
                 let path = self.scopes().get(&epoch.scope).cloned();
                 self.needs(device, &path.ok_or(Refusal::OutOfPlace)?, Action::Manage)
             }
+            RosterOp::Start(start) => {
+                let path = self.scopes().get(&start.scope).cloned();
+                self.needs(device, &path.ok_or(Refusal::OutOfPlace)?, Action::Manage)
+            }
             RosterOp::Scope { path } => self.needs(device, path, Action::Manage),
             RosterOp::Rename { .. } => self.needs(device, &Path::whole_space(), Action::Manage),
             RosterOp::Checkpoint(made) => {

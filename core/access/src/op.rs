@@ -6,7 +6,7 @@ mod codec;
 
 use std::fmt;
 
-use stead_base::{DeviceId, Hlc, ScopeId, SpaceId, WriterId};
+use stead_base::{DeviceId, Hash, Hlc, ScopeId, SpaceId, WriterId};
 use stead_crypt::KeyId;
 
 pub use codec::{decode_ops, encode_ops};
@@ -240,6 +240,22 @@ pub struct Checkpoint {
     pub horizon: Hlc,
 }
 
+/// Says from where those begin who read a scope and not what is around it: a checkpoint of the
+/// subtree, sealed to the scope, which lies in the author's log before this operation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScopeStart {
+    /// The scope.
+    pub scope: ScopeId,
+    /// Which start of the scope, counted from 0; the latest counts.
+    pub turn: u32,
+    /// How much of which log it contains.
+    pub covers: Lengths,
+    /// The author's entry that holds its first piece; the last is in the entry before this one.
+    pub first: u64,
+    /// Hash of the whole checkpoint.
+    pub hash: Hash,
+}
+
 /// One operation on a space's roster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RosterOp {
@@ -285,6 +301,8 @@ pub enum RosterOp {
         /// The subtree; it gives the scope its number, see [`scope_at`](crate::scope_at).
         path: Path,
     },
+    /// Says from where those begin who read a scope only.
+    Start(ScopeStart),
     /// Names the space anew.
     Rename {
         /// The name.

@@ -75,6 +75,12 @@ impl Path {
         &self.0
     }
 
+    /// The parts, from the outermost on, as they are called; none for the whole space.
+    pub fn parts(&self) -> impl Iterator<Item = String> {
+        let parts = self.0.split('/').filter(|part| !part.is_empty());
+        parts.map(|part| part.replace("~1", "/").replace("~0", "~"))
+    }
+
     /// Whether this is the whole space.
     pub fn is_whole_space(&self) -> bool {
         &*self.0 == "/"
@@ -124,6 +130,8 @@ mod tests {
         }
         assert_eq!(Path::of([]), Ok(Path::whole_space()));
         assert_eq!(Path::of(["a/b", "~"]).unwrap().as_str(), "/a~1b/~0");
+        let parts: Vec<String> = Path::of(["a/b", "~1"]).unwrap().parts().collect();
+        assert_eq!(parts, ["a/b", "~1"]);
         let deep = "/a".repeat(PATH_DEPTH_MAX + 2);
         assert!(Path::new(&deep).is_ok());
         assert_eq!(Path::new(&format!("{deep}/a")), Err(PathError::TooDeep));

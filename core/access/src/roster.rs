@@ -33,7 +33,7 @@ pub struct Roster {
     memberships: BTreeMap<OpId, Membership>,
     by_device: BTreeMap<DeviceId, BTreeSet<OpId>>,
     verdicts: Verdicts,
-    keys: Keys,
+    pub(crate) keys: Keys,
     strangers: BTreeMap<WriterId, usize>,
     /// Where logs of strangers were cut because they said too much.
     dropped: BTreeMap<WriterId, u64>,

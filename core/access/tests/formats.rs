@@ -248,7 +248,7 @@ fn signatures_are_made_as_documented() {
         "457f3be0efd79650ee682ec32c181bd16343d506a3eaa3b5f97642761d6485ef"
     );
     let notes = scope_at(&SPACE, &Path::new("/notes").unwrap());
-    assert_eq!(notes.number().to_string(), "12801225440332111250");
+    assert_eq!(notes.number().to_string(), "3200306360083027812");
 }
 
 #[test]
@@ -290,4 +290,24 @@ fn unhex(text: &str) -> Vec<u8> {
     (0..digits.len() / 2)
         .map(|i| u8::from_str_radix(&digits[2 * i..2 * i + 2], 16).unwrap())
         .collect()
+}
+
+#[test]
+fn a_start_is_its_scope_turn_lengths_first_entry_and_hash() {
+    let start = RosterOp::Start(ScopeStart {
+        scope: scope_at(&SPACE, &Path::new("/notes").unwrap()),
+        turn: 1,
+        covers: lengths(),
+        first: 4,
+        hash: stead_base::Hash::from_bytes([0x88; 32]),
+    });
+    let bytes = encode_ops(std::slice::from_ref(&start));
+    assert_eq!(decode_ops(&bytes).unwrap(), [start]);
+    let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let writer = "44".repeat(32);
+    let hash = "88".repeat(32);
+    assert_eq!(
+        text,
+        format!("010fe4aeb0a9dbb5f1b42c0101{writer}ac0204{hash}")
+    );
 }

@@ -47,8 +47,8 @@ mod value;
 pub use dictionary::{Dictionary, Numbers};
 pub use edit::{Edit, EditError, Put, RichWish};
 pub use ops::{
-    Changes, DocOps, OpRef, PARCEL_BODY_BYTES_MAX, PARCEL_OPS_MAX, PARCEL_STAMPS_MAX, ParcelError,
-    Transaction, TransactionError,
+    Changes, DocOps, Inside, OpRef, PARCEL_BODY_BYTES_MAX, PARCEL_OPS_MAX, PARCEL_STAMPS_MAX,
+    ParcelError, Parts, Transaction, TransactionError,
 };
 pub use path::{NameError, Path, PathError, PathRef, check_collection, check_name};
 pub use rich::{

@@ -5,9 +5,11 @@
 
 mod changes;
 mod reader;
+mod split;
 mod transaction;
 
 pub use changes::Changes;
+pub use split::{Inside, Parts};
 pub(crate) use transaction::TransactionMark;
 pub use transaction::{Transaction, TransactionError};
 

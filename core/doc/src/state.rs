@@ -7,6 +7,7 @@
 mod merge;
 mod renumber;
 mod row;
+mod subtree;
 mod view;
 
 pub use row::RowError;

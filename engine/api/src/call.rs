@@ -16,6 +16,7 @@ use crate::guardians::{
     GuardianHeld, GuardianPlanHelp, GuardianSet, GuardianShow, GuardiansShown, HeldShares,
     HelpPlan, RecoverShare, RecoverShares, SharesHere,
 };
+use crate::invite::{SharePlan, SpacePlanShare};
 use crate::people::{
     ContactAdd, ContactList, ContactVerify, Contacts, DevicePlanRemoval, DeviceRemoval,
     DeviceRemove, DeviceRename, IdentityPhrase, IdentityShow, IdentityShown, IdentityWritten,
@@ -174,6 +175,8 @@ methods! {
     SpaceList => Spaces, "space.list";
     /// Makes an invite by which people join a space.
     SpaceShare => SpaceShared, "space.share";
+    /// Says what making an invite would do; changes nothing.
+    SpacePlanShare => SharePlan, "space.plan_share";
     /// Joins the space of an invite; answers once this device has been let in.
     SpaceJoin => SpaceJoined, "space.join";
     /// Who is let into a space.

@@ -65,9 +65,16 @@ pub struct LogEntry {
     pub ops: Vec<LogOp>,
     /// How many operations it has in all.
     pub ops_total: u64,
+    /// Parts of it that this device may not read.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub closed: u64,
     /// When asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proof: Option<LogProof>,
+}
+
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// What an entry is about.

@@ -38,7 +38,8 @@ pub struct SpaceShare {
     /// How long it is good for, in milliseconds; a week if not said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_ms: Option<u64>,
-    /// Where, such as `/notes`; `/` if not said.
+    /// Where, such as `/notes` or `/notes/7/title`; the whole space if not said. What is there gets
+    /// keys of its own, and whoever joins reads nothing else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
 }
@@ -52,6 +53,31 @@ pub struct SpaceShared {
     pub membership: String,
     /// When it becomes worthless, in Unix milliseconds.
     pub expires_ms: u64,
+}
+
+/// `space.plan_share`: what [`SpaceShare`] with the same fields would do. Changes nothing.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct SpacePlanShare {
+    /// Name, id, or the first digits of the id.
+    pub space: String,
+    /// `reader`, `writer`, `manager` or `owner`.
+    pub role: String,
+    /// Where; the whole space if not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+}
+
+/// The answer to [`SpacePlanShare`].
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct SharePlan {
+    /// Where, as a path.
+    pub on: String,
+    /// Whether what is there gets keys of its own by it.
+    pub makes_keys: bool,
+    /// Documents there, or of which something is there.
+    pub documents: u64,
+    /// The same in one plain sentence or two.
+    pub sentence: String,
 }
 
 /// `space.join`: uses an invite.

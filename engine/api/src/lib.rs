@@ -54,7 +54,9 @@ pub use guardians::{
     HeldShare, HeldShares, HelpPlan, RecoverShare, RecoverShares, ShareHere, SharesHere,
 };
 pub use history::{LogEntry, LogKind, LogList, LogOp, LogPage, LogProof, Time};
-pub use invite::{InviteText, SpaceJoin, SpaceJoined, SpaceShare, SpaceShared};
+pub use invite::{
+    InviteText, SharePlan, SpaceJoin, SpaceJoined, SpacePlanShare, SpaceShare, SpaceShared,
+};
 pub use link::{Link, LinkError, LinkSecret};
 pub use linking::{
     LinkAccept, LinkAccepted, LinkApprove, LinkArrival, LinkArrive, LinkAsking, LinkBegun,

@@ -151,6 +151,9 @@ pub struct Decision {
     pub allowed: bool,
     /// The decision in one plain sentence.
     pub sentence: String,
+    /// The innermost path around that has keys of its own: what is sealed to its readers.
+    #[serde(default)]
+    pub sealed_to: String,
     /// The memberships that allow it; if none does, all that were looked at.
     pub because: Vec<Reason>,
 }

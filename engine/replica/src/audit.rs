@@ -8,7 +8,7 @@ use stead_base::{DeviceId, Hlc, ScopeId, SpaceId, WriterId};
 use stead_crypt::{KeyId, Part, ScopeCipher, Zeroizing};
 use stead_log::{EntryRef, Envelope, ParcelRef};
 
-use crate::history::roster_in_words;
+use crate::history::told;
 use crate::identity::Names;
 use crate::keyring::GENESIS_SPACE;
 use crate::records::RosterEntry;
@@ -105,7 +105,7 @@ impl Replica {
             device_name: device.and_then(|device| space.roster.name_of(&device)),
             seq,
             hlc: opening.hlc,
-            says: ops.iter().map(roster_in_words).collect(),
+            says: ops.iter().map(|op| told(&space.roster, op)).collect(),
             counts,
             evidence: proof.map(|proof| RightsEvidence {
                 proof,

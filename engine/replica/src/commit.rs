@@ -2,16 +2,13 @@
 
 use std::sync::Arc;
 
-use stead_access::{
-    Action, Change, Path, Role, Roster, RosterOp, Shift, decode_boxes, decode_ops, verify_claim,
-};
+use stead_access::{Change, Path, RosterOp, Shift, decode_boxes, decode_ops, verify_claim};
 use stead_base::{DocId, SpaceId, Stamp, WriterId};
-use stead_doc::ParcelError;
 use stead_store::Read;
 
 use crate::opening::{Opened, Outcome, open_segment};
+use crate::parts::Parts;
 use crate::prepare::{Prepared, decode, verify_and_open};
-use crate::schemas::{SCHEMAS, managed_path};
 use crate::space::SpaceState;
 use crate::writing::{Merging, Writing, writer_mut};
 use crate::{Event, ReceiveError, Replica, ReplicaError};
@@ -369,6 +366,13 @@ impl Writing<'_> {
         if change.shifts.iter().any(passed) {
             self.misjudged.insert(*id);
         }
+        let shifted: Vec<(WriterId, u64)> = change
+            .shifts
+            .iter()
+            .filter(|shift| passed(*shift))
+            .map(|(writer, shift)| (*writer, shift.from))
+            .collect();
+        self.taint_starts(id, &shifted);
     }
 
     /// Gathers the document operations of entries that count now.
@@ -381,32 +385,30 @@ impl Writing<'_> {
         let now_ms = self.now_ms;
         // What was taken before a clock was set back stays taken when documents are built again.
         let taken = self.clock.last();
-        let space = self
-            .spaces
-            .get_mut(id)
-            .ok_or_else(|| ReplicaError::NoSuchSpace { name: id.short() })?;
+        let unknown = || ReplicaError::NoSuchSpace { name: id.short() };
+        let space = self.spaces.get(id).ok_or_else(unknown)?;
         if space.record.is_beginning {
             return Ok(());
         }
         let is_own = space.is_own(writer);
         let is_checkpoint = space.is_checkpoint(writer);
-        let roster = &space.roster;
-        let state = space
-            .writers
-            .get_mut(writer)
-            .ok_or_else(|| ReplicaError::NoSuchSpace { name: id.short() })?;
-        let accepted = state.accepted();
+        let (mut applied, accepted, mut applied_hlc) = match space.writers.get(writer) {
+            Some(state) => (state.applied, state.accepted(), state.record.applied_hlc),
+            None => return Err(unknown()),
+        };
+        let (mut skipped, mut due_ms, mut looked) = (0, None, false);
+        let mut parts = Parts::of(space, writer);
         for entry in &opened.entries {
-            if entry.seq != state.applied || state.applied >= accepted {
+            if entry.seq != applied || applied >= accepted {
                 continue;
             }
-            state.due_ms = None;
+            looked = true;
             match entry.outcome {
                 Outcome::Locked => break,
                 Outcome::Open
                     if entry.hlc.is_held_back_at(now_ms) && entry.hlc > taken && !is_own =>
                 {
-                    state.due_ms = Some(
+                    due_ms = Some(
                         entry
                             .hlc
                             .ms()
@@ -414,57 +416,38 @@ impl Writing<'_> {
                     );
                     break;
                 }
-                Outcome::Open if entry.hlc > state.record.applied_hlc => {
+                Outcome::Open if entry.hlc > applied_hlc => {
+                    let docs = opened.docs(entry);
+                    if docs.iter().any(|part| part.outcome == Outcome::Locked) {
+                        break;
+                    }
                     let stamp = Stamp {
                         hlc: entry.hlc,
                         writer: *writer,
                     };
-                    let parcel = &opened.arena[entry.root.clone()];
-                    let reach = if parcel.is_empty() || is_checkpoint {
-                        Reach::Nothing
-                    } else {
-                        reach(roster, writer, entry.seq)
-                    };
-                    if reach != Reach::Nothing {
+                    if !docs.is_empty() && !is_checkpoint {
                         let changes = self.pending.changes.entry(*id).or_default();
-                        let pushed = match reach {
-                            Reach::Everything => changes.push(parcel, stamp),
-                            _ => {
-                                changes.push_allowed(parcel, stamp, &mut |collection, doc, path| {
-                                    let (path, action) = match collection == SCHEMAS {
-                                        true => {
-                                            let path = managed_path(&doc.to_string());
-                                            (path, Action::Manage)
-                                        }
-                                        false if reach == Reach::Documents => return true,
-                                        false => {
-                                            (path_of(collection, doc, path.names()), Action::Write)
-                                        }
-                                    };
-                                    path.is_some_and(|path| {
-                                        roster.verdict(writer, entry.seq, &path, action)
-                                    })
-                                })
-                            }
-                        };
-                        match pushed {
-                            Ok(()) => {}
-                            Err(ParcelError::NotUnderstood { .. }) => state.record.skipped += 1,
-                            Err(error) => {
-                                tracing::debug!(%error, ?writer, seq = entry.seq, "void parcel")
-                            }
-                        }
+                        skipped += parts.take(opened, entry, stamp, changes);
                     }
-                    state.record.applied_hlc = entry.hlc;
+                    applied_hlc = entry.hlc;
                     self.clock.observe(entry.hlc, now_ms);
                 }
-                Outcome::Open | Outcome::Void => {}
+                Outcome::Open | Outcome::Void | Outcome::Closed => {}
             }
-            state.applied += 1;
+            applied += 1;
         }
+        let strays = parts.strays;
+        let state = writer_mut(self.spaces, id, writer)?;
+        if looked {
+            state.due_ms = due_ms;
+        }
+        state.applied = applied;
+        state.record.applied_hlc = applied_hlc;
+        state.record.skipped += skipped;
         if state.applied > state.merged.applied {
             self.pending.logs.insert((*id, *writer));
         }
+        self.note_strays(id, writer, strays);
         Ok(())
     }
 
@@ -498,6 +481,14 @@ impl Writing<'_> {
                 }
             }
             self.read_again_if_needed(&id)?;
+            if let Some(view) = self.changed_view(&id)? {
+                let space = self.space(&id)?;
+                space.record.view = view;
+                space.use_declared_keys();
+                self.dirty_space(&id);
+                self.misjudged.insert(id);
+                continue;
+            }
             let Some(space) = self.spaces.get(&id) else {
                 continue;
             };
@@ -559,34 +550,6 @@ fn claimed_by_member(space: &SpaceState, writer: &WriterId, opened: &Opened) -> 
         }
         _ => false,
     })
-}
-
-/// How much of an entry's document operations may count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reach {
-    /// All.
-    Everything,
-    /// All but schemas, which only a manager changes.
-    Documents,
-    /// Those below some paths.
-    Somewhere,
-    /// None.
-    Nothing,
-}
-
-fn reach(roster: &Roster, writer: &WriterId, seq: u64) -> Reach {
-    let mut reach = Reach::Nothing;
-    for span in roster.spans(writer) {
-        if span.since <= seq && seq < span.limit && span.role >= Role::Writer {
-            match span.path.is_whole_space() {
-                true if span.role >= Role::Manager => return Reach::Everything,
-                true => reach = Reach::Documents,
-                false if reach == Reach::Nothing => reach = Reach::Somewhere,
-                false => {}
-            }
-        }
-    }
-    reach
 }
 
 /// The path of rights for a place in a document. None if it is longer than any path.

@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 
 use stead_access::{
-    Action, DeviceRecord, KeyPlace, Path, RosterOp, ScopedKey, StartEpoch, encode_boxes, seal_keys,
+    Action, DeviceRecord, Epoch, KEYS_PER_BOX_MAX, KeyPlace, Path, RosterOp, ScopedKey, StartEpoch,
+    encode_boxes, seal_keys,
 };
 use stead_base::{DeviceId, ScopeId, SpaceId};
 use stead_crypt::{EpochKey, KeyId, hash, wrapkey};
@@ -17,6 +18,8 @@ use crate::{Replica, ReplicaError};
 
 /// Boxes that one entry carries; more go into entries of their own.
 const BOXES_PER_ENTRY: usize = 256;
+/// Operations that one entry carries while epochs are started.
+const OPS_PER_ENTRY: usize = 256;
 
 /// What a key that is sealed under the next generation's is bound to.
 fn previous_context(space: &SpaceId, scope: ScopeId, generation: u32) -> Vec<u8> {
@@ -25,6 +28,55 @@ fn previous_context(space: &SpaceId, scope: ScopeId, generation: u32) -> Vec<u8>
     context.extend_from_slice(&scope.number().to_be_bytes());
     context.extend_from_slice(&generation.to_be_bytes());
     context
+}
+
+/// What a scope's key that is sealed under the key of a scope around it is bound to.
+fn parent_context(
+    space: &SpaceId,
+    scope: ScopeId,
+    generation: u32,
+    outer: (ScopeId, u32),
+) -> Vec<u8> {
+    let mut context = b"stead/epoch-for-parent/1".to_vec();
+    context.extend_from_slice(space.as_bytes());
+    for (scope, generation) in [(scope, generation), outer] {
+        context.extend_from_slice(&scope.number().to_be_bytes());
+        context.extend_from_slice(&generation.to_be_bytes());
+    }
+    context
+}
+
+/// Which key around a scope its key is sealed under, by scope and generation, and the sealed key.
+fn read_for_parent(bytes: &[u8]) -> Option<((ScopeId, u32), &[u8])> {
+    let (scope, rest) = bytes.split_first_chunk()?;
+    let (generation, sealed) = rest.split_first_chunk()?;
+    let scope = ScopeId::from_number(u64::from_be_bytes(*scope));
+    Some(((scope, u32::from_be_bytes(*generation)), sealed))
+}
+
+fn unwrap_key(outer: &EpochKey, context: &[u8], sealed: &[u8]) -> Option<EpochKey> {
+    let bytes = wrapkey::open(outer.expose(), context, sealed).ok()?;
+    Some(EpochKey::from_bytes(
+        &<[u8; 32]>::try_from(&bytes[..]).ok()?,
+    ))
+}
+
+/// Devices by the keys they lack, as many as one entry has room for: those who lack the same share
+/// an entry.
+fn grouped(
+    lacking: impl Iterator<Item = (DeviceRecord, Vec<ScopedKey>)>,
+) -> Vec<(Vec<ScopedKey>, Vec<DeviceRecord>)> {
+    let mut groups: Vec<(Vec<ScopedKey>, Vec<DeviceRecord>)> = Vec::new();
+    for (record, keys) in lacking {
+        let room = |group: &&mut (Vec<ScopedKey>, Vec<DeviceRecord>)| {
+            group.0 == keys && group.1.len() < BOXES_PER_ENTRY
+        };
+        match groups.iter_mut().find(room) {
+            Some((_, devices)) => devices.push(record),
+            None => groups.push((keys, vec![record])),
+        }
+    }
+    groups
 }
 
 /// A key and a device in eight bytes.
@@ -58,16 +110,30 @@ impl SpaceState {
         Some((epoch.generation, key))
     }
 
+    /// Whether a device takes the key of an epoch out of that of a scope around it, which it reads
+    /// too: it needs no box for it.
+    fn unwraps(&self, device: &DeviceId, scope: ScopeId, for_parent: &[u8]) -> bool {
+        let outer = read_for_parent(for_parent).map(|((outer, _), _)| outer);
+        let is_around =
+            |outer: &ScopeId| match (self.roster.place_of(*outer), self.roster.place_of(scope)) {
+                (Some(outer), Some(inner)) => outer.covers(inner),
+                _ => false,
+            };
+        outer
+            .filter(is_around)
+            .is_some_and(|outer| self.roster.reads(device, outer))
+    }
+
     /// The readers that lack keys which are `own`'s to send, with those keys. Whoever started an
     /// epoch sends its key to all who may read, also to those let in later; once they are out of the
-    /// space, every manager does.
+    /// space, everyone does who manages the scope.
     pub(crate) fn unserved(&self, own: &DeviceId) -> Vec<(DeviceRecord, Vec<ScopedKey>)> {
         if !self.is_member(own) {
             return Vec::new();
         }
-        let manages = self.roster.can(own, &Path::whole_space(), Action::Manage);
         let mut lacking: BTreeMap<DeviceId, (DeviceRecord, Vec<ScopedKey>)> = BTreeMap::new();
-        for scope in self.roster.scopes().keys() {
+        for (scope, path) in self.roster.scopes() {
+            let manages = self.roster.can(own, path, Action::Manage);
             for epoch in self.roster.epochs(*scope) {
                 let author = self.roster.device_of(&epoch.at.log);
                 let is_mine = author == Some(*own)
@@ -77,16 +143,19 @@ impl SpaceState {
                     continue;
                 };
                 for (device, record) in self.roster.readers(*scope) {
-                    let has =
-                        device == *own || self.record.served.contains(&served(&device, &epoch.key));
+                    let has = device == *own
+                        || self.record.served.contains(&served(&device, &epoch.key))
+                        || self.unwraps(&device, *scope, &epoch.for_parent);
                     if !has {
                         let slot = lacking.entry(device);
                         let (_, keys) = slot.or_insert_with(|| (record.clone(), Vec::new()));
-                        keys.push(ScopedKey {
-                            scope: *scope,
-                            generation: epoch.generation,
-                            key: EpochKey::from_bytes(key.expose()),
-                        });
+                        if keys.len() < KEYS_PER_BOX_MAX {
+                            keys.push(ScopedKey {
+                                scope: *scope,
+                                generation: epoch.generation,
+                                key: EpochKey::from_bytes(key.expose()),
+                            });
+                        }
                     }
                 }
             }
@@ -94,14 +163,78 @@ impl SpaceState {
         lacking.into_values().collect()
     }
 
-    /// Every key that is held, for a box.
-    pub(crate) fn all_keys(&self) -> Vec<ScopedKey> {
-        let scoped = |(scope, generation, key): (ScopeId, u32, &EpochKey)| ScopedKey {
+    /// The keys that somebody who reads what is at and below `path` may have, and the roster's. The
+    /// outermost come first; what is beyond the room of a box is served later, or comes out of
+    /// those.
+    pub(crate) fn keys_at(&self, path: &Path) -> Vec<ScopedKey> {
+        let depth = |scope: ScopeId| match scope {
+            ScopeId::ROSTER => Some(0),
+            _ => {
+                let at = self.roster.place_of(scope).filter(|at| path.covers(at))?;
+                Some(at.as_str().len())
+            }
+        };
+        let mut held: Vec<_> = self
+            .ring
+            .iter()
+            .filter_map(|(scope, generation, key)| Some((depth(scope)?, scope, generation, key)))
+            .collect();
+        held.sort_by_key(|(depth, scope, generation, _)| {
+            (*depth, *scope, std::cmp::Reverse(*generation))
+        });
+        held.truncate(KEYS_PER_BOX_MAX);
+        let scoped = |(_, scope, generation, key): (usize, ScopeId, u32, &EpochKey)| ScopedKey {
             scope,
             generation,
             key: EpochKey::from_bytes(key.expose()),
         };
-        self.ring.iter().map(scoped).collect()
+        held.into_iter().map(scoped).collect()
+    }
+
+    /// The key of the generation before an epoch's, if only the epoch's is held.
+    fn previous_key(&self, scope: ScopeId, epoch: &Epoch) -> Option<(ScopeId, u32, EpochKey)> {
+        let last = epoch.generation.checked_sub(1)?;
+        if epoch.previous.is_empty() || !self.ring.of(scope, last).is_empty() {
+            return None;
+        }
+        let held = self.ring.find(scope, epoch.generation, &epoch.key)?;
+        let context = previous_context(&self.id, scope, last);
+        let key = unwrap_key(held, &context, &epoch.previous)?;
+        // A key that nobody declared would be kept and never used: not worth keeping.
+        let declared = self.roster.may_open_under(scope, last, &key.id());
+        declared.then_some((scope, last, key))
+    }
+
+    /// The key of an epoch, if only that of the scope around it is held.
+    fn key_inside(&self, scope: ScopeId, epoch: &Epoch) -> Option<(ScopeId, u32, EpochKey)> {
+        let held = self.ring.find(scope, epoch.generation, &epoch.key);
+        if held.is_some() || !self.roster.reads(&self.device, scope) {
+            return None;
+        }
+        let (outer, sealed) = read_for_parent(&epoch.for_parent)?;
+        let context = parent_context(&self.id, scope, epoch.generation, outer);
+        let held = self.ring.of(outer.0, outer.1).iter();
+        let mut opened = held.filter_map(|held| unwrap_key(held, &context, sealed));
+        let key = opened.find(|key| key.id() == epoch.key)?;
+        Some((scope, epoch.generation, key))
+    }
+
+    /// Scopes that need a new epoch and that `own` may give one, what is around others first.
+    pub(crate) fn renewable(&self, own: &DeviceId) -> Vec<ScopeId> {
+        let stale = self.roster.stale_scopes().into_keys();
+        let mut mine: Vec<(usize, ScopeId)> = stale
+            .filter_map(|scope| {
+                let path = self.roster.scopes().get(&scope)?;
+                let order = match scope {
+                    ScopeId::ROSTER => 0,
+                    _ => path.as_str().len(),
+                };
+                let may = self.roster.can(own, path, Action::Manage);
+                may.then_some((order, scope))
+            })
+            .collect();
+        mine.sort_unstable();
+        mine.into_iter().map(|(_, scope)| scope).collect()
     }
 }
 
@@ -109,96 +242,180 @@ impl Replica {
     /// Spaces of which a scope's epoch misses a removal, and whose keys this device may renew.
     pub(crate) fn spaces_to_rekey(&self) -> Vec<SpaceId> {
         let device = self.device();
-        let due = |space: &&SpaceState| {
-            !space.roster.stale_scopes().is_empty()
-                && space
-                    .roster
-                    .can(&device, &Path::whole_space(), Action::Manage)
-        };
+        let due = |space: &&SpaceState| !space.renewable(&device).is_empty();
         let due = self.spaces.values().filter(due);
         due.map(|space| space.id).collect()
     }
 }
 
 impl Writing<'_> {
-    /// Starts a new epoch of every scope whose present one is missing or misses a removal, and
-    /// sends the keys to everyone who may read. Returns how many were started.
-    pub(crate) fn renew_keys(&mut self, id: &SpaceId) -> Result<usize, ReplicaError> {
-        self.own_writer(id)?;
-        let space = self.space(id)?;
-        let stale: Vec<ScopeId> = space.roster.stale_scopes().into_keys().collect();
-        let (mut ops, mut made) = (Vec::new(), Vec::new());
-        for scope in stale {
-            let space = self
-                .spaces
-                .get(id)
-                .ok_or_else(|| ReplicaError::NoSuchSpace { name: id.short() })?;
-            let before = space.newest_key(scope);
-            let generation = space
-                .roster
-                .epochs(scope)
-                .last()
-                .map_or(0, |epoch| epoch.generation + 1);
-            let key = EpochKey::generate(&mut *self.entropy);
-            let previous = match before {
-                None => Vec::new(),
-                Some((last, before)) => {
-                    let context = previous_context(id, scope, last);
-                    wrapkey::seal(key.expose(), &context, before.expose(), &mut *self.entropy)
-                        .map_err(|_| ReplicaError::ForeignKeys)?
-                }
-            };
-            ops.push(RosterOp::Epoch(StartEpoch {
-                scope,
-                generation,
-                key: key.id(),
-                knows: space.roster.known_removals(scope),
-                previous,
-                for_parent: Vec::new(),
-            }));
-            made.push(ScopedKey {
+    /// The operation that starts the next epoch of a scope, and its key. `made` are keys of epochs
+    /// that are about to be started as well.
+    pub(crate) fn next_epoch(
+        &mut self,
+        id: &SpaceId,
+        scope: ScopeId,
+        around: Option<ScopeId>,
+        made: &[ScopedKey],
+    ) -> Result<(RosterOp, ScopedKey), ReplicaError> {
+        let space = self
+            .spaces
+            .get(id)
+            .ok_or_else(|| ReplicaError::NoSuchSpace { name: id.short() })?;
+        let wrap_failed = |_| ReplicaError::ForeignKeys;
+        let last = space.roster.epochs(scope).last();
+        let generation = last.map_or(0, |epoch| epoch.generation + 1);
+        let key = EpochKey::generate(&mut *self.entropy);
+        let previous = match space.newest_key(scope) {
+            None => Vec::new(),
+            Some((last, before)) => {
+                let context = previous_context(id, scope, last);
+                wrapkey::seal(key.expose(), &context, before.expose(), &mut *self.entropy)
+                    .map_err(wrap_failed)?
+            }
+        };
+        let outer = around.and_then(|around| {
+            let fresh = made.iter().find(|made| made.scope == around);
+            let fresh = fresh.map(|made| (made.generation, &made.key));
+            let (generation, key) = fresh.or_else(|| space.newest_key(around))?;
+            Some(((around, generation), key))
+        });
+        let for_parent = match outer {
+            None => Vec::new(),
+            Some((outer, outer_key)) => {
+                let context = parent_context(id, scope, generation, outer);
+                let sealed = wrapkey::seal(
+                    outer_key.expose(),
+                    &context,
+                    key.expose(),
+                    &mut *self.entropy,
+                )
+                .map_err(wrap_failed)?;
+                let number = outer.0.number().to_be_bytes();
+                [&number[..], &outer.1.to_be_bytes(), &sealed].concat()
+            }
+        };
+        let op = RosterOp::Epoch(StartEpoch {
+            scope,
+            generation,
+            key: key.id(),
+            knows: space.roster.known_removals(scope),
+            previous,
+            for_parent,
+        });
+        Ok((
+            op,
+            ScopedKey {
                 scope,
                 generation,
                 key,
-            });
-        }
-        if made.is_empty() {
+            },
+        ))
+    }
+
+    /// Starts a new epoch of every scope whose present one is missing or misses a removal, as far as
+    /// this device manages it, and sends the keys to everyone who may read. Returns how many were
+    /// started.
+    pub(crate) fn renew_keys(&mut self, id: &SpaceId) -> Result<usize, ReplicaError> {
+        let own = self.keys.id();
+        if self.space(id)?.renewable(&own).is_empty() {
             return Ok(0);
         }
-        let own = self.keys.id();
-        let readers: Vec<DeviceRecord> = self
-            .space(id)?
-            .roster
-            .devices()
-            .into_values()
-            .filter(|record| record.id != own)
-            .cloned()
-            .collect();
-        // The entry that declares the epochs is still sealed under the old ones: whoever was just
-        // removed may see that, and nothing after it.
-        let mut groups = readers.chunks(BOXES_PER_ENTRY);
-        self.send_keys(id, &ops, groups.next().unwrap_or(&[]), &made)?;
-        for scoped in &made {
-            let (scope, generation) = (scoped.scope, scoped.generation);
-            let space = self
-                .spaces
-                .get_mut(id)
-                .ok_or_else(|| ReplicaError::NoSuchSpace { name: id.short() })?;
-            space.add_key(
-                scope,
-                generation,
-                &scoped.key,
-                self.keys,
-                &mut *self.entropy,
-            )?;
+        self.own_writer(id)?;
+        let stale = self.space(id)?.renewable(&own);
+        let mut started: Vec<(RosterOp, ScopedKey)> = Vec::new();
+        let mut made = Vec::new();
+        for scope in stale {
+            let around = self.space(id)?.roster.parent_of(scope);
+            let (op, key) = self.next_epoch(id, scope, around, &made)?;
+            made.push(ScopedKey {
+                key: EpochKey::from_bytes(key.key.expose()),
+                ..key
+            });
+            started.push((op, key));
         }
-        self.roster_changed(id);
+        let count = started.len();
+        self.start_epochs(id, Vec::new(), started)?;
+        Ok(count)
+    }
+
+    /// Writes operations that start epochs, after `first`, and sends the keys to all who may read and
+    /// do not find them sealed under a key that they have.
+    pub(crate) fn start_epochs(
+        &mut self,
+        id: &SpaceId,
+        mut first: Vec<RosterOp>,
+        started: Vec<(RosterOp, ScopedKey)>,
+    ) -> Result<(), ReplicaError> {
+        let own = self.keys.id();
+        let (ops, made): (Vec<RosterOp>, Vec<ScopedKey>) = started.into_iter().unzip();
+        let mut wanted: BTreeMap<DeviceId, (DeviceRecord, Vec<ScopedKey>)> = BTreeMap::new();
+        let space = self.space(id)?;
+        for (op, key) in ops.iter().zip(&made) {
+            let RosterOp::Epoch(epoch) = op else {
+                continue;
+            };
+            for (device, record) in space.roster.readers(key.scope) {
+                if device == own || space.unwraps(&device, key.scope, &epoch.for_parent) {
+                    continue;
+                }
+                let slot = wanted.entry(device);
+                let (_, keys) = slot.or_insert_with(|| (record.clone(), Vec::new()));
+                if keys.len() < KEYS_PER_BOX_MAX {
+                    keys.push(ScopedKey {
+                        key: EpochKey::from_bytes(key.key.expose()),
+                        ..*key
+                    });
+                }
+            }
+        }
+        let mut groups = grouped(wanted.into_values());
+        // The entry that declares an epoch is still sealed under the old ones: whoever was just
+        // removed may see that, and nothing after it. One group of boxes rides along.
+        let riding = match ops.len() + first.len() <= OPS_PER_ENTRY && !groups.is_empty() {
+            true => Some(groups.remove(0)),
+            false => None,
+        };
+        let (mut devices, mut keys) = (Vec::new(), Vec::new());
+        if let Some((of, riders)) = riding {
+            (keys, devices) = (of, riders);
+        }
+        let mut ops = ops.into_iter().zip(&made).peekable();
+        loop {
+            let mut begun = Vec::new();
+            while first.len() < OPS_PER_ENTRY
+                && let Some((op, key)) = ops.next()
+            {
+                first.push(op);
+                begun.push(key);
+            }
+            self.send_keys(id, &std::mem::take(&mut first), &devices, &keys)?;
+            devices.clear();
+            for scoped in begun {
+                let (scope, generation) = (scoped.scope, scoped.generation);
+                let space = self
+                    .spaces
+                    .get_mut(id)
+                    .ok_or_else(|| ReplicaError::NoSuchSpace { name: id.short() })?;
+                space.add_key(
+                    scope,
+                    generation,
+                    &scoped.key,
+                    self.keys,
+                    &mut *self.entropy,
+                )?;
+            }
+            self.roster_changed(id);
+            if ops.peek().is_none() {
+                break;
+            }
+        }
         // The others follow under the new epochs, which are the current ones now. Their boxes open
         // before anything else of these entries does.
-        for group in groups {
-            self.send_keys(id, &[], group, &made)?;
+        for (keys, devices) in &groups {
+            self.send_keys(id, &[], devices, keys)?;
         }
-        Ok(made.len())
+        Ok(())
     }
 
     /// Writes one entry with roster operations and `keys` sealed to each of `devices`.
@@ -248,18 +465,9 @@ impl Writing<'_> {
             .get(id)
             .ok_or_else(|| ReplicaError::NoSuchSpace { name: id.short() })?;
         let unserved = space.unserved(&own);
-        // Devices that lack the same keys share an entry.
-        let mut groups: Vec<(Vec<ScopedKey>, Vec<DeviceRecord>)> = Vec::new();
-        for (record, keys) in unserved {
-            match groups.iter_mut().find(|(held, _)| *held == keys) {
-                Some((_, devices)) => devices.push(record),
-                None => groups.push((keys, vec![record])),
-            }
-        }
+        let groups = grouped(unserved.into_iter());
         for (keys, devices) in &groups {
-            for devices in devices.chunks(BOXES_PER_ENTRY) {
-                self.send_keys(id, &[], devices, keys)?;
-            }
+            self.send_keys(id, &[], devices, keys)?;
         }
         Ok(!groups.is_empty())
     }
@@ -281,7 +489,7 @@ impl Writing<'_> {
             .collect();
         for record in devices.iter().filter(|record| record.id != own) {
             let keys: Vec<ScopedKey> = space
-                .all_keys()
+                .keys_at(&Path::whole_space())
                 .into_iter()
                 .filter(|key| {
                     let may = readers.get(&key.scope);
@@ -313,25 +521,9 @@ impl Writing<'_> {
             let mut found = None;
             for scope in space.roster.scopes().keys() {
                 for epoch in space.roster.epochs(*scope) {
-                    let Some(last) = epoch.generation.checked_sub(1) else {
-                        continue;
-                    };
-                    let missing = space.ring.of(*scope, last).is_empty();
-                    let held = space.ring.find(*scope, epoch.generation, &epoch.key);
-                    let (true, Some(key)) = (missing && !epoch.previous.is_empty(), held) else {
-                        continue;
-                    };
-                    let context = previous_context(id, *scope, last);
-                    let opened = wrapkey::open(key.expose(), &context, &epoch.previous).ok();
-                    let bytes = opened.and_then(|bytes| <[u8; 32]>::try_from(&bytes[..]).ok());
-                    let Some(bytes) = bytes else {
-                        continue;
-                    };
-                    let key = EpochKey::from_bytes(&bytes);
-                    // A key that nobody declared would be kept and never used: not worth keeping.
-                    if space.roster.may_open_under(*scope, last, &key.id()) {
-                        found = Some((*scope, last, key));
-                    }
+                    found = found
+                        .or_else(|| space.previous_key(*scope, epoch))
+                        .or_else(|| space.key_inside(*scope, epoch));
                 }
             }
             let Some((scope, generation, key)) = found else {

@@ -7,13 +7,14 @@
 
 use std::collections::BTreeMap;
 
-use stead_base::{Decoder, Encoder, Hash, SpaceId, WriterId};
+use stead_base::{Decoder, Encoder, Hash, ScopeId, SpaceId, WriterId};
 use stead_log::{BatchEntries, Branch, ForkProof, Peaks, SignedHead, Tip, TreeSource, range_root};
 use stead_store::Read;
 
 use crate::logs::StoredTree;
 use crate::opening::{Outcome, open_segment};
 use crate::space::{SpaceState, WriterState};
+use crate::starts::is_piece;
 use crate::writing::Writing;
 use crate::{Event, ReceiveError, Replica, ReplicaError};
 
@@ -184,8 +185,8 @@ impl Replica {
         };
         self.write(now_ms, |writing| -> Result<(), ReplicaError> {
             writing.freeze(space, writer, fork.common, tip, proof)?;
-            for parcel in &lost {
-                writing.write_again(space, parcel)?;
+            for parts in &lost {
+                writing.write_again(space, parts)?;
             }
             Ok(())
         })?;
@@ -275,15 +276,20 @@ impl Replica {
         space: &SpaceId,
         writer: &WriterId,
         from: u64,
-    ) -> Result<Vec<Vec<u8>>, ReplicaError> {
+    ) -> Result<Vec<Vec<(ScopeId, Vec<u8>)>>, ReplicaError> {
         let state = self.writer(space, writer)?;
         let ring = &self.space(space)?.ring;
         let mut parcels = Vec::new();
         for segment in self.store.segments(state.no, from, usize::MAX)? {
             let opened = open_segment(ring, space, writer, &segment, from)?;
-            for entry in opened.entries {
-                if entry.outcome == Outcome::Open && !entry.root.is_empty() {
-                    parcels.push(opened.arena[entry.root].to_vec());
+            for entry in &opened.entries {
+                let parts: Vec<(ScopeId, Vec<u8>)> = opened
+                    .open_docs(entry)
+                    .filter(|(_, text)| !is_piece(text))
+                    .map(|(scope, text)| (scope, text.to_vec()))
+                    .collect();
+                if entry.outcome == Outcome::Open && !parts.is_empty() {
+                    parcels.push(parts);
                 }
             }
         }
@@ -374,13 +380,18 @@ impl Writing<'_> {
             }
             self.dirty_writer(id, &writer);
         }
+        self.begin_documents(id)?;
         self.unsettled.insert(*id);
         self.touch_everything(id);
         Ok(())
     }
 
-    /// Writes a document parcel again as a new entry of this device.
-    fn write_again(&mut self, id: &SpaceId, parcel: &[u8]) -> Result<(), ReplicaError> {
+    /// Writes document parcels again as a new entry of this device.
+    fn write_again(
+        &mut self,
+        id: &SpaceId,
+        parts: &[(ScopeId, Vec<u8>)],
+    ) -> Result<(), ReplicaError> {
         let writer = match self.own_writer(id) {
             Ok(writer) => writer,
             Err(error @ ReplicaError::NotAdmitted { .. }) => {
@@ -390,15 +401,14 @@ impl Writing<'_> {
             Err(error) => return Err(error),
         };
         let hlc = self.clock.tick(self.now_ms);
-        self.append_own(id, hlc, &[], parcel, &[])?;
+        self.append_own(id, hlc, &[], parts, &[])?;
         let stamp = stead_base::Stamp { hlc, writer };
-        let pushed = self
-            .pending
-            .changes
-            .entry(*id)
-            .or_default()
-            .push(parcel, stamp);
-        pushed.map_err(|error| ReplicaError::Refused(error.to_string()))
+        for (_, parcel) in parts {
+            let changes = self.pending.changes.entry(*id).or_default();
+            let pushed = changes.push(parcel, stamp);
+            pushed.map_err(|error| ReplicaError::Refused(error.to_string()))?;
+        }
+        Ok(())
     }
 }
 

@@ -312,16 +312,15 @@ impl Replica {
         let devices: Vec<DeviceId> = records.iter().map(|record| record.id).collect();
         let (group, id) = (*group, *id);
         let op = self.write(now_ms, |writing| {
-            let since = writing.space(&id)?.lengths_of(&devices);
-            let op = writing.say(
-                &id,
-                RosterOp::Grant(Grant {
-                    subject: Subject::Group { group, parts },
-                    role,
-                    path,
-                    since,
-                }),
-            )?;
+            let grant = RosterOp::Grant(Grant {
+                subject: Subject::Group { group, parts },
+                role,
+                path: path.clone(),
+                since: writing.space(&id)?.lengths_of(&devices),
+            });
+            writing.check_op(&id, &grant)?;
+            writing.ensure_scope(&id, &path)?;
+            let op = writing.say(&id, grant)?;
             writing.welcome(&id, &records)?;
             writing.list_in_group(&group, &id)?;
             Ok::<_, ReplicaError>(op)
@@ -339,13 +338,15 @@ impl Replica {
     ) -> Result<OpId, ReplicaError> {
         self.not_home(id)?;
         self.write(now_ms, |writing| {
-            let grant = Grant {
+            let grant = RosterOp::Grant(Grant {
                 subject: Subject::Everyone,
                 role: Role::Reader,
-                path,
+                path: path.clone(),
                 since: Lengths::none(),
-            };
-            writing.say(id, RosterOp::Grant(grant))
+            });
+            writing.check_op(id, &grant)?;
+            writing.ensure_scope(id, &path)?;
+            writing.say(id, grant)
         })
     }
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use stead_access::{OpId, Party, RosterOp, Subject, decode_ops};
-use stead_base::{DeviceId, DocId, Hash, Hlc, SpaceId, Stamp, WriterId};
+use stead_access::{OpId, Party, Roster, RosterOp, Subject, decode_ops};
+use stead_base::{DeviceId, DocId, Hash, Hlc, ScopeId, SpaceId, Stamp, WriterId};
 use stead_doc::{Changes, OpRef, RichKind, ValueRef};
 use stead_log::{BatchEntries, EntryRef, InclusionProof, SignedHead, Skeleton, SkeletonError};
 use stead_store::Read;
@@ -12,6 +12,7 @@ use crate::identity::Names;
 use crate::logs::StoredTree;
 use crate::opening::{Opened, OpenedEntry, Outcome, open_run};
 use crate::space::SpaceState;
+use crate::starts::is_piece;
 use crate::{Replica, ReplicaError};
 
 /// Entries of one log that are opened at a time, walking back.
@@ -82,6 +83,8 @@ pub struct HistoryItem {
     pub documents: Vec<TouchedDocument>,
     /// What it did to the roster, in words.
     pub roster: Vec<String>,
+    /// Parts of it that this device may not read.
+    pub closed: u64,
     /// Whether it counts already: its writer is admitted and its time has come.
     pub counts: bool,
 }
@@ -306,9 +309,12 @@ pub(crate) fn documents_of(
         writer: *writer,
     };
     let mut changes = Changes::default();
-    let parcel = &opened.arena[entry.root.clone()];
-    if !parcel.is_empty() && changes.push(parcel, stamp).is_err() {
-        changes.clear();
+    for (_, parcel) in opened.open_docs(entry) {
+        if !is_piece(parcel)
+            && let Err(error) = changes.push(parcel, stamp)
+        {
+            tracing::debug!(%error, ?writer, seq = entry.seq, "parcel not shown");
+        }
     }
     let described = changes.docs().map(|doc| TouchedDocument {
         collection: doc.collection().to_owned(),
@@ -322,7 +328,22 @@ pub(crate) fn documents_of(
             .filter_map(|(path, op)| FaceOp::of(&path.to_string(), &op))
             .collect(),
     });
-    described.collect()
+    // What one entry says of a document may lie in several parts of it.
+    let mut documents: Vec<TouchedDocument> = Vec::new();
+    for told in described {
+        let same =
+            |doc: &&mut TouchedDocument| doc.collection == told.collection && doc.id == told.id;
+        match documents.iter_mut().find(same) {
+            None => documents.push(told),
+            Some(known) => {
+                let more = told.changes.into_iter();
+                let more: Vec<_> = more.filter(|it| !known.changes.contains(it)).collect();
+                known.changes.extend(more);
+                known.face.extend(told.face);
+            }
+        }
+    }
+    documents
 }
 
 fn describe(
@@ -334,6 +355,10 @@ fn describe(
     bytes: &[u8],
     query: &HistoryQuery,
 ) -> Option<HistoryItem> {
+    let closed = opened.docs(entry).iter();
+    let closed = closed
+        .filter(|part| part.outcome == Outcome::Closed)
+        .count() as u64;
     let mut documents = documents_of(entry, opened, writer);
     documents.retain(|doc| {
         let collection = query.collection.as_deref();
@@ -359,7 +384,8 @@ fn describe(
         hlc: entry.hlc,
         leaf: EntryRef::parse(bytes).ok()?.leaf_hash(),
         documents,
-        roster: roster.iter().map(roster_in_words).collect(),
+        roster: roster.iter().map(|op| told(&space.roster, op)).collect(),
+        closed,
         counts,
     })
 }
@@ -391,6 +417,24 @@ fn shortened(text: &str) -> String {
     match text.char_indices().nth(60) {
         Some((at, _)) => format!("{}…", &text[..at]),
         None => text.to_owned(),
+    }
+}
+
+/// A roster operation in one plain phrase, with paths where a scope's number stands.
+pub(crate) fn told(roster: &Roster, op: &RosterOp) -> String {
+    let place = |scope: ScopeId| match roster.place_of(scope) {
+        Some(path) if scope > ScopeId::ROOT => path.to_string(),
+        _ => scope.to_string(),
+    };
+    match op {
+        RosterOp::Epoch(epoch) if epoch.scope > ScopeId::ROOT => {
+            format!("epoch {} of {} begun", epoch.generation, place(epoch.scope))
+        }
+        RosterOp::Start(start) => format!(
+            "the present of {} written for those who read it only",
+            place(start.scope)
+        ),
+        other => roster_in_words(other),
     }
 }
 
@@ -456,6 +500,10 @@ pub fn roster_in_words(op: &RosterOp) -> String {
             format!("epoch {} of scope {} begun", epoch.generation, epoch.scope)
         }
         RosterOp::Scope { path } => format!("{path} given keys of its own"),
+        RosterOp::Start(start) => format!(
+            "the present of {} written for those who read it only",
+            start.scope
+        ),
         RosterOp::Rename { name, .. } => format!("space renamed to {:?}", name.as_str()),
         RosterOp::Checkpoint(made) => format!(
             "checkpoint of {} documents of scope {} made",

@@ -12,6 +12,17 @@ use stead_crypt::{EpochKey, KeyId, Part, ScopeCipher};
 /// The space id that seals a genesis entry, whose hash the real id is.
 pub(crate) const GENESIS_SPACE: SpaceId = SpaceId::from_bytes([0; 32]);
 
+/// What a device makes of the parcels of a scope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// It reads them.
+    Open,
+    /// It may not read them and passes them by.
+    Closed,
+    /// It has not heard of the scope yet.
+    Unheard,
+}
+
 /// Every epoch key this device holds for one space.
 ///
 /// Two managers who start an epoch at the same time make two keys of one generation, so there may
@@ -21,6 +32,8 @@ pub(crate) struct KeyRing {
     keys: BTreeMap<(ScopeId, u32), Vec<Arc<EpochKey>>>,
     /// Generations of which a declared key is not held.
     incomplete: BTreeSet<(ScopeId, u32)>,
+    /// The scopes there are, and whether this device reads them.
+    scopes: BTreeMap<ScopeId, bool>,
 }
 
 impl KeyRing {
@@ -54,6 +67,26 @@ impl KeyRing {
     /// Notes of which generations a declared key is not held.
     pub(crate) fn set_incomplete(&mut self, incomplete: BTreeSet<(ScopeId, u32)>) {
         self.incomplete = incomplete;
+    }
+
+    /// What this device makes of the parcels of a scope.
+    pub(crate) fn reading(&self, scope: ScopeId) -> Reading {
+        match self.scopes.get(&scope) {
+            _ if scope == ScopeId::ROSTER => Reading::Open,
+            Some(true) => Reading::Open,
+            Some(false) => Reading::Closed,
+            None => Reading::Unheard,
+        }
+    }
+
+    /// The scopes there are, and whether this device reads them.
+    pub(crate) const fn scopes(&self) -> &BTreeMap<ScopeId, bool> {
+        &self.scopes
+    }
+
+    /// Notes which scopes there are, and whether this device reads them.
+    pub(crate) fn set_scopes(&mut self, scopes: BTreeMap<ScopeId, bool>) {
+        self.scopes = scopes;
     }
 
     /// One key of a generation, by what commits to it.
@@ -92,6 +125,11 @@ impl<'k> WriterCiphers<'k> {
             writer,
             made: Vec::new(),
         }
+    }
+
+    /// What this device makes of the parcels of a scope.
+    pub(crate) fn reading(&self, scope: ScopeId) -> Reading {
+        self.ring.reading(scope)
     }
 
     /// Whether another key of an epoch is declared than those held.

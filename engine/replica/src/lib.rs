@@ -28,6 +28,7 @@ mod merge;
 mod naming;
 mod offers;
 mod opening;
+mod parts;
 mod prepare;
 mod reader;
 mod records;
@@ -37,8 +38,10 @@ mod rich;
 mod rights;
 mod schema_check;
 mod schemas;
+mod scoping;
 mod signing;
 mod space;
+mod starts;
 mod transact;
 mod translate;
 mod writing;
@@ -74,5 +77,7 @@ pub use schemas::{SCHEMAS, Schema, Speaks, is_reserved};
 pub use signing::Signer;
 pub use space::FrontierItem;
 pub use stead_doc::{NodeName, RichEdit, RichKind, TextUnit};
-pub use stead_store::{Condition, Cursor, Direction, DocRow, Found, Op, Query, Scalar, SortKey};
+pub use stead_store::{
+    CollectionNo, Condition, Cursor, Direction, DocRow, Found, Op, Query, Scalar, SortKey,
+};
 pub use transact::{Change, Edit, Receipt};

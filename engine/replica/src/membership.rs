@@ -1,8 +1,11 @@
 //! Spaces and who is in them: founding, joining, leaving, letting devices in.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 use stead_access::{
-    Card, DeviceRecord, Lengths, Name, RosterOp, ScopedKey, StartEpoch, encode_ops, sign_genesis,
+    Card, DeviceRecord, Lengths, Name, Path, RosterOp, ScopedKey, StartEpoch, encode_ops,
+    sign_genesis,
 };
 use stead_base::limits::{NAME_BYTES_MAX, SPACES_MAX};
 use stead_base::{DecodeError, Decoder, DocId, Encoder, ScopeId, SpaceId};
@@ -175,8 +178,9 @@ impl Replica {
             .map(|space| space.id)
             .collect();
         let groups = self.group_work(&home)?;
+        let unscoped: Vec<SpaceId> = self.spaces_to_scope();
         let nothing = missing.is_empty() && out_of_step.is_empty() && stale.is_empty();
-        if nothing && lacking.is_empty() && groups.is_empty() {
+        if nothing && lacking.is_empty() && groups.is_empty() && unscoped.is_empty() {
             return Ok(false);
         }
         let before = self.roster_entries();
@@ -195,6 +199,9 @@ impl Replica {
             writing.do_group_work(&home, &groups)?;
             for id in &stale {
                 writing.renew_if_allowed(id)?;
+            }
+            for id in &unscoped {
+                writing.tend_scopes(id)?;
             }
             for id in &lacking {
                 writing.serve_readers(id)?;
@@ -294,10 +301,16 @@ impl Replica {
         self.forget_home(&home, now_ms)
     }
 
-    /// What another device needs to take part in a space.
+    /// What another device of this person needs to take part in a space.
     pub fn ticket(&self, id: &SpaceId) -> Option<SpaceTicket> {
+        self.ticket_for(id, &Path::whole_space())
+    }
+
+    /// What somebody needs to take part in a space who was let in at `path`: of the keys, those they
+    /// may have.
+    pub fn ticket_for(&self, id: &SpaceId, path: &Path) -> Option<SpaceTicket> {
         let space = self.spaces.get(id)?;
-        Some(SpaceTicket::of(space, space.all_keys()))
+        Some(SpaceTicket::of(space, space.keys_at(path)))
     }
 
     /// The secret that proves membership of a space to peers.
@@ -421,7 +434,7 @@ impl Writing<'_> {
         let space = SpaceId::from_bytes([0; 32]);
         let sealing = Sealing {
             roster_key: (0, &roster_key),
-            root_key: None,
+            doc_keys: BTreeMap::new(),
             space,
             writer: own.id,
             seq: 0,

@@ -9,18 +9,30 @@ use stead_log::{BatchEntries, EntryRef, Envelope, ParcelRef};
 use stead_store::SegmentRow;
 
 use crate::ReplicaError;
-use crate::keyring::{GENESIS_SPACE, KeyRing, WriterCiphers};
+use crate::keyring::{GENESIS_SPACE, KeyRing, Reading, WriterCiphers};
 
 /// What became of one entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// Every part this device may read was opened.
+    /// The part was opened; of an entry, what all members open: its envelope and what it says of the
+    /// roster.
     Open,
     /// A key is missing; it may arrive later.
     Locked,
-    /// A part does not open under the key it names, or its plain form is malformed. Every holder
-    /// of the key finds the same, so the entry is void for all.
+    /// The part does not open under the key it names, or its plain form is malformed. Every holder
+    /// of the key finds the same, so the part, or the entry, is void for all.
     Void,
+    /// This device may not read the part.
+    Closed,
+}
+
+/// The document operations of one scope in one entry.
+#[derive(Debug, Clone)]
+pub(crate) struct DocPart {
+    pub(crate) scope: ScopeId,
+    pub(crate) outcome: Outcome,
+    /// Place in the arena of its [`Opened`].
+    pub(crate) text: Range<usize>,
 }
 
 /// One opened entry. Ranges are places in the arena of its [`Opened`].
@@ -30,7 +42,8 @@ pub(crate) struct OpenedEntry {
     pub(crate) hlc: Hlc,
     pub(crate) outcome: Outcome,
     pub(crate) roster: Range<usize>,
-    pub(crate) root: Range<usize>,
+    /// Places of its document parts in the list of its [`Opened`].
+    pub(crate) docs: Range<usize>,
     /// Whether this entry is the space's genesis.
     pub(crate) genesis: bool,
 }
@@ -39,9 +52,24 @@ pub(crate) struct OpenedEntry {
 #[derive(Debug, Default)]
 pub(crate) struct Opened {
     pub(crate) entries: Vec<OpenedEntry>,
+    pub(crate) parts: Vec<DocPart>,
     pub(crate) arena: Vec<u8>,
     /// Key boxes that lie in the entries, with the entry's sequence.
     pub(crate) key_boxes: Vec<(u64, Vec<u8>)>,
+}
+
+impl Opened {
+    /// The document parts of an entry, readable or not.
+    pub(crate) fn docs(&self, entry: &OpenedEntry) -> &[DocPart] {
+        &self.parts[entry.docs.clone()]
+    }
+
+    /// The document parts of an entry that were opened, with their texts.
+    pub(crate) fn open_docs(&self, entry: &OpenedEntry) -> impl Iterator<Item = (ScopeId, &[u8])> {
+        let open = self.docs(entry).iter();
+        open.filter(|part| part.outcome == Outcome::Open)
+            .map(|part| (part.scope, &self.arena[part.text.clone()]))
+    }
 }
 
 /// Opens consecutive entries of one writer from sequence `start`.
@@ -114,7 +142,7 @@ fn open_entry(
         hlc: Hlc::ZERO,
         outcome: Outcome::Open,
         roster: 0..0,
-        root: 0..0,
+        docs: opened.parts.len()..opened.parts.len(),
         genesis: false,
     };
     let Ok(parsed) = EntryRef::parse(bytes) else {
@@ -152,25 +180,38 @@ fn open_parts(
         Ok(hlc) => entry.hlc = hlc,
         Err(_) => return Outcome::Void,
     }
+    let mut outcome = Outcome::Open;
     for parcel in parsed.parcels() {
         let ParcelRef::Sealed { scope, part } = parcel else {
             continue;
         };
-        let range = match scope {
-            ScopeId::ROSTER => &mut entry.roster,
-            ScopeId::ROOT => &mut entry.root,
-            // A subtree's parcel: this version has no such scope and holds no key to it.
-            _ => continue,
-        };
         let at = opened.arena.len();
-        let with = ciphers.get(scope, part.epoch, Part::Parcel);
-        match open_part(with, seq, salt, part.ciphertext, &mut opened.arena) {
-            Outcome::Open => *range = at..opened.arena.len(),
-            Outcome::Void if ciphers.is_incomplete(scope, part.epoch) => return Outcome::Locked,
-            other => return other,
+        let found = match ciphers.reading(scope) {
+            Reading::Closed => Outcome::Closed,
+            Reading::Unheard => Outcome::Locked,
+            Reading::Open => {
+                let with = ciphers.get(scope, part.epoch, Part::Parcel);
+                match open_part(with, seq, salt, part.ciphertext, &mut opened.arena) {
+                    Outcome::Void if ciphers.is_incomplete(scope, part.epoch) => Outcome::Locked,
+                    found => found,
+                }
+            }
+        };
+        let text = at..opened.arena.len();
+        if scope != ScopeId::ROSTER {
+            opened.parts.push(DocPart {
+                scope,
+                outcome: found,
+                text,
+            });
+        } else if found == Outcome::Open {
+            entry.roster = text;
+        } else {
+            outcome = found;
         }
     }
-    Outcome::Open
+    entry.docs.end = opened.parts.len();
+    outcome
 }
 
 /// Opens one part with whichever key of its generation fits.

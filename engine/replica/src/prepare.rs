@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use stead_base::{Hash, SpaceId, WriterId};
-use stead_log::{Batch, BatchError, Tip};
+use stead_log::{Batch, BatchError, EntryRef, ParcelRef, Tip};
 
 use crate::ReceiveError;
 use crate::keyring::KeyRing;
@@ -171,6 +171,14 @@ pub(crate) fn verify_and_open(
             detail: other.to_string(),
         },
     })?;
+    // Nobody sends entries with parcels left out. What was let in that way could not be read later,
+    // and the true entry, which has the same hash, would not be asked for again.
+    if verified.entries.iter().any(|entry| leaves_out(entry)) {
+        return Err(ReceiveError::Misbehaved {
+            writer: Some(writer),
+            detail: "an entry comes without one of its parcels".to_owned(),
+        });
+    }
     let first_leaf = (verified.start == 0)
         .then(|| verified.leaves.first().copied())
         .flatten();
@@ -190,5 +198,14 @@ pub(crate) fn verify_and_open(
         nodes: verified.nodes,
         opened,
         ring: Arc::clone(ring),
+    })
+}
+
+/// Whether an entry comes with only the hash of one of its parcels.
+fn leaves_out(entry: &[u8]) -> bool {
+    let parsed = EntryRef::parse(entry);
+    parsed.is_ok_and(|entry| {
+        let mut parcels = entry.parcels();
+        parcels.any(|parcel| matches!(parcel, ParcelRef::Withheld { .. }))
     })
 }

@@ -2,8 +2,9 @@
 //!
 //! These bytes never leave the device; `docs/formats/store.md` describes them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use stead_access::{Lengths, OpId};
 use stead_base::codec::{DecodeError, DecodeFault, Decoder, Encoder};
 use stead_base::limits::{ENTRY_BYTES_MAX, LOG_LEN_MAX, NAME_BYTES_MAX};
 use stead_base::{Hlc, ScopeId, WriterId};
@@ -31,8 +32,21 @@ pub(crate) struct RosterEntry {
     pub(crate) parcel: Vec<u8>,
 }
 
+/// The start from which documents of a scope were built.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Begun {
+    /// The operation that names it.
+    pub(crate) at: OpId,
+    /// What of which log it contains.
+    pub(crate) covers: Lengths,
+}
+
+/// What documents are built from: the outermost scopes that are read, each from its start or, if
+/// there is none, from the first entries on.
+pub(crate) type View = BTreeMap<ScopeId, Option<Begun>>;
+
 /// A space as the store keeps it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct SpaceRecord {
     pub(crate) name: String,
     pub(crate) is_home: bool,
@@ -49,6 +63,33 @@ pub(crate) struct SpaceRecord {
     pub(crate) begins: Option<WriterId>,
     /// Its documents are not here yet: keys are missing.
     pub(crate) is_beginning: bool,
+    /// What the documents are built from.
+    pub(crate) view: View,
+    /// How far logs reach into a scope from around it: entries that say something of the scope's
+    /// subtree to those alone who read what is around it.
+    pub(crate) strays: BTreeMap<(ScopeId, WriterId), u64>,
+    /// Starts that contain something that counts differently now.
+    pub(crate) tainted: BTreeMap<ScopeId, OpId>,
+}
+
+impl Default for SpaceRecord {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            is_home: false,
+            secret: [0; 32],
+            own: None,
+            retired: Vec::new(),
+            keys: Vec::new(),
+            roster: Vec::new(),
+            served: BTreeSet::new(),
+            view: BTreeMap::from([(ScopeId::ROOT, None)]),
+            strays: BTreeMap::new(),
+            tainted: BTreeMap::new(),
+            begins: None,
+            is_beginning: false,
+        }
+    }
 }
 
 impl SpaceRecord {
@@ -83,10 +124,32 @@ impl SpaceRecord {
         for served in &self.served {
             out.raw(&served.to_be_bytes());
         }
-        if let Some(log) = &self.begins {
-            out.byte(1)
-                .raw(log.as_bytes())
-                .byte(self.is_beginning.into());
+        match &self.begins {
+            None => drop(out.byte(0)),
+            Some(log) => drop(
+                out.byte(1)
+                    .raw(log.as_bytes())
+                    .byte(self.is_beginning.into()),
+            ),
+        }
+        out.uint(self.view.len() as u64);
+        for (scope, begun) in &self.view {
+            out.uint(scope.number());
+            match begun {
+                None => drop(out.byte(0)),
+                Some(begun) => {
+                    begun.at.encode(out.byte(1));
+                    begun.covers.encode(&mut out);
+                }
+            }
+        }
+        out.uint(self.strays.len() as u64);
+        for ((scope, writer), len) in &self.strays {
+            out.uint(scope.number()).raw(writer.as_bytes()).uint(*len);
+        }
+        out.uint(self.tainted.len() as u64);
+        for (scope, at) in &self.tainted {
+            at.encode(out.uint(scope.number()));
         }
         out.finish()
     }
@@ -136,10 +199,54 @@ impl SpaceRecord {
             false => None,
         };
         let is_beginning = begins.is_some() && flag(&mut input, what)?;
+        if input.remaining() == 0 {
+            return Ok(Self {
+                begins,
+                is_beginning,
+                served,
+                name,
+                is_home,
+                secret,
+                own,
+                retired,
+                keys,
+                roster,
+                ..Self::default()
+            });
+        }
+        let view = (0..input.count(LIST_MAX, 2, what)?)
+            .map(|_| {
+                let scope = ScopeId::from_number(input.uint(what)?);
+                let begun = match flag(&mut input, what)? {
+                    false => None,
+                    true => Some(Begun {
+                        at: OpId::decode(&mut input)?,
+                        covers: Lengths::decode(&mut input)?,
+                    }),
+                };
+                Ok((scope, begun))
+            })
+            .collect::<Result<_, DecodeError>>()?;
+        let strays = (0..input.count(LIST_MAX, 34, what)?)
+            .map(|_| {
+                let scope = ScopeId::from_number(input.uint(what)?);
+                let writer = WriterId::from_bytes(input.array(what)?);
+                Ok(((scope, writer), input.uint_max(LOG_LEN_MAX, what)?))
+            })
+            .collect::<Result<_, DecodeError>>()?;
+        let tainted = (0..input.count(LIST_MAX, 35, what)?)
+            .map(|_| {
+                let scope = ScopeId::from_number(input.uint(what)?);
+                Ok((scope, OpId::decode(&mut input)?))
+            })
+            .collect::<Result<_, DecodeError>>()?;
         input.finish(what)?;
         Ok(Self {
             begins,
             is_beginning,
+            view,
+            strays,
+            tainted,
             served,
             name,
             is_home,

@@ -135,15 +135,15 @@ impl Replica {
         let devices = devices_of(&party)?;
         let ids: Vec<DeviceId> = devices.iter().map(|record| record.id).collect();
         self.write(now_ms, |writing| {
-            let space = writing.space(id)?;
             let grant = RosterOp::Grant(Grant {
                 subject: Subject::Party(party),
                 role,
-                path,
-                since: space.lengths_of(&ids),
+                path: path.clone(),
+                since: writing.space(id)?.lengths_of(&ids),
             });
             writing.check_op(id, &grant)?;
-            let keys = writing.space(id)?.all_keys();
+            writing.ensure_scope(id, &path)?;
+            let keys = writing.space(id)?.keys_at(&path);
             writing.send_keys(id, &[grant], &devices, &keys)?;
             Ok(())
         })
@@ -171,9 +171,11 @@ impl Replica {
                     expires_ms,
                 },
                 role,
-                path,
+                path: path.clone(),
                 since: Lengths::none(),
             });
+            writing.check_op(id, &grant)?;
+            writing.ensure_scope(id, &path)?;
             writing.say(id, grant)
         })?;
         Ok(Invite {
@@ -208,13 +210,19 @@ impl Replica {
                 "the newcomer's card is not signed by the identity it names".to_owned(),
             ));
         }
+        let Some(path) = invite.map(|it| it.path.clone()) else {
+            return Err(ReplicaError::Refused(
+                "this space has no such invite".to_owned(),
+            ));
+        };
         let devices = devices_of(&join.joiner)?;
         let ids: Vec<DeviceId> = devices.iter().map(|record| record.id).collect();
         self.write(now_ms, |writing| {
             let since = writing.space(id)?.lengths_of(&ids);
             let join = RosterOp::Join(Join { since, ..join });
             writing.check_op(id, &join)?;
-            let keys = writing.space(id)?.all_keys();
+            writing.ensure_scope(id, &path)?;
+            let keys = writing.space(id)?.keys_at(&path);
             writing.send_keys(id, &[join], &devices, &keys)?;
             let space = writing.space(id)?;
             if !ids.iter().all(|device| space.is_member(device)) {
@@ -224,7 +232,7 @@ impl Replica {
             }
             Ok(())
         })?;
-        self.ticket(id)
+        self.ticket_for(id, &path)
             .ok_or_else(|| ReplicaError::NoSuchSpace { name: id.short() })
     }
 

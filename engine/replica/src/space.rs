@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use stead_access::{
-    Change, KeyBox, KeyPlace, Roster, RosterOp, ScopedKey, Stale, decode_ops, open_keys,
+    Action, Change, KeyBox, KeyPlace, OpId, Path, Roster, RosterOp, ScopedKey, Stale, decode_ops,
+    open_keys,
 };
 use stead_base::{DeviceId, Hash, Hlc, ScopeId, SpaceId, WriterId};
 use stead_crypt::{DeviceKeys, EpochKey, SigningKey, wrapkey};
@@ -99,6 +100,8 @@ pub(crate) struct OwnWriter {
 /// A space in memory.
 pub(crate) struct SpaceState {
     pub(crate) id: SpaceId,
+    /// This device.
+    pub(crate) device: DeviceId,
     pub(crate) no: SpaceNo,
     pub(crate) record: SpaceRecord,
     pub(crate) roster: Roster,
@@ -115,6 +118,8 @@ pub(crate) struct SpaceState {
     pub(crate) stale: BTreeSet<ScopeId>,
     /// Roster entries in which letters to this device were looked for.
     pub(crate) letters_read: usize,
+    /// Starts that turned out to be no good.
+    pub(crate) bad_starts: BTreeSet<OpId>,
 }
 
 impl SpaceState {
@@ -157,6 +162,7 @@ impl SpaceState {
         let roster = roster_of(id, &record.roster);
         let mut space = Self {
             id,
+            device: keys.id(),
             no,
             record,
             roster,
@@ -168,6 +174,7 @@ impl SpaceState {
             reread: false,
             stale: BTreeSet::new(),
             letters_read: 0,
+            bad_starts: BTreeSet::new(),
         };
         space.note_stale();
         space.use_declared_keys();
@@ -245,7 +252,55 @@ impl SpaceState {
             Arc::make_mut(&mut self.ring).set_incomplete(incomplete);
             any = true;
         }
+        let scopes: BTreeMap<ScopeId, bool> = self
+            .roster
+            .places()
+            .map(|(scope, path)| (scope, self.reads_at(path)))
+            .collect();
+        if *self.ring.scopes() != scopes {
+            Arc::make_mut(&mut self.ring).set_scopes(scopes);
+            any = true;
+        }
         any
+    }
+
+    /// Whether this device reads what is at `path`. Once it was put out it goes on reading what it
+    /// did, as far as its keys go.
+    fn reads_at(&self, path: &Path) -> bool {
+        if self.is_member(&self.device) {
+            return self.roster.can(&self.device, path, Action::Read);
+        }
+        let mut roots = self.record.view.keys();
+        roots.any(|root| {
+            self.roster
+                .place_of(*root)
+                .is_some_and(|at| at.covers(path))
+        })
+    }
+
+    /// The root of the view that a scope belongs to.
+    pub(crate) fn root_of(&self, scope: ScopeId) -> Option<ScopeId> {
+        let path = self.roster.place_of(scope)?;
+        let mut roots = self.record.view.keys();
+        let covers = |root: &&ScopeId| {
+            self.roster
+                .place_of(**root)
+                .is_some_and(|at| at.covers(path))
+        };
+        roots.find(covers).copied()
+    }
+
+    /// The outermost scopes that this device reads now; none if it is not a member.
+    pub(crate) fn roots(&self) -> Option<BTreeSet<ScopeId>> {
+        self.is_member(&self.device)
+            .then(|| self.roster.reading_roots(&self.device))
+    }
+
+    /// How much of a log the documents of a scope were begun with.
+    pub(crate) fn begun(&self, scope: ScopeId, writer: &WriterId) -> u64 {
+        let root = self.root_of(scope);
+        let begun = root.and_then(|root| self.record.view.get(&root)?.as_ref());
+        begun.map_or(0, |begun| begun.covers.of(writer))
     }
 
     /// Opens the boxes of an entry that are for this device.

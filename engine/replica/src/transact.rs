@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use stead_access::{Action, Path, RosterOp, encode_ops, sign_claim};
-use stead_base::limits::ENTRY_BYTES_MAX;
+use stead_base::limits::{ENTRY_BYTES_MAX, ENTRY_PARCELS_MAX};
 use stead_base::{DocId, Hlc, ScopeId, SpaceId, Stamp, WriterId};
 use stead_crypt::{EpochKey, Part, ScopeCipher, SigningKey};
-use stead_doc::{Document, NodeName, Put, RichEdit, RichKind, Transaction};
+use stead_doc::{Changes, DocOps, Document, NodeName, Put, RichEdit, RichKind, Transaction};
 use stead_log::{Dependency, Entry, EntryRef, Envelope, Parcel};
 use stead_store::CollectionNo;
 
@@ -282,11 +282,12 @@ impl Writing<'_> {
         // An edit that changes nothing leaves no operation, and must leave no row either.
         let touched: BTreeSet<(&str, &DocId)> = transaction.documents().collect();
         documents.retain(|(_, id), edited| touched.contains(&(edited.collection.as_str(), id)));
-        let mut parcel = Vec::new();
-        transaction
-            .encode(&mut parcel)
-            .map_err(|error| ReplicaError::Refused(error.to_string()))?;
-        let seq = self.append_own(id, hlc, &[], &parcel, &[])?;
+        let stamp = transaction.stamp();
+        let (parcels, repeats) = self.seal_parts(id, transaction)?;
+        let seq = self.append_own(id, hlc, &[], &parcels, &[])?;
+        if repeats {
+            self.take_repeats(&parcels, stamp, &mut documents)?;
+        }
         let mut buffers = (Vec::new(), Vec::new());
         for ((collection, doc_id), edited) in &documents {
             let document = &edited.document;
@@ -361,6 +362,86 @@ impl Writing<'_> {
                 .map_err(refused)?;
         }
         Ok(node)
+    }
+
+    /// A transaction's parcels, one for each scope that it touches, and whether they repeat in one
+    /// what they say in another.
+    fn seal_parts(
+        &mut self,
+        id: &SpaceId,
+        transaction: Transaction,
+    ) -> Result<(Vec<(ScopeId, Vec<u8>)>, bool), ReplicaError> {
+        let refused = |error: &dyn std::fmt::Display| ReplicaError::Refused(error.to_string());
+        let roster = &self.space(id)?.roster;
+        let mut sealed = Vec::new();
+        let mut encode = |scope, mut transaction: Transaction| {
+            let mut parcel = Vec::new();
+            transaction
+                .encode(&mut parcel)
+                .map_err(|error| refused(&error))?;
+            sealed.push((scope, parcel));
+            Ok::<_, ReplicaError>(())
+        };
+        if roster.scopes().len() <= 2 {
+            encode(ScopeId::ROOT, transaction)?;
+            return Ok((sealed, false));
+        }
+        let deep: Vec<(ScopeId, &Path)> = roster
+            .scopes()
+            .iter()
+            .filter(|(_, path)| path.parts().count() > 2)
+            .map(|(scope, path)| (*scope, path))
+            .collect();
+        let parts = transaction.split(
+            &mut |collection, doc, path| {
+                let at = path_of(collection, doc, path.names());
+                at.map_or(ScopeId::ROOT, |at| roster.scope_of(&at))
+            },
+            &mut |collection, doc| inside(&deep, collection, doc),
+        );
+        let max = ENTRY_PARCELS_MAX - 2;
+        if parts.parts.len() > max {
+            return Err(ReplicaError::Refused(format!(
+                "the transaction changes {} parts of the space that have readers of their own, at most {max} are allowed; make several of it",
+                parts.parts.len()
+            )));
+        }
+        for (scope, transaction) in parts.parts {
+            encode(scope, transaction)?;
+        }
+        Ok((sealed, parts.repeats))
+    }
+
+    /// Has documents hold what everybody else makes of these parcels.
+    fn take_repeats(
+        &mut self,
+        parcels: &[(ScopeId, Vec<u8>)],
+        stamp: Stamp,
+        documents: &mut BTreeMap<(CollectionNo, DocId), Edited>,
+    ) -> Result<(), ReplicaError> {
+        let refused = |error: &dyn std::fmt::Display| ReplicaError::Refused(error.to_string());
+        let mut changes = Changes::default();
+        for (_, parcel) in parcels {
+            changes
+                .push(parcel, stamp)
+                .map_err(|error| refused(&error))?;
+        }
+        for ((collection, doc), edited) in documents {
+            let (name, document) = (&edited.collection, &mut edited.document);
+            let held = self.tx.with_doc_state(*collection, doc, |row| {
+                document.decode_into(row, self.numbers)
+            })?;
+            match held {
+                Some(held) => held.map_err(|error| refused(&error))?,
+                None => document.clear(),
+            }
+            let of = |ops: &DocOps<'_>| ops.id() == doc && ops.collection() == name.as_str();
+            for ops in changes.docs().filter(of) {
+                document.apply(ops, self.numbers);
+            }
+            edited.changed = true;
+        }
+        Ok(())
     }
 
     /// Refuses edits that every replica would leave out: this device lacks the right to make them.
@@ -454,7 +535,7 @@ impl Writing<'_> {
         id: &SpaceId,
         hlc: Hlc,
         roster: &[RosterOp],
-        documents: &[u8],
+        documents: &[(ScopeId, Vec<u8>)],
         key_boxes: &[Vec<u8>],
     ) -> Result<u64, ReplicaError> {
         self.began = true;
@@ -486,13 +567,13 @@ impl Writing<'_> {
             false => space.sealing_key(scope),
         };
         let roster_key = key(ScopeId::ROSTER)?;
-        let root_key = match documents.is_empty() {
-            true => None,
-            false => Some(key(ScopeId::ROOT)?),
-        };
+        let doc_keys = documents
+            .iter()
+            .map(|(scope, _)| Ok((*scope, space.sealing_key(*scope)?)))
+            .collect::<Result<_, ReplicaError>>()?;
         let sealing = Sealing {
             roster_key,
-            root_key,
+            doc_keys,
             space: *id,
             writer,
             seq,
@@ -550,6 +631,28 @@ impl Writing<'_> {
     }
 }
 
+/// Which of these scopes lie inside of a document, with the paths of their fields.
+fn inside(
+    deep: &[(ScopeId, &Path)],
+    collection: &str,
+    doc: &DocId,
+) -> Vec<(ScopeId, stead_doc::Path)> {
+    if deep.is_empty() {
+        return Vec::new();
+    }
+    let Some(whole) = path_of(collection, doc, std::iter::empty()) else {
+        return Vec::new();
+    };
+    let inner = deep.iter().filter(|(_, path)| whole.covers(path));
+    inner
+        .filter_map(|(scope, path)| {
+            let names: Vec<String> = path.parts().skip(2).collect();
+            let path = stead_doc::Path::from_names(names.iter().map(String::as_str)).ok()?;
+            Some((*scope, path))
+        })
+        .collect()
+}
+
 /// What other logs' lengths are that the next envelope tells of, and those lengths to remember.
 fn what_is_new(
     writers: &BTreeMap<WriterId, crate::space::WriterState>,
@@ -574,8 +677,8 @@ fn what_is_new(
 pub(crate) struct Sealing<'k> {
     /// Generation and key that envelopes and roster operations are sealed under.
     pub(crate) roster_key: (u32, &'k EpochKey),
-    /// The same for documents; None where there are none.
-    pub(crate) root_key: Option<(u32, &'k EpochKey)>,
+    /// The same for the documents of each scope.
+    pub(crate) doc_keys: BTreeMap<ScopeId, (u32, &'k EpochKey)>,
     pub(crate) space: SpaceId,
     pub(crate) writer: WriterId,
     pub(crate) seq: u64,
@@ -588,14 +691,14 @@ impl Sealing<'_> {
         &self,
         envelope: &Envelope,
         roster: &[u8],
-        documents: &[u8],
+        documents: &[(ScopeId, Vec<u8>)],
         key_boxes: &[Vec<u8>],
     ) -> Result<Vec<u8>, ReplicaError> {
         let seal =
             |scope: ScopeId, part: Part, text: &[u8]| -> Result<(u32, Vec<u8>), ReplicaError> {
                 let held = match scope {
                     ScopeId::ROSTER => Some(self.roster_key),
-                    _ => self.root_key,
+                    _ => self.doc_keys.get(&scope).copied(),
                 };
                 let (generation, key) = held.ok_or_else(|| ReplicaError::NotAdmitted {
                     space: self.space.short(),
@@ -614,7 +717,8 @@ impl Sealing<'_> {
             };
         let (envelope_epoch, envelope) = seal(ScopeId::ROSTER, Part::Envelope, &envelope.encode())?;
         let mut parcels = Vec::new();
-        for (scope, text) in [(ScopeId::ROSTER, roster), (ScopeId::ROOT, documents)] {
+        let documents = documents.iter().map(|(scope, text)| (*scope, &text[..]));
+        for (scope, text) in [(ScopeId::ROSTER, roster)].into_iter().chain(documents) {
             if !text.is_empty() {
                 let (epoch, ciphertext) = seal(scope, Part::Parcel, text)?;
                 parcels.push(Parcel::Sealed {
@@ -650,6 +754,7 @@ impl Sealing<'_> {
     ) -> Result<Vec<u8>, ReplicaError> {
         let founding = Sealing {
             space: GENESIS_SPACE,
+            doc_keys: BTreeMap::new(),
             ..*self
         };
         founding.entry(envelope, roster, &[], &[])

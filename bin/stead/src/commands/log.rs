@@ -90,6 +90,11 @@ fn show(log: &Log, entries: &[LogEntry], more: bool, out: &Output) {
                 look::count(entry.ops_total - shown)
             )));
         }
+        if entry.closed > 0 {
+            out.say(look::faint(
+                "    what it says elsewhere is not for this device",
+            ));
+        }
         if let Some(proof) = &entry.proof {
             let verdict = match proof.verified {
                 true => look::good("proven"),

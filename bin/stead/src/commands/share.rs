@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use stead_api::{SpaceGrant, SpaceJoin, SpaceShare};
+use stead_api::{SpaceGrant, SpaceJoin, SpacePlanShare, SpaceShare};
 
 use crate::{
     args::{Join, Share},
@@ -19,7 +19,14 @@ pub(crate) fn share(home: &Path, share: &Share, out: &Output) -> Result<(), Fail
         return grant(home, share, out);
     }
     let uses = (!share.anyone).then_some(share.uses);
-    let made = connect(home)?.call(&SpaceShare {
+    let mut client = connect(home)?;
+    let plan = client.call(&SpacePlanShare {
+        space: share.space.clone(),
+        role: share.role.to_string(),
+        path: share.on.clone(),
+    })?;
+    out.remark(&plan.sentence);
+    let made = client.call(&SpaceShare {
         space: share.space.clone(),
         role: share.role.to_string(),
         uses,
@@ -36,9 +43,9 @@ pub(crate) fn share(home: &Path, share: &Share, out: &Output) -> Result<(), Fail
         "{whom} can join {} as {}{} with this invite, within {}, while this device is running:",
         look::heading(&share.space),
         share.role,
-        match &share.on {
-            Some(path) => format!(" on {path}"),
-            None => String::new(),
+        match &plan.on[..] {
+            "/" => String::new(),
+            on => format!(" on {on}"),
         },
         match share.days {
             1 => "a day".to_owned(),
@@ -58,7 +65,14 @@ pub(crate) fn share(home: &Path, share: &Share, out: &Output) -> Result<(), Fail
 
 /// Lets in who needs no invite.
 fn grant(home: &Path, share: &Share, out: &Output) -> Result<(), Failure> {
-    let granted = connect(home)?.call(&SpaceGrant {
+    let mut client = connect(home)?;
+    let plan = client.call(&SpacePlanShare {
+        space: share.space.clone(),
+        role: share.role.to_string(),
+        path: share.on.clone(),
+    })?;
+    out.remark(&plan.sentence);
+    let granted = client.call(&SpaceGrant {
         space: share.space.clone(),
         group: share.group.clone(),
         person: share.with.clone(),

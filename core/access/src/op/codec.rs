@@ -3,7 +3,7 @@
 //! Owns the layout of `docs/formats/roster.md`. Every length is bounded before it is believed.
 
 use stead_base::{
-    DecodeError, DecodeFault, Decoder, DeviceId, Encoder, Hlc, ScopeId, SpaceId, WriterId,
+    DecodeError, DecodeFault, Decoder, DeviceId, Encoder, Hash, Hlc, ScopeId, SpaceId, WriterId,
     limits::LOG_LEN_MAX,
 };
 use stead_crypt::KeyId;
@@ -25,6 +25,7 @@ const TAG_SCOPE: u8 = 10;
 const TAG_RENAME: u8 = 11;
 const TAG_ROOT_STATEMENT: u8 = 12;
 const TAG_LETTER: u8 = 13;
+const TAG_START: u8 = 15;
 const TAG_CHECKPOINT: u8 = 17;
 
 const DECLARATION: u8 = 0;
@@ -105,6 +106,7 @@ impl RosterOp {
             }
             Self::Epoch(epoch) => epoch.encode(out.byte(TAG_EPOCH)),
             Self::Scope { path } => path.encode(out.byte(TAG_SCOPE)),
+            Self::Start(start) => start.encode(out.byte(TAG_START)),
             Self::Rename { name, turn } => {
                 name.encode(out.byte(TAG_RENAME));
                 out.uint((*turn).into());
@@ -180,6 +182,7 @@ impl RosterOp {
             TAG_SCOPE => Self::Scope {
                 path: Path::decode(input)?,
             },
+            TAG_START => Self::Start(ScopeStart::decode(input)?),
             TAG_RENAME => Self::Rename {
                 name: Name::decode(input, "space name")?,
                 turn: number(input, "turn of a name")?,
@@ -221,13 +224,15 @@ impl RosterOp {
 }
 
 impl OpId {
-    pub(crate) fn encode(&self, out: &mut Encoder) {
+    /// Appends the name.
+    pub fn encode(&self, out: &mut Encoder) {
         out.raw(self.log.as_bytes())
             .uint(self.seq)
             .uint(self.index.into());
     }
 
-    fn decode(input: &mut Decoder<'_>) -> Result<Self, DecodeError> {
+    /// Reads a name.
+    pub fn decode(input: &mut Decoder<'_>) -> Result<Self, DecodeError> {
         Ok(Self {
             log: WriterId::from_bytes(input.array("log of an operation")?),
             seq: input.uint("entry of an operation")?,
@@ -410,6 +415,24 @@ impl StartEpoch {
             knows: Lengths::decode(input)?,
             previous: input.bytes(WRAP_BYTES_MAX, "previous epoch key")?.to_vec(),
             for_parent: input.bytes(WRAP_BYTES_MAX, "wrapped epoch key")?.to_vec(),
+        })
+    }
+}
+
+impl ScopeStart {
+    fn encode(&self, out: &mut Encoder) {
+        out.uint(self.scope.number()).uint(self.turn.into());
+        self.covers.encode(out);
+        out.uint(self.first).raw(self.hash.as_bytes());
+    }
+
+    fn decode(input: &mut Decoder<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            scope: ScopeId::from_number(input.uint("scope of a start")?),
+            turn: number(input, "turn of a start")?,
+            covers: Lengths::decode(input)?,
+            first: input.uint_max(LOG_LEN_MAX, "first entry of a start")?,
+            hash: Hash::from_bytes(input.array("hash of a start")?),
         })
     }
 }

@@ -220,11 +220,22 @@ fn keys() -> impl Strategy<Value = RosterOp> {
         sealed,
     });
     let letter = prop::collection::vec(sealed, 0..3);
+    let start = (any::<u64>(), any::<u32>(), lengths(), 0u64..1 << 40);
+    let start = start.prop_map(|(scope, turn, covers, first)| {
+        RosterOp::Start(ScopeStart {
+            scope: ScopeId::from_number(scope),
+            turn,
+            covers,
+            first,
+            hash: Hash::from_bytes([5; 32]),
+        })
+    });
     prop_oneof![
         epoch,
         rename,
         checkpoint,
         letter.prop_map(|boxes| RosterOp::Letter { boxes }),
+        start,
         path().prop_map(|path| RosterOp::Scope { path })
     ]
 }

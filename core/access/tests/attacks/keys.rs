@@ -133,3 +133,103 @@ fn what_strangers_declare_fills_no_gap_before_a_generation() {
     w.say(0, remove(&[id], &[]));
     assert_eq!(w.roster.current_epoch(ScopeId::ROOT), None);
 }
+
+fn scope(at: &str) -> RosterOp {
+    RosterOp::Scope { path: path(at) }
+}
+
+fn start(at: &str, turn: u32, covers: &[(u8, u64)]) -> RosterOp {
+    RosterOp::Start(ScopeStart {
+        scope: scope_at(&SPACE, &path(at)),
+        turn,
+        covers: lengths(covers),
+        first: 0,
+        hash: stead_base::Hash::from_bytes([turn as u8; 32]),
+    })
+}
+
+#[test]
+fn a_start_by_who_does_not_manage_its_scope_counts_for_nothing() {
+    let mut w = World::founded();
+    w.say(0, scope("/notes"));
+    w.grant(0, 1, Writer, "/notes");
+    w.grant(0, 2, Manager, "/notes/x");
+    w.grant(0, 3, Manager, "/notes");
+    let notes = scope_at(&SPACE, &path("/notes"));
+    for by in [1, 2, 9] {
+        w.say(by, start("/notes", 0, &[]));
+        assert_eq!(w.roster.start_of(notes), None);
+    }
+    let told = w.say(3, start("/notes", 0, &[]));
+    assert_eq!(w.roster.start_of(notes).unwrap().at, told);
+    // Said for one scope, it says nothing of another.
+    w.say(0, scope("/diary"));
+    let diary = scope_at(&SPACE, &path("/diary"));
+    assert_eq!(w.roster.start_of(diary), None);
+}
+
+#[test]
+fn a_removed_managers_start_counts_no_more_and_uses_up_no_turns() {
+    let mut w = World::founded();
+    w.say(0, scope("/notes"));
+    let notes = scope_at(&SPACE, &path("/notes"));
+    let first = w.say(0, start("/notes", 0, &[]));
+    let mallory = w.grant(0, 1, Manager, "/notes");
+    w.say(1, start("/notes", 1, &[]));
+    w.say(1, start("/notes", u32::MAX, &[]));
+    assert_eq!(w.roster.start_of(notes).unwrap().said.turn, 1);
+    w.say(0, remove(&[mallory], &[(1, 1)]));
+    assert_eq!(w.roster.start_of(notes).unwrap().at, first);
+    let turn = w.roster.next_turn(notes);
+    assert_eq!(turn, 2);
+    let second = w.say(0, start("/notes", turn, &[]));
+    assert_eq!(w.roster.start_of(notes).unwrap().at, second);
+}
+
+#[test]
+fn who_reads_a_part_is_sealed_the_keys_of_that_part_only() {
+    let mut w = World::founded();
+    for at in ["/notes", "/notes/x", "/diary"] {
+        w.say(0, scope(at));
+    }
+    let at = |text| scope_at(&SPACE, &path(text));
+    w.grant(0, 1, Reader, "/notes/x");
+    w.grant(0, 2, Writer, "/notes");
+    let reads = |i: u8, scope| w.roster.readers(scope).contains_key(&device(i));
+    assert!(reads(1, at("/notes/x")) && reads(2, at("/notes/x")));
+    assert!(!reads(1, at("/notes")) && reads(2, at("/notes")));
+    for i in [1, 2] {
+        assert!(!reads(i, at("/diary")) && !reads(i, ScopeId::ROOT));
+        assert!(reads(i, ScopeId::ROSTER));
+    }
+    assert_eq!(w.roster.reading_roots(&device(1)), [at("/notes/x")].into());
+    assert_eq!(w.roster.reading_roots(&device(2)), [at("/notes")].into());
+    assert_eq!(w.roster.reading_roots(&device(0)), [ScopeId::ROOT].into());
+}
+
+#[test]
+fn a_removal_below_leaves_what_is_around_it_fresh() {
+    let mut w = World::founded();
+    let at = |text| scope_at(&SPACE, &path(text));
+    for text in ["/notes", "/notes/x"] {
+        w.say(0, scope(text));
+    }
+    for scope in [ScopeId::ROSTER, ScopeId::ROOT, at("/notes"), at("/notes/x")] {
+        w.say(0, epoch(scope, 0, 1, Lengths::none()));
+    }
+    let member = w.grant(0, 1, Reader, "/notes");
+    w.say(0, remove(&[member], &[(1, 1)]));
+    let stale: Vec<ScopeId> = w.roster.stale_scopes().into_keys().collect();
+    let mut renewed = vec![ScopeId::ROSTER, at("/notes"), at("/notes/x")];
+    renewed.sort();
+    assert_eq!(stale, renewed);
+}
+
+#[test]
+fn a_path_that_was_given_away_without_keys_of_its_own_is_named() {
+    let mut w = World::founded();
+    w.grant(0, 1, Reader, "/notes");
+    assert_eq!(w.roster.unscoped_paths(), [&path("/notes")].into());
+    w.say(0, scope("/notes"));
+    assert!(w.roster.unscoped_paths().is_empty());
+}

@@ -31,18 +31,18 @@ pub struct TransactionError {
 /// The operations of one transaction, over any number of documents.
 #[derive(Debug, Clone)]
 pub struct Transaction {
-    stamp: Stamp,
+    pub(super) stamp: Stamp,
     pub(super) table: OpTable,
-    collections: Vec<Box<str>>,
+    pub(super) collections: Vec<Box<str>>,
     /// Runs of operations on one document, in the order they were made.
-    runs: Vec<Run>,
+    pub(super) runs: Vec<Run>,
 }
 
 #[derive(Debug, Clone)]
-struct Run {
-    collection: u32,
-    id: DocId,
-    ops: Span,
+pub(super) struct Run {
+    pub(super) collection: u32,
+    pub(super) id: DocId,
+    pub(super) ops: Span,
 }
 
 /// A place in a transaction to return to when an edit fails.
@@ -445,7 +445,7 @@ impl Joined<'_> {
     }
 }
 
-fn is_below(path: &str, ancestor: &str) -> bool {
+pub(super) fn is_below(path: &str, ancestor: &str) -> bool {
     path.strip_prefix(ancestor)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with(SEPARATOR))
 }

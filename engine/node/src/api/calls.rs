@@ -101,6 +101,7 @@ impl Node {
             Call::SignInAnswer(answer) => response(id, self.answer_challenge(answer).await),
             Call::SpaceCreate(create) => response(id, self.create_space(create).await),
             Call::SpaceList(list) => response(id, self.list_spaces(list).await),
+            Call::SpacePlanShare(plan) => response(id, self.plan_share(plan).await),
             Call::SpaceShare(share) => response(id, self.invites.create(share).await),
             Call::SpaceJoin(join) => response(id, self.joiner.join(&join.invite).await),
             Call::MemberList(list) => response(id, self.list_members(list).await),

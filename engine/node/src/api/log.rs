@@ -95,6 +95,7 @@ fn entry(item: HistoryItem, own: stead_base::DeviceId, proof: Option<(LogProof, 
         bytes,
         ops,
         ops_total,
+        closed: item.closed,
         proof,
     }
 }

@@ -18,6 +18,7 @@ mod log;
 mod people;
 pub(crate) mod rights;
 pub(crate) mod schemas;
+pub(crate) mod share;
 pub(crate) mod socket;
 mod spaces;
 pub(crate) mod veil;

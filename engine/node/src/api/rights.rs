@@ -101,13 +101,21 @@ impl Node {
                     chain: chain.collect(),
                 });
             }
+            let sealed_to = replica.scope_around(&space, &path)?;
+            let sealed = match action {
+                Action::Read | Action::Write if !sealed_to.is_whole_space() => {
+                    format!(" What is there is sealed to those who read {sealed_to}.")
+                }
+                _ => String::new(),
+            };
             let may = if decision.allowed { "may" } else { "may not" };
             let nothing = match because.is_empty() {
                 true => ": there is no membership that would allow it",
                 false => "",
             };
             Ok::<_, ReplicaError>(Decision {
-                sentence: format!("{who} {may} {action} at {path}{nothing}."),
+                sentence: format!("{who} {may} {action} at {path}{nothing}.{sealed}"),
+                sealed_to: sealed_to.to_string(),
                 who,
                 allowed: decision.allowed,
                 because,
@@ -395,12 +403,14 @@ pub(super) fn removal(
     let keys: Vec<String> = plan
         .scopes
         .iter()
-        .map(|scope| match *scope {
-            ScopeId::ROSTER => "@roster".to_owned(),
-            ScopeId::ROOT => "/".to_owned(),
-            other => other.to_string(),
+        .map(|scope| {
+            Ok(match *scope {
+                ScopeId::ROSTER => "@roster".to_owned(),
+                ScopeId::ROOT => "/".to_owned(),
+                other => replica.scope_path(space, other)?.to_string(),
+            })
         })
-        .collect();
+        .collect::<Result<_, ReplicaError>>()?;
     let name = replica.outline(space)?.name;
     let devices = plan.devices.len();
     let mut sentence = match (done, plan.memberships.is_empty()) {
@@ -547,7 +557,7 @@ mod tests {
         assert!(read_action("eat").is_err());
         assert_eq!(
             read_path("notes/7").unwrap(),
-            Path::new("/notes/7").unwrap()
+            stead_access::Path::new("/notes/7").unwrap()
         );
     }
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use stead_access::{Party, Path, Role};
-use stead_api::{ApiError, ErrorKind, InviteText, LinkSecret, SpaceShare, SpaceShared};
+use stead_access::Party;
+use stead_api::{ApiError, InviteText, LinkSecret, SpaceShare, SpaceShared};
 use stead_base::Encoder;
 use stead_crypt::seal_box;
 use stead_keys::OsEntropy;
@@ -12,6 +12,7 @@ use stead_net::{Connection, Net, RelayUrl};
 use tokio::sync::Semaphore;
 
 use super::codec::{JoinAnswer, JoinRequest, REQUEST_BYTES_MAX, TICKET_INFO, circumstances};
+use crate::api::share::{read_on, read_role};
 use crate::clock::wall_ms;
 use crate::faults;
 use crate::link::{STEP_TIMEOUT, Talk};
@@ -44,27 +45,15 @@ impl Invites {
 
     /// Makes an invite into a space.
     pub(crate) async fn create(&self, share: SpaceShare) -> Result<SpaceShared, ApiError> {
-        let role = Role::ALL
-            .into_iter()
-            .find(|role| role.to_string() == share.role)
-            .ok_or_else(|| {
-                ApiError::new(
-                    ErrorKind::InvalidParams,
-                    format!("There is no role {:?}.", share.role),
-                )
-                .hint("The roles are reader, writer, manager and owner.")
-            })?;
-        let path = match &share.path {
-            Some(path) => crate::api::rights::read_path(path)?,
-            None => Path::whole_space(),
-        };
+        let role = read_role(&share.role)?;
+        let on = read_on(share.path.as_deref())?;
         let valid_ms = share.valid_ms.unwrap_or(VALID_MS).min(VALID_MS_MAX);
         let expires_ms = wall_ms() + valid_ms;
         let made = self.store.change(move |desk| {
             let space = desk.replica.find_space(&share.space);
             let made = space.and_then(|space| {
                 let replica = &mut desk.replica;
-                replica.invite(&space, role, path, share.uses, expires_ms, wall_ms())
+                replica.invite(&space, role, on, share.uses, expires_ms, wall_ms())
             });
             desk.note_outcome(&made);
             made.map_err(|error| faults::replica(&error))

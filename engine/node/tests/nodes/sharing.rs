@@ -2,7 +2,7 @@
 
 use crate::support::{Device, put, until};
 use serde_json::json;
-use stead_api::{ErrorKind, SpaceJoin, SpaceRevoke, SpaceShare};
+use stead_api::{ErrorKind, SpaceCan, SpaceJoin, SpacePlanShare, SpaceRevoke, SpaceShare};
 
 fn share(device: &Device, role: &str) -> String {
     let share = SpaceShare {
@@ -87,4 +87,60 @@ async fn a_mistyped_or_expired_invite_is_refused_with_what_to_do() {
         })
         .unwrap_err();
     assert_eq!(refused.kind, ErrorKind::InvalidParams);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_let_into_a_part_finds_that_and_nothing_else() {
+    let (ada, ben) = (Device::start("ada").await, Device::start("ben").await);
+    ada.space("family");
+    ada.put("family", "notes", "one", json!({"text": "for ben"}));
+    ada.put("family", "notes", "two", json!({"text": "not for ben"}));
+    ada.put("family", "diary", "monday", json!({"text": "not for ben"}));
+    let on = Some("/notes/one".to_owned());
+    let plan = ada.call(&SpacePlanShare {
+        space: "family".to_owned(),
+        role: "writer".to_owned(),
+        path: on.clone(),
+    });
+    assert!(plan.makes_keys && plan.documents == 1, "{plan:?}");
+    assert!(plan.sentence.contains("/notes/one in family"), "{plan:?}");
+    let invite = ada.call(&SpaceShare {
+        space: "family".to_owned(),
+        role: "writer".to_owned(),
+        path: on,
+        uses: Some(1),
+        valid_ms: None,
+    });
+    join(&ben, &invite.invite).expect("joined");
+    until("the note", || ben.get("family", "notes", "one")).await;
+    until("being let in", || {
+        ben.try_call(&put("family", "notes", "one", json!({"by": "ben"})))
+            .ok()
+    })
+    .await;
+    let both = json!({"by": "ben", "text": "for ben"});
+    until("the other way", || {
+        ada.get("family", "notes", "one").filter(|doc| *doc == both)
+    })
+    .await;
+    ada.put("family", "notes", "one", json!({"text": "seen"}));
+    ada.put("family", "notes", "two", json!({"text": "unseen"}));
+    until("what is shared", || {
+        ben.get("family", "notes", "one")
+            .filter(|doc| doc["text"] == "seen")
+    })
+    .await;
+    assert_eq!(ben.get("family", "notes", "two"), None);
+    assert_eq!(ben.get("family", "diary", "monday"), None);
+    let refused = ben
+        .try_call(&put("family", "diary", "tuesday", json!({})))
+        .unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::NotAllowed);
+    let may = ada.call(&SpaceCan {
+        space: "family".to_owned(),
+        who: "ben".to_owned(),
+        action: "read".to_owned(),
+        path: "/notes/one/text".to_owned(),
+    });
+    assert!(may.allowed && may.sealed_to == "/notes/one", "{may:?}");
 }

@@ -110,6 +110,10 @@ impl Writing<'_> {
             for segment in self.tx.segments(no, at, OPEN_BYTES)? {
                 let opened = open_segment(ring, id, log, &segment, at)?;
                 for entry in &opened.entries {
+                    let mut docs = opened.docs(entry).iter();
+                    if docs.any(|part| part.outcome == Outcome::Locked) {
+                        return Ok(None);
+                    }
                     match entry.outcome {
                         Outcome::Open if entry.seq == at => {}
                         Outcome::Locked => return Ok(None),
@@ -154,8 +158,7 @@ impl Writing<'_> {
                 let opened = open_segment(ring, id, log, &segment, at)?;
                 for entry in &opened.entries {
                     at = entry.seq + 1;
-                    let piece = &opened.arena[entry.root.clone()];
-                    if entry.outcome == Outcome::Open && !piece.is_empty() {
+                    for (_, piece) in opened.open_docs(entry) {
                         match assembler.push(piece).map_err(refused)? {
                             Some((BlockKind::Documents, body)) => blocks.push(body),
                             Some((BlockKind::Logs, _)) => return Err(not_whole()),

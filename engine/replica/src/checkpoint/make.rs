@@ -52,6 +52,11 @@ impl Replica {
                 path: Path::whole_space().to_string(),
             });
         }
+        if self.space(id)?.roster.scopes().len() > 2 {
+            return Err(ReplicaError::Refused(
+                "a part of this space is shared, and its readers need whole logs: its history stays".to_owned(),
+            ));
+        }
         let mut parts = Vec::new();
         self.log_pieces(id, &mut parts)?;
         let documents = self.document_pieces(id, &mut parts)?;
@@ -331,13 +336,17 @@ impl Writing<'_> {
             .writers
             .get(log)
             .map_or(0, |state| state.record.tip.len());
-        let root_key = match documents.is_empty() {
-            true => None,
-            false => Some(space.sealing_key(ScopeId::ROOT)?),
+        let documents: Vec<(ScopeId, Vec<u8>)> = match documents.is_empty() {
+            true => Vec::new(),
+            false => vec![(ScopeId::ROOT, documents.to_vec())],
         };
+        let doc_keys = documents
+            .iter()
+            .map(|(scope, _)| Ok((*scope, space.sealing_key(*scope)?)))
+            .collect::<Result<_, ReplicaError>>()?;
         let sealing = Sealing {
             roster_key: space.sealing_key(ScopeId::ROSTER)?,
-            root_key,
+            doc_keys,
             space: *id,
             writer: *log,
             seq,
@@ -348,7 +357,7 @@ impl Writing<'_> {
             seen: Vec::new(),
             rosters: Some(1),
         };
-        let entry = sealing.entry(&envelope, roster, documents, clear)?;
+        let entry = sealing.entry(&envelope, roster, &documents, clear)?;
         let mut bytes = Vec::with_capacity(entry.len() + 4);
         stead_base::codec::put_uint(&mut bytes, entry.len() as u64);
         bytes.extend_from_slice(&entry);

@@ -5,8 +5,9 @@ use crate::targets::log::SPACE;
 use stead_access::{
     AddDevice, AddedBy, Card, CardDevice, Checkpoint, DeviceRecord, Grant, GroupAdd, GroupPart,
     GroupRemove, IdentityId, Join, KeyPlace, Lengths, Name, OpId, Party, PartyId, Path, Remove,
-    RemoveDevice, Role, Roster, RosterOp, ScopedKey, StartEpoch, Subject, encode_boxes, encode_ops,
-    seal_keys, sign_claim, sign_genesis, sign_identity_device, sign_join, sign_root_statement,
+    RemoveDevice, Role, Roster, RosterOp, ScopeStart, ScopedKey, StartEpoch, Subject, encode_boxes,
+    encode_ops, seal_keys, sign_claim, sign_genesis, sign_identity_device, sign_join,
+    sign_root_statement,
 };
 use stead_base::{Entropy, Hlc, ScopeId, SpaceId, WriterId};
 use stead_crypt::{DeviceKeys, EpochKey, SigningKey};
@@ -205,6 +206,13 @@ pub fn roster_ops() -> Vec<Vec<u8>> {
         documents: 70_000,
         horizon: Hlc::new(1_700_000_000_000, 3),
     });
+    let start = RosterOp::Start(ScopeStart {
+        scope: ScopeId::from_number(77),
+        turn: 1,
+        covers: lengths(),
+        first: 4,
+        hash: stead_base::Hash::from_bytes([8; 32]),
+    });
     let rename = RosterOp::Rename {
         name: Name::from_any("garden"),
         turn: 3,
@@ -239,6 +247,7 @@ pub fn roster_ops() -> Vec<Vec<u8>> {
         vec![checkpoint],
         vec![scope, rename, epoch(1, lengths()), epoch(300, lengths())],
         vec![statement],
+        vec![start],
     ]
     .iter()
     .map(|ops| encode_ops(ops))

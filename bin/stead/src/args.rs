@@ -401,7 +401,7 @@ pub(crate) struct Get {
     /// Show it even if it is deleted
     #[arg(long)]
     pub(crate) deleted: bool,
-    /// Speak this revision of the collection's schema: its number, or the first digits of its id or none for
+    /// Speak this revision of the collection's schema: its number, or the first digits of its id; or none for
     /// what is held [default: the newest]
     #[arg(long, value_name = "REVISION")]
     pub(crate) revision: Option<String>,
@@ -438,7 +438,7 @@ pub(crate) struct Query {
     /// Answer with one JSON object a line
     #[arg(long, conflicts_with = "count")]
     pub(crate) jsonl: bool,
-    /// Speak this revision of the collection's schema: its number, or the first digits of its id or none for
+    /// Speak this revision of the collection's schema: its number, or the first digits of its id; or none for
     /// what is held [default: the newest]
     #[arg(long, value_name = "REVISION")]
     pub(crate) revision: Option<String>,
@@ -459,7 +459,7 @@ pub(crate) struct Watch {
     /// Also show what is there already
     #[arg(long)]
     pub(crate) all: bool,
-    /// Speak this revision of the collection's schema: its number, or the first digits of its id or none for
+    /// Speak this revision of the collection's schema: its number, or the first digits of its id; or none for
     /// what is held [default: the newest]
     #[arg(long, value_name = "REVISION")]
     pub(crate) revision: Option<String>,

@@ -45,9 +45,8 @@ impl Replica {
         Ok(done)
     }
 
-    /// Begins again from the newest checkpoint that is whole and counts, because a peer no longer
-    /// has entry `from` of a log, which is the next one here. Returns whether there was one that goes
-    /// further.
+    /// Begins again from a checkpoint that is whole and counts, because a peer no longer has entry
+    /// `from` of a log, which is the next one here. Returns whether there was one that goes further.
     pub fn begin_again(
         &mut self,
         id: &SpaceId,
@@ -55,23 +54,27 @@ impl Replica {
         from: u64,
         now_ms: u64,
     ) -> Result<bool, ReplicaError> {
-        let newest = self.newest_checkpoint(id);
         let space = self.space(id)?;
         let held = space
             .writers
             .get(writer)
             .map_or(0, |state| state.record.tip.len());
-        if held > from || newest.is_some() && space.record.begins == newest {
+        if held > from {
             return Ok(false);
         }
-        if let Some(log) = newest {
-            let covered = self.covered(id, &log)?;
-            let goes_further = covered.iter().any(|(it, len)| it == writer && *len > held);
-            if goes_further {
-                self.begin_from(id, &log, now_ms)?;
+        // The newest need not be the one that goes further in this very log.
+        for info in self.checkpoints(id)? {
+            let fits = info.is_whole && info.counts && !info.is_beginning;
+            if !fits || !self.reaches(id, &info.log)? {
+                continue;
             }
-            return Ok(goes_further);
+            let covered = self.covered(id, &info.log)?;
+            if covered.iter().any(|(it, len)| it == writer && *len > held) {
+                self.begin_from(id, &info.log, now_ms)?;
+                return Ok(true);
+            }
         }
+        let space = self.space(id)?;
         if !self.is_new_here(id) {
             return Ok(false);
         }

@@ -257,7 +257,7 @@ impl Scalar {
 
 /// How a value is named in a refusal.
 pub(crate) fn found(value: &Value) -> String {
-    let text = match value {
+    match value {
         Value::Null => "null".to_owned(),
         Value::Bool(truth) => format!("the truth value {truth}"),
         Value::Number(number) => format!("the number {number}"),
@@ -267,14 +267,13 @@ pub(crate) fn found(value: &Value) -> String {
         },
         Value::Array(items) => format!("a list of {}", items.len()),
         Value::Object(_) => "a map".to_owned(),
-    };
-    text
+    }
 }
 
 /// Bytes that base64 text stands for; `None` if it is none.
 fn base64_len(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();
-    if bytes.len() % 4 != 0 {
+    if !bytes.len().is_multiple_of(4) {
         return None;
     }
     let padding = bytes
@@ -387,7 +386,7 @@ mod tests {
             ("AA==", 1),
             ("AAA=", 2),
             ("AAAA", 3),
-            ("+/+/AA==", 7 - 0),
+            ("+/+/AA==", 7),
         ] {
             let found = base64_len(text);
             assert_eq!(found, Some(if len == 7 { 4 } else { len }), "{text}");

@@ -151,8 +151,11 @@ fn parse(collection: &str, json: &str) -> Option<Schema> {
 /// not read again.
 #[derive(Debug, Default)]
 pub(crate) struct Remembered {
-    schemas: BTreeMap<(SpaceId, String), (String, Option<Arc<Schema>>)>,
+    schemas: BTreeMap<(SpaceId, String), RememberedSchema>,
 }
+
+/// The text that a schema was read from, and what it says.
+type RememberedSchema = (String, Option<Arc<Schema>>);
 
 impl Remembered {
     pub(crate) fn schema<R: Read + ?Sized>(

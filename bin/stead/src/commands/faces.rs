@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use stead_api::{
     DocWatch, FaceValue, FeedAppend, FeedGet, FeedItem, FeedParts, FeedRead, FeedVerify, KvDiff,
     KvEntry, KvGet, KvHistory, KvPut, KvRange, Notification, feed_place, kv_key,

@@ -236,7 +236,7 @@ pub(crate) fn chains() -> impl Strategy<Value = Chain> {
 /// A value of a type, one of a few.
 fn value_of(scalar: &Scalar, seed: u64) -> Value {
     match scalar {
-        Scalar::Bool => json!(seed % 2 == 0),
+        Scalar::Bool => json!(seed.is_multiple_of(2)),
         Scalar::Int(_) => json!(seed % 2),
         Scalar::Float(_) => json!((seed % 500) as f64 / 4.0),
         Scalar::Enum(values) => json!(values[seed as usize % values.len()]),
@@ -280,7 +280,7 @@ fn value_of_kind(kind: &Kind, seeds: &mut dyn Iterator<Item = u64>) -> Value {
 pub(crate) fn object_of(fields: &Fields, seeds: &mut dyn Iterator<Item = u64>) -> Value {
     let mut object = serde_json::Map::new();
     for (name, field) in fields {
-        if field.must_be_written() || seeds.next().unwrap_or(0) % 3 > 0 {
+        if field.must_be_written() || !seeds.next().unwrap_or(0).is_multiple_of(3) {
             object.insert(name.clone(), value_of_kind(&field.kind, seeds));
         }
     }

@@ -312,3 +312,45 @@ fn documents_that_no_bitwarden_made_become_items_that_one_reads() {
     assert_eq!(whole["items"][2]["secureNote"], json!({"type": 0}));
     assert_eq!(read(Format::Bitwarden, &path).len(), 3);
 }
+
+#[test]
+fn tables_of_other_programs_keep_texts_numbers_and_line_ends() {
+    let rows = read(Format::Csv, &sample("excel.csv"));
+    assert_eq!(
+        rows[0].value,
+        json!({"name": "Zoë \"Z\" Müller", "zip": "01234", "visits": 3, "ratio": 0.5, "member": true, "note": "first line\nsecond; line"})
+    );
+    assert_eq!(rows[1].value["zip"], "90210");
+    let goods = read(Format::Csv, &sample("sqlite.csv"));
+    assert_eq!(
+        goods[0].value,
+        json!({"id": 1, "title": "Bread, dark", "price": 4.5, "added": "2026-01-31"})
+    );
+    assert_eq!(goods[1].value.get("price"), None);
+    let folder = tempfile::tempdir().unwrap();
+    for rows in [rows, goods] {
+        let path = folder.path().join("out.csv");
+        write(Format::Csv, &path, &rows);
+        assert_eq!(read(Format::Csv, &path), rows);
+    }
+}
+
+#[test]
+fn json_of_other_programs_comes_back_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    for (format, name, count) in [
+        (Format::Json, "jq.json", 2),
+        (Format::JsonLines, "jq.jsonl", 2),
+    ] {
+        let records = read(format, &sample(name));
+        assert_eq!(records.len(), count, "{name}");
+        let path = folder.path().join(name);
+        write(format, &path, &records);
+        assert_eq!(read(format, &path), records, "{name}");
+    }
+    let lines = read(Format::JsonLines, &sample("jq.jsonl"));
+    assert_eq!(lines[0].id.as_deref(), Some("a1"));
+    assert_eq!(lines[0].value["at"], json!({"city": "London", "zip": null}));
+    // An id with a slash is kept, and the record found again by a name made of it.
+    assert!(lines[1].id.as_deref().unwrap().starts_with("x-"));
+}

@@ -566,6 +566,7 @@ fn read_time(text: &str) -> Result<u64, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn a_time_is_told_in_three_ways() {

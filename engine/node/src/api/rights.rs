@@ -466,7 +466,8 @@ pub(super) fn removal(
             match &through[..] {
                 [] => {}
                 spaces => {
-                    sentence += &format!("; so does what the group gives: {}", spaces.join(", "))
+                    sentence +=
+                        &format!("; with it goes what the group gives: {}", spaces.join(", "))
                 }
             }
         }

@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use stead_base::{DocId, SpaceId, WriterId};
 use stead_store::{
-    CollectionNo, Condition, Direction, Durability, FileKey, Op, Options, Query, Read, Scalar,
-    SortKey, Store, StoreError, WriterNo,
+    CollectionNo, Condition, Direction, Durability, FileKey, Options, Query, Read, Scalar, SortKey,
+    Store, StoreError, Test, WriterNo,
 };
 
 const BATCH_DOCS: usize = 8192;
@@ -176,8 +176,7 @@ fn single(
 fn queries(cities: CollectionNo) -> Vec<(&'static str, Query)> {
     let big = Condition {
         path: vec!["pop".to_owned()],
-        op: Op::Gt,
-        value: Scalar::Int(990_000),
+        test: Test::Gt(Scalar::Int(990_000)),
     };
     let by_name = SortKey {
         path: vec!["name".to_owned()],
@@ -186,7 +185,7 @@ fn queries(cities: CollectionNo) -> Vec<(&'static str, Query)> {
     let mut first = Query::all(cities);
     first.limit = Some(20);
     let mut filtered = Query::all(cities);
-    filtered.filter = vec![big];
+    filtered.filter = vec![big.into()];
     let mut sorted = first.clone();
     sorted.sort = vec![by_name];
     vec![

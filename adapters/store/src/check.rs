@@ -3,6 +3,7 @@
 use rusqlite::Connection;
 
 use crate::StoreError;
+use crate::index;
 use crate::open::PAGE_BYTES;
 use crate::read::{read_tip, wrong_type};
 use crate::rows::at_of_key;
@@ -65,6 +66,14 @@ pub enum Finding {
         /// How many.
         rows: u64,
     },
+    /// An index that does not hold what its documents say.
+    #[error("an index holds {found} documents instead of {expected}; rebuild them from the log")]
+    Index {
+        /// Living documents of its collection.
+        expected: u64,
+        /// Documents in the index.
+        found: u64,
+    },
     /// A projection that is no JSON.
     #[error("{docs} documents have a projection that cannot be read; rebuild them from the log")]
     Projection {
@@ -86,7 +95,7 @@ pub struct SizeOf {
 
 pub(crate) fn run(conn: &Connection) -> Result<Vec<Finding>, StoreError> {
     let mut findings = Vec::new();
-    for step in [file, logs, owners, rich, projections] {
+    for step in [file, logs, owners, rich, projections, indexes] {
         match step(conn, &mut findings) {
             Ok(()) => {}
             Err(StoreError::Corrupt { detail }) => findings.push(Finding::File { detail }),
@@ -193,6 +202,11 @@ fn owners(conn: &Connection, findings: &mut Vec<Finding>) -> Result<(), StoreErr
             "collection",
             "SELECT count(*) FROM doc WHERE collection NOT IN (SELECT no FROM collection)",
         ),
+        (
+            "idx",
+            "collection",
+            "SELECT count(*) FROM idx WHERE collection NOT IN (SELECT no FROM collection)",
+        ),
     ] {
         let rows: u64 = conn.query_row(sql, [], |row| row.get(0))?;
         if rows > 0 {
@@ -220,6 +234,16 @@ fn projections(conn: &Connection, findings: &mut Vec<Finding>) -> Result<(), Sto
     let docs: u64 = conn.query_row(sql, [], |row| row.get(0))?;
     if docs > 0 {
         findings.push(Finding::Projection { docs });
+    }
+    Ok(())
+}
+
+fn indexes(conn: &Connection, findings: &mut Vec<Finding>) -> Result<(), StoreError> {
+    for row in index::all(conn)?.iter().filter(|row| row.is_complete()) {
+        let (expected, found) = index::rows_of(conn, row)?;
+        if expected != found {
+            findings.push(Finding::Index { expected, found });
+        }
     }
     Ok(())
 }

@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use rusqlite::ffi::{self, ErrorCode};
 
+use crate::index::IndexError;
 use crate::key::KeyError;
 use crate::query::QueryError;
+use crate::sandbox::SqlError;
 
 /// Why a read or a write of the store failed. After any of these the running transaction is
 /// undone and everything committed before it is still there.
@@ -61,6 +63,12 @@ pub enum StoreError {
     /// A query that cannot be asked: a fault of the caller.
     #[error(transparent)]
     Query(#[from] QueryError),
+    /// An index that cannot be: a fault of the caller.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// A person's SQL that cannot be answered: a fault of the caller.
+    #[error(transparent)]
+    Sql(#[from] SqlError),
     /// Anything else SQLite reports: a fault of this program.
     #[error("the database refused a statement")]
     Sqlite {

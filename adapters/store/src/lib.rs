@@ -10,12 +10,15 @@ pub mod conformance;
 mod conversion;
 mod encryption;
 mod error;
+mod functions;
+mod index;
 mod key;
 mod open;
 mod query;
 mod read;
 mod rich;
 mod rows;
+mod sandbox;
 mod schema;
 mod write;
 
@@ -23,16 +26,26 @@ pub use check::{Finding, SizeOf};
 pub use conversion::{ConvertError, FileSystem, OsFiles, convert, forget_unfinished};
 pub use encryption::{FileKey, Form, form_of};
 pub use error::{OpenError, StoreError};
+pub use index::{
+    INDEX_FIELDS_MAX, INDEXES_MAX, IndexError, IndexKind, IndexNo, IndexOrigin, IndexProgress,
+    IndexRow, IndexSpec,
+};
 pub use key::{DocKey, KeyError};
 pub use open::{Durability, Interrupt, Options, Reader, Store};
 pub use query::{
-    Condition, Cursor, Direction, Found, Op, QUERY_CONDITIONS_MAX, QUERY_SORT_KEYS_MAX, Query,
-    QueryError, Scalar, ScalarError, SortKey,
+    Aggregate, Condition, Cursor, Direction, Filter, Found, Grouped, Grouping, HIT_END, HIT_START,
+    Lookup, Measure, NoLookup, Plan, QUERY_CONDITIONS_MAX, QUERY_DEPTH_MAX, QUERY_GROUPS_MAX,
+    QUERY_IN_MAX, QUERY_SORT_KEYS_MAX, Query, QueryError, SEARCH_WORDS_MAX, Scalar, ScalarError,
+    SearchText, SortKey, Test, fits,
 };
 pub use read::{EachDoc, EachSegment, Read};
 pub use rich::{ReadRich, RichOwner, RichRow};
 pub use rows::{
     CollectionNo, CollectionRow, Counts, DocRow, HeadRow, NameNo, RichNo, SegmentRow, SpaceNo,
     SpaceRow, WriterNo, WriterRow,
+};
+pub use sandbox::{
+    SQL_ANSWER_BYTES_MAX, SQL_BYTES_MAX, SQL_MEMORY_MAX, SQL_ROWS_MAX, SQL_TIME_MAX, Sandbox,
+    SqlAnswer, SqlCell, SqlError, SqlView,
 };
 pub use write::Tx;

@@ -13,6 +13,8 @@ use crate::FileKey;
 use crate::checkpoint::Checkpoints;
 use crate::encryption;
 use crate::error::{OpenError, StoreError};
+use crate::functions;
+use crate::index::IndexCache;
 use crate::read::Source;
 use crate::schema;
 use crate::write::Tx;
@@ -75,6 +77,7 @@ pub struct Store {
     conn: Connection,
     place: Place,
     unflushed: Cell<bool>,
+    indexes: IndexCache,
 }
 
 #[derive(Debug, Clone)]
@@ -124,6 +127,7 @@ impl Store {
             conn,
             place: Place::File { path, options },
             unflushed: Cell::new(false),
+            indexes: IndexCache::default(),
         })
     }
 
@@ -137,6 +141,7 @@ impl Store {
             conn,
             place: Place::Memory,
             unflushed: Cell::new(false),
+            indexes: IndexCache::default(),
         })
     }
 
@@ -162,7 +167,7 @@ impl Store {
 
     /// Starts a transaction. Dropping it undoes it.
     pub fn begin(&mut self) -> Result<Tx<'_>, StoreError> {
-        Tx::begin(&self.conn, &self.unflushed)
+        Tx::begin(&self.conn, &self.unflushed, &self.indexes)
     }
 
     /// Makes everything committed so far survive a power failure. Free when nothing is pending.
@@ -239,6 +244,14 @@ impl Store {
 }
 
 impl Reader {
+    pub(crate) const fn connection_of(&self) -> &Connection {
+        &self.conn
+    }
+
+    pub(crate) const fn connection_mut(&mut self) -> &mut Connection {
+        &mut self.conn
+    }
+
     /// Reads from one moment: whatever is committed meanwhile, `f` sees none of it.
     pub fn at_one_moment<T>(
         &mut self,
@@ -420,6 +433,7 @@ fn common_settings(conn: &Connection) -> Result<(), StoreError> {
     // Only macOS knows the difference: there a plain fsync leaves data in the drive's cache.
     conn.pragma_update(None, "fullfsync", true)?;
     conn.pragma_update(None, "checkpoint_fullfsync", true)?;
+    functions::add(conn)?;
     Ok(())
 }
 

@@ -1,24 +1,42 @@
-//! Queries over the JSON projections, as values: filter, sort, page. What SQL they become is in
-//! `compile`; nothing a caller passes ever becomes SQL text.
+//! Queries over the JSON projections, as values: filter, search, sort, page, group. What SQL they
+//! become is in `compile`; what they mean, document by document, is in `eval`. Values and paths are
+//! bound: nothing a caller passes ever becomes SQL text.
 
 mod compile;
 mod cursor;
+mod eval;
+mod field;
+mod group;
+mod plan;
+mod search;
 
 use rusqlite::Connection;
 use rusqlite::types::Value as SqlValue;
 use stead_base::DocId;
 
 pub use cursor::Cursor;
+pub use eval::{Lookup, NoLookup, fits};
+pub use group::{Aggregate, Grouped, Grouping, Measure, QUERY_GROUPS_MAX};
+pub use plan::Plan;
+pub use search::{SEARCH_WORDS_MAX, SearchText};
 
+pub(crate) use eval::referred;
+pub(crate) use field::{literal, paths_of, text_of};
+
+use crate::index::IndexRow;
 use crate::key::DocKey;
 use crate::read::wrong_type;
 use crate::rows::CollectionNo;
 use crate::{KeyError, StoreError};
 
-/// Most conditions in one query.
+/// Most conditions in one query, those inside `any`, `not` and references included.
 pub const QUERY_CONDITIONS_MAX: usize = 64;
 /// Most sort keys in one query.
 pub const QUERY_SORT_KEYS_MAX: usize = 8;
+/// How deep filters may be nested.
+pub const QUERY_DEPTH_MAX: usize = 16;
+/// Most values in one [`Test::In`].
+pub const QUERY_IN_MAX: usize = 1_000;
 
 /// Asks for documents of one collection.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,7 +44,9 @@ pub struct Query {
     /// Where to look.
     pub collection: CollectionNo,
     /// All of these must hold.
-    pub filter: Vec<Condition>,
+    pub filter: Vec<Filter>,
+    /// The texts must contain this; needs a text index. Without a `sort` the best fit comes first.
+    pub search: Option<SearchText>,
     /// The order; what is equal is ordered by id. Empty: by id.
     pub sort: Vec<SortKey>,
     /// Most documents to return.
@@ -39,38 +59,66 @@ pub struct Query {
     pub include_deleted: bool,
 }
 
+/// What a document must satisfy.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Filter {
+    /// One condition on one field.
+    Is(Condition),
+    /// All of them hold; true when empty.
+    All(Vec<Filter>),
+    /// One of them holds; false when empty.
+    Any(Vec<Filter>),
+    /// It does not hold.
+    Not(Box<Filter>),
+    /// The field names a document, by its id or as `collection/id`, that is there and satisfies the
+    /// filters. A list of names: one of them does.
+    Refers {
+        /// Names from the document's root to the field.
+        path: Vec<String>,
+        /// The collection of the other document, of the same space.
+        collection: String,
+        /// All of these must hold for the other document.
+        filter: Vec<Filter>,
+    },
+}
+
 /// What one field must satisfy.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Condition {
-    /// Names from the document's root to the field.
+    /// Names from the document's root to the field. Digits name an element where there is a list,
+    /// counted from 0. `id` alone is the document's id unless the document has a field `id`.
     pub path: Vec<String>,
     /// The comparison.
-    pub op: Op,
-    /// What to compare with.
-    pub value: Scalar,
+    pub test: Test,
 }
 
 /// A comparison. Values of different types are never equal and never ordered: a number is
 /// compared with numbers, a text with texts (by code point), a boolean with booleans.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Op {
+#[derive(Debug, Clone, PartialEq)]
+pub enum Test {
     /// Equal.
-    Eq,
+    Eq(Scalar),
     /// Everything else, an absent field included.
-    Ne,
+    Ne(Scalar),
     /// Less.
-    Lt,
+    Lt(Scalar),
     /// Less or equal.
-    Le,
+    Le(Scalar),
     /// Greater.
-    Gt,
+    Gt(Scalar),
     /// Greater or equal.
-    Ge,
+    Ge(Scalar),
+    /// Equal to one of them.
+    In(Vec<Scalar>),
+    /// A text that starts with this.
+    Prefix(String),
     /// A text with this text in it (ASCII letters fit in either case), or an array (a set) with this
     /// element.
-    Contains,
-    /// The field is there (or, with `false`, is not).
+    Contains(Scalar),
+    /// The field is there.
     Exists,
+    /// The field is not there.
+    Missing,
 }
 
 /// A JSON scalar.
@@ -111,7 +159,13 @@ impl TryFrom<serde_json::Value> for Scalar {
     }
 }
 
-/// One step of an order: absent and null first, then booleans and numbers, then texts.
+impl From<Condition> for Filter {
+    fn from(condition: Condition) -> Self {
+        Self::Is(condition)
+    }
+}
+
+/// One step of an order: absent, null, lists and maps first, then booleans and numbers, then texts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SortKey {
     /// Names from the document's root to the field; empty stands for the id.
@@ -138,9 +192,17 @@ pub struct Found {
     pub json: String,
     /// Whether it is deleted.
     pub deleted: bool,
+    /// For a search: a piece of the text where the words stand, each between [`HIT_START`] and
+    /// [`HIT_END`].
+    pub snippet: Option<String>,
     /// What it was sorted by.
     sorted_by: Vec<SqlValue>,
 }
+
+/// Stands before a word that was searched, in a snippet.
+pub const HIT_START: char = '\u{2}';
+/// Stands behind a word that was searched, in a snippet.
+pub const HIT_END: char = '\u{3}';
 
 impl Found {
     /// Where a query with the same order continues behind this document.
@@ -166,15 +228,41 @@ pub enum QueryError {
     NullOrder,
     /// More conditions or sort keys than a query may have.
     #[error(
-        "a query has at most {QUERY_CONDITIONS_MAX} filters and {QUERY_SORT_KEYS_MAX} sort keys"
+        "a query has at most {QUERY_CONDITIONS_MAX} filters, {QUERY_SORT_KEYS_MAX} sort keys and {QUERY_IN_MAX} values in a list"
     )]
     TooLong,
+    /// Filters inside filters beyond the limit.
+    #[error("filters are nested more than {QUERY_DEPTH_MAX} deep")]
+    TooDeep,
     /// A cursor of a query with another order.
     #[error("this page mark belongs to a query with another order: start from the first page")]
     CursorOrder,
     /// A text that is no cursor.
     #[error("this page mark cannot be read: start from the first page")]
     CursorText,
+    /// Nothing to search for.
+    #[error("name at least one word to search for")]
+    NoWords,
+    /// More words than a search may have.
+    #[error("a search has at most {SEARCH_WORDS_MAX} words")]
+    ManyWords,
+    /// A search where no text index is.
+    #[error(
+        "the texts of this collection are not indexed: make an index with `stead index add SPACE/COLLECTION --text FIELD`"
+    )]
+    NoTextIndex,
+    /// A search while the text index is being built.
+    #[error("the text index of this collection is still being built: try again in a moment")]
+    TextIndexUnfinished,
+    /// Groups of a search, or of deleted documents only.
+    #[error("a search cannot be grouped")]
+    GroupedSearch,
+    /// A sum beyond 64 bits.
+    #[error("the sum is beyond 64 bits")]
+    SumTooLarge,
+    /// More groups than an answer holds.
+    #[error("there are more than {QUERY_GROUPS_MAX} groups: group by something coarser, or filter")]
+    ManyGroups,
 }
 
 impl Query {
@@ -183,6 +271,7 @@ impl Query {
         Self {
             collection,
             filter: Vec::new(),
+            search: None,
             sort: Vec::new(),
             limit: None,
             offset: 0,
@@ -192,10 +281,15 @@ impl Query {
     }
 }
 
-pub(crate) fn find(conn: &Connection, query: &Query) -> Result<Vec<Found>, StoreError> {
-    let compiled = compile::find(query)?;
+pub(crate) fn find(
+    conn: &Connection,
+    query: &Query,
+    indexes: &[IndexRow],
+) -> Result<Vec<Found>, StoreError> {
+    let compiled = compile::find(query, &plan::choose(query, indexes, false)?)?;
     let mut statement = conn.prepare_cached(&compiled.sql)?;
-    let mut rows = statement.query(rusqlite::params_from_iter(&compiled.params))?;
+    let params = rusqlite::params_from_iter(used(&statement, &compiled.params));
+    let mut rows = statement.query(params)?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         let key = row.get_ref(0)?.as_blob().map_err(wrong_type)?;
@@ -203,20 +297,47 @@ pub(crate) fn find(conn: &Connection, query: &Query) -> Result<Vec<Found>, Store
             id: DocKey::decode(key).map_err(|error: KeyError| StoreError::from(error))?,
             json: row.get(1)?,
             deleted: row.get(2)?,
+            snippet: row.get(3)?,
             sorted_by: (0..compiled.sorted_by)
-                .map(|i| row.get(3 + i))
+                .map(|i| row.get(4 + i))
                 .collect::<rusqlite::Result<_>>()?,
         });
     }
     Ok(found)
 }
 
-pub(crate) fn count(conn: &Connection, query: &Query) -> Result<u64, StoreError> {
-    let compiled = compile::count(query)?;
+pub(crate) fn count(
+    conn: &Connection,
+    query: &Query,
+    indexes: &[IndexRow],
+) -> Result<u64, StoreError> {
+    let compiled = compile::count(query, &plan::choose(query, indexes, true)?)?;
     let mut statement = conn.prepare_cached(&compiled.sql)?;
-    let params = rusqlite::params_from_iter(&compiled.params);
+    let params = rusqlite::params_from_iter(used(&statement, &compiled.params));
     Ok(statement.query_row(params, |row| row.get(0))?)
 }
+
+pub(crate) fn explain(
+    conn: &Connection,
+    query: &Query,
+    indexes: &[IndexRow],
+) -> Result<Plan, StoreError> {
+    let chosen = plan::choose(query, indexes, false)?;
+    let compiled = compile::find(query, &chosen)?;
+    let mut statement = conn.prepare(&format!("EXPLAIN QUERY PLAN {}", compiled.sql))?;
+    let params = rusqlite::params_from_iter(used(&statement, &compiled.params));
+    let steps = statement
+        .query_map(params, |row| row.get("detail"))?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok(chosen.told(steps))
+}
+
+/// A condition that needs no value leaves the last parameters without a place in the statement.
+fn used<'p>(statement: &rusqlite::Statement<'_>, params: &'p [SqlValue]) -> &'p [SqlValue] {
+    &params[..params.len().min(statement.parameter_count())]
+}
+
+pub(crate) use group::group;
 
 #[cfg(test)]
 mod tests;

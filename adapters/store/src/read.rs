@@ -6,8 +6,9 @@ use std::ops::ControlFlow;
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 use stead_base::{DocId, Hash, SpaceId, WriterId};
 
+use crate::index::{self, IndexProgress, IndexRow};
 use crate::key::DocKey;
-use crate::query::{self, Found, Query};
+use crate::query::{self, Found, Grouped, Grouping, Plan, Query};
 use crate::rows::{
     CollectionNo, CollectionRow, Counts, DocRow, HeadRow, NameNo, SegmentRow, SpaceNo, SpaceRow,
     WriterNo, WriterRow, at_of_key,
@@ -266,12 +267,42 @@ pub trait Read: Source {
 
     /// The documents a query asks for, in its order.
     fn query(&self, query: &Query) -> Result<Vec<Found>> {
-        query::find(self.connection(), query)
+        let conn = self.connection();
+        query::find(conn, query, &index::of_collection(conn, query.collection)?)
     }
 
     /// How many documents a query would find without its limit, offset and cursor.
     fn count(&self, query: &Query) -> Result<u64> {
-        query::count(self.connection(), query)
+        let conn = self.connection();
+        query::count(conn, query, &index::of_collection(conn, query.collection)?)
+    }
+
+    /// Groups the documents that a query would find without its order, limit, offset and cursor.
+    fn group(&self, query: &Query, grouping: &Grouping) -> Result<Vec<Grouped>> {
+        let conn = self.connection();
+        let indexes = index::of_collection(conn, query.collection)?;
+        query::group(conn, query, grouping, &indexes)
+    }
+
+    /// How a query would be answered, without asking it.
+    fn explain(&self, query: &Query) -> Result<Plan> {
+        let conn = self.connection();
+        query::explain(conn, query, &index::of_collection(conn, query.collection)?)
+    }
+
+    /// The indexes of a collection, in the order they were made.
+    fn indexes_of(&self, collection: CollectionNo) -> Result<Vec<IndexRow>> {
+        index::of_collection(self.connection(), collection)
+    }
+
+    /// All indexes, in the order they were made.
+    fn all_indexes(&self) -> Result<Vec<IndexRow>> {
+        index::all(self.connection())
+    }
+
+    /// How far an index is. Takes time that grows with the collection.
+    fn index_progress(&self, row: &IndexRow) -> Result<IndexProgress> {
+        index::progress(self.connection(), row)
     }
 
     /// How many rows there are in all.

@@ -91,6 +91,17 @@ CREATE TABLE skeleton (
   bytes  BLOB NOT NULL
 ) STRICT;
 ",
+    "
+CREATE TABLE idx (
+  no         INTEGER PRIMARY KEY,
+  collection INTEGER NOT NULL,
+  kind       INTEGER NOT NULL,
+  paths      TEXT NOT NULL,
+  origins    INTEGER NOT NULL,
+  upto       BLOB,
+  UNIQUE (collection, kind, paths)
+) STRICT;
+",
 ];
 
 /// The format this program writes.

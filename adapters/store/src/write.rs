@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use rusqlite::{CachedStatement, Connection, Params, params};
 use stead_base::{DocId, Hash, SpaceId, WriterId};
 
+use crate::index::IndexCache;
 use crate::key::DocKey;
 use crate::read::{Source, write_tip, wrong_type};
 use crate::rows::{CollectionNo, NameNo, SpaceNo, WriterNo, at_of_key};
@@ -18,6 +19,9 @@ type Result<T> = std::result::Result<T, StoreError>;
 pub struct Tx<'s> {
     conn: &'s Connection,
     unflushed: &'s Cell<bool>,
+    index_cache: &'s IndexCache,
+    /// Whether the cache may hold what only this transaction sees.
+    indexes_changed: Cell<bool>,
     failed: Cell<bool>,
     load_doc: Held<'s>,
     insert_doc: Held<'s>,
@@ -42,11 +46,17 @@ impl Source for Tx<'_> {
 }
 
 impl<'s> Tx<'s> {
-    pub(crate) fn begin(conn: &'s Connection, unflushed: &'s Cell<bool>) -> Result<Self> {
+    pub(crate) fn begin(
+        conn: &'s Connection,
+        unflushed: &'s Cell<bool>,
+        index_cache: &'s IndexCache,
+    ) -> Result<Self> {
         conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         Ok(Self {
             conn,
             unflushed,
+            index_cache,
+            indexes_changed: Cell::new(false),
             failed: Cell::new(false),
             load_doc: Held::default(),
             insert_doc: Held::default(),
@@ -62,6 +72,7 @@ impl<'s> Tx<'s> {
     /// On an error nothing of it was written.
     pub fn commit(self) -> Result<()> {
         self.execute("COMMIT", [])?;
+        self.indexes_changed.set(false);
         self.unflushed.set(true);
         Ok(())
     }
@@ -112,6 +123,7 @@ impl<'s> Tx<'s> {
             self.execute("DELETE FROM skeleton WHERE writer=?1", [writer.no])?;
         }
         self.clear_docs(space)?;
+        self.remove_indexes(space)?;
         for sql in [
             "DELETE FROM collection WHERE space=?1",
             "DELETE FROM writer WHERE space=?1",
@@ -355,6 +367,22 @@ impl<'s> Tx<'s> {
         body: &[u8],
         deleted: bool,
     ) -> Result<()> {
+        let indexes = self.indexes()?;
+        let write = || self.write_doc(collection, id, state, body, deleted);
+        match indexes.get(&collection) {
+            None => write(),
+            Some(of) => self.put_indexed_doc(of, collection, id, write, body, deleted),
+        }
+    }
+
+    fn write_doc(
+        &self,
+        collection: CollectionNo,
+        id: &DocId,
+        state: &[u8],
+        body: &[u8],
+        deleted: bool,
+    ) -> Result<()> {
         let key = DocKey::new(id);
         if let Some((of, last, no)) = self.last_doc.take()
             && (of, last) == (collection, key)
@@ -380,8 +408,34 @@ impl<'s> Tx<'s> {
     /// Removes every document row of a space, to be built again from the log.
     pub fn clear_docs(&self, space: SpaceNo) -> Result<()> {
         self.clear_rich(space)?;
+        self.clear_indexes(space)?;
         let sql = "DELETE FROM doc WHERE collection IN (SELECT no FROM collection WHERE space=?1)";
         self.execute(sql, [space]).map(drop)
+    }
+
+    pub(crate) const fn connection_of(&self) -> &Connection {
+        self.conn
+    }
+
+    pub(crate) const fn index_cache(&self) -> &IndexCache {
+        self.index_cache
+    }
+
+    /// What indexes there are is to be read again.
+    pub(crate) fn forget_indexes(&self) {
+        self.indexes_changed.set(true);
+        self.index_cache.take();
+    }
+
+    /// Runs one statement that is made of this crate's own words.
+    pub(crate) fn run(&self, sql: &str, params: impl Params) -> Result<()> {
+        self.guarded(|| self.conn.prepare_cached(sql)?.execute(params))
+            .map(drop)
+    }
+
+    /// Runs statements that are made of this crate's own words.
+    pub(crate) fn run_all(&self, sql: &str) -> Result<()> {
+        self.guarded(|| self.conn.execute_batch(sql))
     }
 
     fn must_exist(&self, changed: usize, what: &'static str, value: u32) -> Result<()> {
@@ -435,6 +489,9 @@ impl<'s> Tx<'s> {
 
 impl Drop for Tx<'_> {
     fn drop(&mut self) {
+        if self.indexes_changed.get() {
+            self.index_cache.take();
+        }
         if !self.conn.is_autocommit()
             && let Err(error) = self.conn.execute_batch("ROLLBACK")
         {

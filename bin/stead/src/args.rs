@@ -3,6 +3,7 @@
 mod faces;
 mod groups;
 mod people;
+mod questions;
 mod recovery;
 pub(crate) mod schema;
 
@@ -15,7 +16,7 @@ use stead_interchange::Format;
 
 use crate::{
     address::{CollectionAddress, DocAddress, LogAddress, PutAddress},
-    query::{SortArg, WhereArg},
+    query::WhereArg,
 };
 
 pub(crate) use faces::{Feed, Kv};
@@ -23,6 +24,7 @@ pub(crate) use groups::{Group, Leave};
 pub(crate) use people::{
     Can, Contact, Device, Identity, IdentityAction, MembersArgs, Revoke, SignIn, Verify,
 };
+pub(crate) use questions::{History, Index, Query, Sql, Watch};
 
 pub(crate) use recovery::{Guardians, GuardiansAction, Recover};
 
@@ -96,6 +98,9 @@ pub(crate) enum Command {
     Put(Put),
     Get(Get),
     Query(Query),
+    #[command(subcommand)]
+    Index(Index),
+    Sql(Sql),
     Watch(Watch),
     Delete(Delete),
     Restore(Restore),
@@ -108,6 +113,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Schema(schema::Schema),
     Log(Log),
+    History(History),
     Verify(Verify),
     SignIn(SignIn),
     Doctor(Doctor),
@@ -401,64 +407,6 @@ pub(crate) struct Get {
     /// Show it even if it is deleted
     #[arg(long)]
     pub(crate) deleted: bool,
-    /// Speak this revision of the collection's schema: its number, or the first digits of its id; or none for
-    /// what is held [default: the newest]
-    #[arg(long, value_name = "REVISION")]
-    pub(crate) revision: Option<String>,
-}
-
-/// Find documents of a collection
-///
-/// Conditions: FIELD=VALUE, !=, <, <=, >, >=, FIELD~TEXT (contains), FIELD (is there), !FIELD (is not there). All must hold.
-#[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  stead query family/people --where 'born>1900' --sort name\n  stead query world/countries --where region=Europe --sort -area --limit 5 --fields name.common,area\n  stead query family/people --jsonl | jq .value.name"
-)]
-pub(crate) struct Query {
-    /// SPACE/COLLECTION
-    pub(crate) collection: CollectionAddress,
-    /// A condition; repeat it for more
-    #[arg(long = "where", short = 'w', value_name = "CONDITION", action = ArgAction::Append)]
-    pub(crate) conditions: Vec<WhereArg>,
-    /// Sort by this field, or from the greatest down with a minus before it; repeat it for more
-    #[arg(long, short, value_name = "[-]FIELD", action = ArgAction::Append, allow_hyphen_values = true)]
-    pub(crate) sort: Vec<SortArg>,
-    /// Show at most this many [default: 20 in a table, all otherwise]
-    #[arg(long, short = 'n', value_name = "N")]
-    pub(crate) limit: Option<u64>,
-    /// Show these fields as columns
-    #[arg(long, short, value_name = "FIELD,...", value_delimiter = ',')]
-    pub(crate) fields: Vec<String>,
-    /// Only say how many there are
-    #[arg(long, conflicts_with_all = ["fields", "sort", "limit"])]
-    pub(crate) count: bool,
-    /// Find deleted documents instead
-    #[arg(long)]
-    pub(crate) deleted: bool,
-    /// Answer with one JSON object a line
-    #[arg(long, conflicts_with = "count")]
-    pub(crate) jsonl: bool,
-    /// Speak this revision of the collection's schema: its number, or the first digits of its id; or none for
-    /// what is held [default: the newest]
-    #[arg(long, value_name = "REVISION")]
-    pub(crate) revision: Option<String>,
-}
-
-/// Show changes as they happen, wherever they are made
-#[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  stead watch family/people\n  stead watch family/people/ada\n  stead watch world/countries --where region=Europe --json"
-)]
-pub(crate) struct Watch {
-    /// SPACE/COLLECTION or SPACE/COLLECTION/ID
-    #[arg(value_name = "COLLECTION")]
-    pub(crate) document: PutAddress,
-    /// A condition; repeat it for more
-    #[arg(long = "where", short = 'w', value_name = "CONDITION", action = ArgAction::Append)]
-    pub(crate) conditions: Vec<WhereArg>,
-    /// Also show what is there already
-    #[arg(long)]
-    pub(crate) all: bool,
     /// Speak this revision of the collection's schema: its number, or the first digits of its id; or none for
     /// what is held [default: the newest]
     #[arg(long, value_name = "REVISION")]

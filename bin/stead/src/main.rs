@@ -7,6 +7,7 @@ mod client;
 mod commands;
 mod edits;
 mod exit;
+mod expression;
 mod home;
 mod look;
 mod output;
@@ -14,6 +15,7 @@ mod query;
 mod serve;
 mod settings;
 mod table;
+mod times;
 
 #[cfg(test)]
 mod docs;
@@ -71,6 +73,8 @@ fn run(args: Args, out: &Output) -> Result<(), Failure> {
         Command::Put(put) => commands::write::put(&home, put, out),
         Command::Get(get) => commands::read::get(&home, &get, out),
         Command::Query(query) => commands::read::query(&home, &query, out),
+        Command::Index(index) => commands::index::index(&home, index, out),
+        Command::Sql(sql) => commands::sql::sql(&home, &sql, out),
         Command::Watch(watch) => commands::watch::watch(&home, &watch, out),
         Command::Delete(delete) => commands::write::delete(&home, &delete, out),
         Command::Restore(restore) => commands::write::restore(&home, &restore, out),
@@ -81,6 +85,7 @@ fn run(args: Args, out: &Output) -> Result<(), Failure> {
         Command::Schema(schema) => commands::schema::schema(&home, schema, out),
         Command::Log(log) if log.rights => commands::audit::rights(&home, &log, out),
         Command::Log(log) => commands::log::log(&home, &log, out),
+        Command::History(history) => commands::history::history(&home, &history, out),
         Command::Doctor(doctor) => commands::doctor::doctor(&home, &doctor, out),
         Command::Encrypt(encrypt) => commands::at_rest::encrypt(&home, &encrypt, out),
         Command::Decrypt(decrypt) => commands::at_rest::decrypt(&home, &decrypt, out),

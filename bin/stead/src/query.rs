@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use serde_json::Value;
-use stead_api::{Filter, Path, Predicate, SortKey};
+use stead_api::{Aggregate, Filter, Join, Measure, Path, Predicate, SortKey, Where};
 
 /// `population>1000000`, `name~bern`, `!capital` ...
 #[derive(Debug, Clone, PartialEq)]
@@ -13,11 +13,81 @@ pub(crate) struct WhereArg(pub(crate) Filter);
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct SortArg(pub(crate) SortKey);
 
+/// `author=people`.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct JoinArg(pub(crate) Join);
+
+/// `sum:population`.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct MeasureArg(pub(crate) Measure);
+
+/// `address.city`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FieldArg(pub(crate) Path);
+
+impl FromStr for FieldArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let path = path_of(text).ok_or("name a field, such as address.city")?;
+        Ok(Self(path))
+    }
+}
+
+impl FromStr for JoinArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let help = "write it as FIELD=COLLECTION, such as author=people";
+        let (field, collection) = text.split_once('=').ok_or(help)?;
+        let path = path_of(field).ok_or(help)?;
+        let collection = collection.to_owned();
+        Ok(Self(Join { path, collection }))
+    }
+}
+
+impl FromStr for MeasureArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let help = "write it as HOW:FIELD, where HOW is count, sum, avg, min or max";
+        let (how, field) = text.split_once(':').ok_or(help)?;
+        let of = match how {
+            "count" => Aggregate::Count,
+            "sum" => Aggregate::Sum,
+            "avg" => Aggregate::Avg,
+            "min" => Aggregate::Min,
+            "max" => Aggregate::Max,
+            _ => return Err(help.to_owned()),
+        };
+        let path = path_of(field).ok_or(help)?;
+        Ok(Self(Measure { of, path }))
+    }
+}
+
+impl WhereArg {
+    pub(crate) fn condition(&self) -> Where {
+        Where::Is(self.0.clone())
+    }
+}
+
+/// The conditions of flags, all of which must hold.
+pub(crate) fn conditions(
+    conditions: &[WhereArg],
+    filter: Option<&crate::expression::FilterArg>,
+) -> Vec<Where> {
+    let single = conditions.iter().map(WhereArg::condition);
+    single
+        .chain(filter.map(|filter| filter.0.clone()))
+        .collect()
+}
+
 /// Longer signs stand before the ones they start with.
 const SIGNS: &[(&str, Predicate)] = &[
     ("!=", Predicate::Ne),
     ("<=", Predicate::Le),
     (">=", Predicate::Ge),
+    ("^=", Predicate::Prefix),
     ("=", Predicate::Eq),
     ("<", Predicate::Lt),
     (">", Predicate::Gt),
@@ -31,13 +101,16 @@ impl FromStr for WhereArg {
         let help = "write a condition as FIELD=VALUE, such as 'population>1000000'";
         let first = text
             .char_indices()
-            .filter(|&(_, c)| "!=<>~".contains(c))
+            .filter(|&(_, c)| "!=<>~^".contains(c))
             .find_map(|(at, _)| {
                 let sign = SIGNS
                     .iter()
                     .find(|(sign, _)| text[at..].starts_with(sign))?;
                 Some((at, sign))
             });
+        if let Some(filter) = listed(text) {
+            return Ok(Self(filter));
+        }
         let (field, is, value) = match (first, text.strip_prefix('!')) {
             (Some((at, (sign, is))), _) => {
                 (&text[..at], *is, value_of(text[at + sign.len()..].trim()))
@@ -48,6 +121,24 @@ impl FromStr for WhereArg {
         let path = path_of(field.trim()).ok_or(help)?;
         Ok(Self(Filter { path, is, value }))
     }
+}
+
+/// `FIELD in A,B,C` and `FIELD between A and B`.
+fn listed(text: &str) -> Option<Filter> {
+    let (field, rest) = text.trim().split_once(' ')?;
+    let path = path_of(field)?;
+    let (word, rest) = rest.trim_start().split_once(' ')?;
+    let value = |text: &str| value_of(text.trim());
+    let (is, values) = match word {
+        "in" => (Predicate::In, rest.split(',').map(value).collect()),
+        "between" => {
+            let (least, greatest) = rest.split_once(" and ")?;
+            (Predicate::Between, vec![value(least), value(greatest)])
+        }
+        _ => return None,
+    };
+    let value = Value::Array(values);
+    Some(Filter { path, is, value })
 }
 
 impl FromStr for SortArg {
@@ -143,6 +234,18 @@ mod tests {
         assert_eq!(
             parsed("capital"),
             (field(&["capital"]), Predicate::Exists, json!(null))
+        );
+        assert_eq!(
+            parsed("region in Europe,Asia"),
+            (field(&["region"]), Predicate::In, json!(["Europe", "Asia"]))
+        );
+        assert_eq!(
+            parsed("area between 1 and 5"),
+            (field(&["area"]), Predicate::Between, json!([1, 5]))
+        );
+        assert_eq!(
+            parsed("name^=Sw"),
+            (field(&["name"]), Predicate::Prefix, json!("Sw"))
         );
         assert_eq!(parsed("a\\.b=1").0, field(&["a.b"]));
         assert!("=1".parse::<WhereArg>().is_err());

@@ -295,6 +295,7 @@ fn get_shows_fields_and_json_the_document() {
             id: "ada".into(),
             value,
             deleted: false,
+            snippet: None,
         };
         Ok(serde_json::to_value(DocGot {
             doc,
@@ -333,11 +334,13 @@ fn cities() -> ScriptedNode {
             id: (*id).into(),
             value: json!({"name": name, "people": people, "rare": null}),
             deleted: false,
+            snippet: None,
         });
         let page = Page {
             docs: docs.collect(),
             next: (end < all.len()).then(|| end.to_string()),
             total: query.count.then_some(3),
+            ..Page::default()
         };
         Ok(serde_json::to_value(page).unwrap())
     })
@@ -554,6 +557,7 @@ fn change(kind: ChangeKind, id: &str, value: Option<Value>) -> Change {
         kind,
         id: id.into(),
         value,
+        at: None,
     }
 }
 
@@ -561,6 +565,7 @@ fn event(changes: Vec<Change>, ready: bool) -> Notification {
     Notification::Watch(Event {
         watch: 1,
         changes,
+        more: false,
         ready,
         reset: false,
     })

@@ -4,12 +4,14 @@
 //! A document is a tree of cells, mostly one level of assigned values, so cells are flat vectors
 //! sorted by field name and values are slices of one buffer that starts as the row itself.
 
+mod kinds;
 mod merge;
 mod renumber;
 mod row;
 mod subtree;
 mod view;
 
+pub use kinds::FieldKind;
 pub use row::RowError;
 pub(crate) use view::{Members, Visible};
 

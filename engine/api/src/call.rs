@@ -35,12 +35,14 @@ use crate::spaces::{
     CheckpointInfo, Checkpoints, Compacted, SpaceCheckpoint, SpaceCheckpoints, SpaceCompact,
 };
 use crate::{
-    ApiError, Commit, Devices, Diagnosis, DocDelete, DocGet, DocGot, DocPut, DocQuery, DocRestore,
-    DocUnwatch, DocWatch, DoctorRun, Done, ErrorKind, Hello, LinkAccept, LinkApprove, LinkArrival,
-    LinkArrive, LinkAsking, LinkBegun, LinkCancel, LinkCreate, LinkCreated, LinkGiveUp, LinkHear,
-    LinkOutcome, LinkPending, LinkRefuse, LinkSpeak, LinkSpoken, LinkWait, LogList, LogPage,
-    NodeStatus, NodeStop, Page, SpaceCreate, SpaceInfo, SpaceJoin, SpaceJoined, SpaceLeave,
-    SpaceList, SpaceShare, SpaceShared, Spaces, Status, Watching, Welcome, node::DeviceList,
+    ApiError, Commit, Devices, Diagnosis, DocAt, DocBack, DocDelete, DocDiff, DocDiffs, DocGet,
+    DocGot, DocHistory, DocPut, DocQuery, DocRestore, DocStory, DocUnwatch, DocWatch, DoctorRun,
+    Done, ErrorKind, Hello, IndexAdd, IndexList, IndexRemove, Indexes, LinkAccept, LinkApprove,
+    LinkArrival, LinkArrive, LinkAsking, LinkBegun, LinkCancel, LinkCreate, LinkCreated,
+    LinkGiveUp, LinkHear, LinkOutcome, LinkPending, LinkRefuse, LinkSpeak, LinkSpoken, LinkWait,
+    LogList, LogPage, NodeStatus, NodeStop, Page, SpaceCreate, SpaceInfo, SpaceJoin, SpaceJoined,
+    SpaceLeave, SpaceList, SpaceShare, SpaceShared, Spaces, SqlRows, SqlRun, Status, Watching,
+    Welcome, node::DeviceList,
 };
 
 /// Parameters that belong to one method.
@@ -221,6 +223,22 @@ methods! {
     DocRestore => Commit, "doc.restore";
     /// Finds documents of a collection.
     DocQuery => Page, "doc.query";
+    /// Who changed each field of a document, and when.
+    DocHistory => DocStory, "doc.history";
+    /// A document as it was at a time.
+    DocAt => DocGot, "doc.at";
+    /// How a document differs between two times.
+    DocDiff => DocDiffs, "doc.diff";
+    /// Makes a document what it was at a time, by a new transaction.
+    DocBack => Commit, "doc.back";
+    /// Has a collection indexed on this device; the index is built in the background.
+    IndexAdd => Done, "index.add";
+    /// An index of this device is not wanted any more.
+    IndexRemove => Done, "index.remove";
+    /// The indexes of a space on this device.
+    IndexList => Indexes, "index.list";
+    /// One SELECT over the collections of a space.
+    SqlRun => SqlRows, "sql.run";
     /// Starts a stream of `watch.event` notifications on this connection.
     DocWatch => Watching, "doc.watch";
     /// Ends such a stream.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::Time;
+use crate::{GroupBy, GroupRow, Join, Joined, QueryPlan, Time, Where};
 
 /// The names that lead from a document's root to a field; empty for the root itself.
 pub type Path = Vec<String>;
@@ -164,6 +164,9 @@ pub struct Document {
     /// Whether it is deleted; such a document is only shown on request.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub deleted: bool,
+    /// For a search: a piece of the text where the words stand, each between U+0002 and U+0003.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snippet: Option<String>,
 }
 
 /// `doc.query`.
@@ -175,7 +178,24 @@ pub struct DocQuery {
     pub collection: String,
     /// All of these must hold.
     #[serde(default, rename = "where", skip_serializing_if = "Vec::is_empty")]
-    pub filters: Vec<Filter>,
+    pub filters: Vec<Where>,
+    /// The texts must contain these words: `sea wind`, `"dead sea"`, `beginn*`, `-without`. Needs a text index.
+    /// Without an order the best fit comes first; pages of that order may shift when texts change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<String>,
+    /// Also answers the documents that these fields refer to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub join: Vec<Join>,
+    /// Answers groups instead of documents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<GroupBy>,
+    /// As documents were behind all transactions up to this Unix time in milliseconds. Reads the logs; not with
+    /// `search`, `join`, `group`, references or deleted documents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_ms: Option<u64>,
+    /// Answers how the query would be answered, and no documents.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub explain: bool,
     /// The order; by id when empty, and among equals.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sort: Vec<SortKey>,
@@ -197,6 +217,7 @@ pub struct DocQuery {
 }
 
 /// A condition on one field. A document without the field fits only [`Predicate::Ne`] and [`Predicate::Missing`].
+/// A name of digits is an element's place where there is a list.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Filter {
     /// The field; `["id"]` is also how the document's id is named, unless the document has a field `id`.
@@ -224,6 +245,12 @@ pub enum Predicate {
     Gt,
     /// Greater or equal.
     Ge,
+    /// Equal to one element of the value, a list.
+    In,
+    /// Not less than the first and not greater than the second element of the value, a list.
+    Between,
+    /// A text that starts with the value.
+    Prefix,
     /// A text that contains the value (ASCII letters fit in either case), or an array that has it as an element.
     Contains,
     /// The field is there.
@@ -253,9 +280,19 @@ pub struct Page {
     /// How many fit in all, when asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total: Option<u64>,
+    /// The groups, when asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub groups: Option<Vec<GroupRow>>,
+    /// The documents that those above refer to, when asked for.
+    #[serde(default, skip_serializing_if = "Joined::is_empty")]
+    pub joined: Joined,
+    /// How the query would be answered, when asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<QueryPlan>,
 }
 
-/// `doc.watch`: first every document that fits comes as `added`, then `ready`, then what changes.
+/// `doc.watch`: first every document that fits comes as `added`, then `ready`, then what changes. After `ready` each
+/// event leads from one consistent state to the next: a transaction is in it whole or not at all.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct DocWatch {
     /// Name, id, or the first digits of the id.
@@ -267,7 +304,13 @@ pub struct DocWatch {
     pub id: Option<String>,
     /// All of these must hold.
     #[serde(default, rename = "where", skip_serializing_if = "Vec::is_empty")]
-    pub filters: Vec<Filter>,
+    pub filters: Vec<Where>,
+    /// The order, for a window: with `limit`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sort: Vec<SortKey>,
+    /// Follows only the first documents of the order; at most [`crate::WINDOW_MAX`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
     /// Leaves out what is there already: only changes from now on.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub changes_only: bool,
@@ -300,6 +343,10 @@ pub struct Change {
     /// Its new value; absent when removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<Value>,
+    /// In a window: its place once the whole event is taken in. Take out what is removed and changed, then put in what
+    /// is added and changed, in the order of places.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<u32>,
 }
 
 /// What happened to a document, as a watch sees it.

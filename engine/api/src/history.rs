@@ -130,3 +130,135 @@ pub struct LogProof {
     /// Whether the node checked all of this just now and found it right.
     pub verified: bool,
 }
+
+/// `doc.history`: who changed each field of a document, and when.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct DocHistory {
+    /// Name, id, or the first digits of the id.
+    pub space: String,
+    /// The collection's name.
+    pub collection: String,
+    /// The document's id.
+    pub id: String,
+    /// Only what changed this field, or what is below it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub path: Path,
+    /// Most transactions in the answer; [`crate::PAGE_DEFAULT`] when absent, never more than [`crate::PAGE_MAX`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+    /// Passes over as many of the newest.
+    #[serde(default)]
+    pub skip: u32,
+}
+
+/// The answer to [`DocHistory`].
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct DocStory {
+    /// The transactions that touched it, newest first.
+    pub steps: Vec<DocStep>,
+    /// How many there are in all.
+    pub total: u64,
+    /// Who set what is seen now: one line a field.
+    pub fields: Vec<FieldOrigin>,
+    /// Whether it is deleted now.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deleted: bool,
+}
+
+/// What one transaction did to a document.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct DocStep {
+    /// Its hybrid time.
+    pub time: Time,
+    /// The device that wrote it.
+    pub device: DeviceInfo,
+    /// The writer key, 64 hexadecimal digits.
+    pub writer: String,
+    /// Its position in that writer's log.
+    pub index: u64,
+    /// Nothing of it counts: its author had no right to make it, or has been removed since.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub void: bool,
+    /// Present when the document was deleted or brought back by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted: Option<bool>,
+    /// What it changed in what is seen.
+    pub changes: Vec<FieldDiff>,
+    /// Its operations, each in one plain phrase.
+    pub said: Vec<String>,
+}
+
+/// How one field differs.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct FieldDiff {
+    /// The field.
+    pub path: Path,
+    /// What was there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Value>,
+    /// What is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Value>,
+}
+
+/// Who set a field to what it is now.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct FieldOrigin {
+    /// The field.
+    pub path: Path,
+    /// What is there.
+    pub value: Value,
+    /// When it became so.
+    pub time: Time,
+    /// The device that made it so.
+    pub device: DeviceInfo,
+}
+
+/// `doc.at`: a document as it was.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct DocAt {
+    /// Name, id, or the first digits of the id.
+    pub space: String,
+    /// The collection's name.
+    pub collection: String,
+    /// The document's id.
+    pub id: String,
+    /// Behind all transactions up to this Unix time in milliseconds.
+    pub at_ms: u64,
+}
+
+/// `doc.diff`: how a document differs between two times.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct DocDiff {
+    /// Name, id, or the first digits of the id.
+    pub space: String,
+    /// The collection's name.
+    pub collection: String,
+    /// The document's id.
+    pub id: String,
+    /// The earlier time, in Unix milliseconds.
+    pub from_ms: u64,
+    /// The later time; now when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to_ms: Option<u64>,
+}
+
+/// The answer to [`DocDiff`].
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct DocDiffs {
+    /// The fields that differ.
+    pub changes: Vec<FieldDiff>,
+}
+
+/// `doc.back`: makes a document what it was, by a new transaction.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct DocBack {
+    /// Name, id, or the first digits of the id.
+    pub space: String,
+    /// The collection's name.
+    pub collection: String,
+    /// The document's id.
+    pub id: String,
+    /// As it was behind all transactions up to this Unix time in milliseconds.
+    pub at_ms: u64,
+}

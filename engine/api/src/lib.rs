@@ -28,6 +28,7 @@ mod people;
 mod recovery;
 mod rights;
 mod schema;
+mod search;
 mod sign_in;
 mod spaces;
 
@@ -53,7 +54,10 @@ pub use guardians::{
     GuardianHeld, GuardianPlanHelp, GuardianSet, GuardianShow, GuardianShown, GuardiansShown,
     HeldShare, HeldShares, HelpPlan, RecoverShare, RecoverShares, ShareHere, SharesHere,
 };
-pub use history::{LogEntry, LogKind, LogList, LogOp, LogPage, LogProof, Time};
+pub use history::{
+    DocAt, DocBack, DocDiff, DocDiffs, DocHistory, DocStep, DocStory, FieldDiff, FieldOrigin,
+    LogEntry, LogKind, LogList, LogOp, LogPage, LogProof, Time,
+};
 pub use invite::{
     InviteText, SharePlan, SpaceJoin, SpaceJoined, SpacePlanShare, SpaceShare, SpaceShared,
 };
@@ -90,6 +94,10 @@ pub use schema::{
     Aside, Revision, Schema, SchemaCheck, SchemaChecked, SchemaFault, SchemaMade, SchemaPut,
     SchemaShow, Schemas,
 };
+pub use search::{
+    Aggregate, GroupBy, GroupRow, HIT_END, HIT_START, IndexAdd, IndexInfo, IndexList, IndexRemove,
+    Indexes, Join, Joined, Measure, QueryPlan, SqlRows, SqlRun, Where,
+};
 pub use sign_in::{
     SIGN_IN_TEXT_BYTES_MAX, SignInAnswer, SignInAnswered, SignInAsked, SignInLook, SignInText,
 };
@@ -108,6 +116,8 @@ pub const RESPONSE_BYTES_MAX: usize = 64 << 20;
 pub const EDITS_MAX: usize = 10_000;
 /// Most filters, and most sort keys, in one query.
 pub const CLAUSES_MAX: usize = 32;
+/// Most documents in the window of a watch with an order.
+pub const WINDOW_MAX: u32 = 1_000;
 /// Documents in a page of `doc.query` when no limit is given.
 pub const PAGE_DEFAULT: u32 = 100;
 /// Most documents or log entries in one page.

@@ -71,6 +71,9 @@ pub struct Event {
     pub watch: u64,
     /// The differences. At the start many events may follow each other until one is `ready`.
     pub changes: Vec<Change>,
+    /// More of the same step follows: the state is consistent after the event that does not say so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub more: bool,
     /// Set once, when all documents that were there at the start have been sent.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ready: bool,

@@ -86,6 +86,9 @@ pub struct Status {
     pub relay: Option<RelayInfo>,
     /// The store on disk.
     pub store: StoreInfo,
+    /// Indexes that are being built.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub indexing: Vec<crate::IndexInfo>,
     /// What a person should know and can do something about.
     pub warnings: Vec<Warning>,
 }

@@ -17,7 +17,7 @@ use tokio::sync::{oneshot, watch};
 use crate::api::convert;
 use crate::api::idempotency::{Idempotency, Known};
 use crate::api::veil::{self, SPACES};
-use crate::api::watches::Watches;
+use crate::api::watches::{Fresh, Watches};
 use crate::clock::{steady_ms, wall_ms};
 use crate::store_thread::{Ack, Arrival, Waiting};
 use crate::sync::fetches::Fetches;
@@ -35,6 +35,8 @@ const PENDING_MS_MAX: u64 = 2_000;
 /// A device that was put out of a space may still fetch it for this long in a session, so that it
 /// learns why nothing comes any more.
 const EVICTION_MS: u64 = 10_000;
+/// Documents that an index takes in between two rounds.
+const INDEXED_PER_STEP: u32 = 500;
 /// Written and removed to see whether the disk takes writes again.
 const PROBE_FILE: &str = "write-probe";
 
@@ -89,6 +91,10 @@ pub(crate) struct Desk {
     due_ms: Option<u64>,
     reconcile: bool,
     dirty: bool,
+    /// Documents that changed since watchers were told.
+    changed_docs: BTreeMap<SpaceId, (BTreeSet<DocChange>, bool)>,
+    /// Whether an index is not complete.
+    indexing: bool,
     /// Sessions with devices that were put out of a space.
     evictions: BTreeMap<(u64, SpaceId), Eviction>,
     /// Since when stored entries wait to be merged, on the steady clock.
@@ -116,6 +122,8 @@ impl Desk {
             due_ms: None,
             reconcile: true,
             dirty: true,
+            changed_docs: BTreeMap::new(),
+            indexing: true,
             evictions: BTreeMap::new(),
             pending_since_ms: None,
             to_begin: Vec::new(),
@@ -340,6 +348,7 @@ impl Desk {
             let probe = self.board.home.join(PROBE_FILE);
             if home::write_private(&probe, &[0; 4096]).is_ok() {
                 self.recovered();
+                self.indexing = true;
                 self.reconcile = true;
             }
             let _ = std::fs::remove_file(probe);
@@ -369,6 +378,7 @@ impl Desk {
             for event in self.replica.drain_events() {
                 self.publish(event);
             }
+            self.tell_watches();
             self.foreign.clear();
             for space in std::mem::take(&mut self.begun) {
                 self.board.fetches.has_begun(space, steady_ms());
@@ -567,7 +577,60 @@ impl Desk {
         }
         // Groups and offers tell this device what to open and what to carry where.
         self.reconcile |= many || docs.iter().any(|doc| veil::is_kept(&doc.collection));
-        self.board.watches.docs_changed(&space, docs, many);
+        let (changed, any) = self.changed_docs.entry(space).or_default();
+        changed.extend(docs.iter().cloned());
+        *any |= many;
+    }
+
+    /// Tells watchers what documents are now, in one step for everything that was flushed.
+    fn tell_watches(&mut self) {
+        for (space, (docs, mut many)) in std::mem::take(&mut self.changed_docs) {
+            let mut fresh = Vec::new();
+            for doc in docs {
+                if many || !self.board.watches.is_watched(&space, &doc.collection) {
+                    continue;
+                }
+                match self.replica.get(&space, &doc.collection, &doc.id) {
+                    Ok(row) => fresh.push(Fresh {
+                        collection: doc.collection,
+                        id: doc.id,
+                        json: row.filter(|row| !row.deleted).map(|row| row.json.into()),
+                    }),
+                    // Whoever watches looks at everything, and finds out why.
+                    Err(error) => {
+                        tracing::warn!(%error, "a changed document could not be read");
+                        many = true;
+                    }
+                }
+            }
+            self.board.watches.docs_changed(&space, &fresh, many);
+        }
+    }
+
+    /// Whether an index waits to be built further.
+    pub(crate) const fn is_indexing(&self) -> bool {
+        self.indexing
+    }
+
+    /// Indexes were asked for.
+    pub(crate) const fn index_more(&mut self) {
+        self.indexing = true;
+    }
+
+    /// Builds indexes a step further. A failure is tried again with the next change.
+    pub(crate) fn index_step(&mut self) {
+        if self.board.trouble.borrow().is_some() {
+            self.indexing = false;
+            return;
+        }
+        match self.replica.build_indexes(INDEXED_PER_STEP, wall_ms()) {
+            Ok(more) => self.indexing = more,
+            Err(error) => {
+                tracing::warn!(%error, "an index could not be built further");
+                self.indexing = false;
+                self.note_outcome::<()>(&Err(error));
+            }
+        }
     }
 
     fn forked(&mut self, space: SpaceId, writer: WriterId) {

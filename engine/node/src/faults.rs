@@ -3,7 +3,7 @@
 
 use stead_api::{ApiError, ErrorKind};
 use stead_replica::ReplicaError;
-use stead_store::{QueryError, StoreError};
+use stead_store::{QueryError, SqlError, StoreError};
 
 /// A failed operation of the replica.
 pub(crate) fn replica(error: &ReplicaError) -> ApiError {
@@ -70,11 +70,43 @@ pub(crate) fn store(error: &StoreError) -> ApiError {
         )
         .hint("Close the other program and try again."),
         StoreError::Query(error) => match error {
-            QueryError::TooLong => sentence(ErrorKind::TooLarge, error),
+            QueryError::TooLong | QueryError::ManyGroups | QueryError::ManyWords => {
+                sentence(ErrorKind::TooLarge, error)
+            }
             error => sentence(ErrorKind::InvalidParams, error),
         },
+        StoreError::Index(error) => sentence(ErrorKind::InvalidParams, error),
+        StoreError::Sql(error) => sql(error),
         error => sentence(ErrorKind::Store, error),
     }
+}
+
+/// A person's SQL that could not be answered.
+fn sql(error: &SqlError) -> ApiError {
+    let (kind, hint) = match error {
+        SqlError::NotAllowed { .. } => (
+            ErrorKind::NotAllowed,
+            "Each collection of the space is a table; write with `stead put`.",
+        ),
+        SqlError::Wrong { .. } => (
+            ErrorKind::InvalidParams,
+            "Each collection is a table with the columns id, json and one for each common field; `json ->> 'field'` reaches all others.",
+        ),
+        SqlError::Several => (
+            ErrorKind::InvalidParams,
+            "Ask for the second one separately.",
+        ),
+        SqlError::NoAnswer => (
+            ErrorKind::NotAllowed,
+            "Write with `stead put` and `stead delete`.",
+        ),
+        SqlError::TooSlow | SqlError::TooMuchMemory => (
+            ErrorKind::Busy,
+            "Ask for less, or use `stead query`, which uses indexes.",
+        ),
+        SqlError::TooLarge => (ErrorKind::TooLarge, "Ask for less."),
+    };
+    sentence(kind, error).hint(hint)
 }
 
 /// A change that was made but could not be made safe.

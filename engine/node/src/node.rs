@@ -10,7 +10,7 @@ use stead_api::SOCKET_FILE;
 use stead_base::DeviceId;
 use stead_keys::{Keystore, OsEntropy};
 use stead_net::{Bind, Net, NetConfig};
-use stead_replica::{Replica, ReplicaError};
+use stead_replica::{Replica, ReplicaError, SqlReader};
 use stead_store::{Durability, FileKey, Options, Store};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
@@ -28,7 +28,8 @@ use crate::link::accept::Acceptor;
 use crate::link::notice::Newcomers;
 use crate::link::offer::Links;
 use crate::link::{HELP_ALPN, HELP_SPOKEN_ALPN, LINK_ALPN, SPOKEN_ALPN};
-use crate::readers::{READERS, Readers};
+use crate::platform;
+use crate::readers::{READERS, Readers, SqlThread};
 use crate::recover::RECOVER_ALPN;
 use crate::recover::attempt::Recoverer;
 use crate::recover::holder::Holder;
@@ -88,7 +89,9 @@ impl Node {
         let network_seed = *keys.network_seed();
         let key = at_rest::key_for(&home, config.at_rest, &keys)?;
         let encrypted = key.is_some();
-        let (mut replica, readers) = open_replica(&home, keys, key, &config.device_name).await?;
+        let (mut replica, mut readers) =
+            open_replica(&home, keys, key, &config.device_name).await?;
+        let sql_reader = readers.pop().ok_or(NodeError::StoreThread)?;
         let net = Net::start(net_config(&config, &home, network_seed)).await?;
         remember_port(&home, &net);
 
@@ -154,6 +157,7 @@ impl Node {
             encrypted,
             started_ms: wall_ms(),
             store: store.handle.clone(),
+            sql: SqlThread::start(SqlReader::new(sql_reader, platform::memory_bytes)?)?,
             readers: Readers::start(readers)?,
             net: net.clone(),
             links: links.clone(),
@@ -307,8 +311,9 @@ async fn open_replica(
             replica.create_home(wall_ms())?;
             replica.flush()?;
         }
-        let mut readers = Vec::with_capacity(READERS);
-        for _ in 0..READERS {
+        // One more, for people's SQL.
+        let mut readers = Vec::with_capacity(READERS + 1);
+        for _ in 0..=READERS {
             let reader = replica.reader()?;
             readers.push(reader.ok_or_else(|| {
                 ReplicaError::Refused("the database cannot be read by several threads".to_owned())

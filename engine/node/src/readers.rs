@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use stead_api::{ApiError, ErrorKind};
-use stead_replica::{ReplicaError, ReplicaReader};
+use stead_replica::{ReplicaError, ReplicaReader, SqlReader};
 use stead_store::Interrupt;
 use tokio::sync::oneshot;
 
@@ -122,6 +122,58 @@ impl Readers {
             Ok(Err(_)) => Err(stopping()),
             Err(_) => Err(faults::store(&stead_store::StoreError::Interrupted)),
         }
+    }
+}
+
+/// Most statements that wait for the thread.
+const STATEMENTS_MAX: usize = 16;
+
+type Statement = Box<dyn FnOnce(&mut SqlReader) + Send>;
+
+/// The thread that runs people's SQL, one statement at a time: a slow one holds up no query.
+#[derive(Clone)]
+pub(crate) struct SqlThread {
+    queue: SyncSender<Statement>,
+}
+
+impl SqlThread {
+    /// Starts the thread.
+    pub(crate) fn start(mut reader: SqlReader) -> Result<Self, NodeError> {
+        let (queue, inbox) = sync_channel::<Statement>(STATEMENTS_MAX);
+        std::thread::Builder::new()
+            .name("stead-sql".to_owned())
+            .spawn(move || {
+                while let Ok(statement) = inbox.recv() {
+                    statement(&mut reader);
+                }
+            })
+            .map_err(|source| NodeError::Thread { source })?;
+        Ok(Self { queue })
+    }
+
+    /// Runs one statement. What bounds it is in the store's sandbox.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        f: impl FnOnce(&mut SqlReader) -> Result<T, ReplicaError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let (out, answer) = oneshot::channel();
+        let statement: Statement = Box::new(move |reader| {
+            if !out.is_closed() {
+                let _ = out.send(f(reader));
+            }
+        });
+        match self.queue.try_send(statement) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => {
+                return Err(
+                    ApiError::new(ErrorKind::Busy, "Too many statements wait already.")
+                        .hint("Try again in a moment."),
+                );
+            }
+            Err(TrySendError::Disconnected(_)) => return Err(stopping()),
+        }
+        let found = answer.await.map_err(|_| stopping())?;
+        found.map_err(|error| faults::replica(&error))
     }
 }
 

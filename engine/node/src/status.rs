@@ -73,6 +73,7 @@ impl Node {
             lan_discovery: self.net.lan_status() == LanStatus::Searching,
             relay: self.relay(),
             store: self.store_info(),
+            indexing: self.indexing(&outlines).await?,
             warnings,
         })
     }

@@ -213,6 +213,14 @@ fn run(mut desk: Desk, mut inbox: mpsc::Receiver<Command>, due: &watch::Sender<O
                 }
                 soon => soon.ok(),
             },
+            // Indexes are built while nothing else waits.
+            false if desk.is_indexing() => match inbox.try_recv() {
+                Err(TryRecvError::Empty) => {
+                    desk.index_step();
+                    continue;
+                }
+                soon => soon.ok(),
+            },
             false => inbox.blocking_recv(),
         };
         let Some(first) = first else {
@@ -228,6 +236,10 @@ fn run(mut desk: Desk, mut inbox: mpsc::Receiver<Command>, due: &watch::Sender<O
         }
         let stop = round.stop.take();
         round.finish(&mut desk);
+        // And a step after each round, so that a busy node gets there too.
+        if desk.is_indexing() && stop.is_none() {
+            desk.index_step();
+        }
         due.send_if_modified(|last| {
             let next = desk.next_due();
             let changed = *last != next;

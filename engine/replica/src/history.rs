@@ -390,7 +390,7 @@ fn describe(
     })
 }
 
-fn in_words(path: &str, op: &OpRef<'_>) -> String {
+pub(crate) fn in_words(path: &str, op: &OpRef<'_>) -> String {
     match op {
         OpRef::Assign(value) => match value.to_json() {
             Some(value) => format!("set {path} = {}", shortened(&value.to_string())),

@@ -21,6 +21,7 @@ mod groups;
 mod guardians;
 mod history;
 mod identity;
+mod indexes;
 mod keyring;
 mod logs;
 mod membership;
@@ -29,6 +30,7 @@ mod naming;
 mod offers;
 mod opening;
 mod parts;
+mod past;
 mod prepare;
 mod reader;
 mod records;
@@ -64,10 +66,14 @@ pub use guardians::{
 };
 pub use history::{HistoryItem, HistoryQuery, LogProof, TouchedDocument, roster_in_words};
 pub use identity::OwnDevice;
+pub use indexes::IndexInfo;
 pub use membership::SpaceTicket;
 pub use naming::Contact;
+pub use past::{
+    Earlier, FieldChange, Moment, PAST_DOCS_MAX, PAST_ENTRIES_MAX, Past, Step, Story, differences,
+};
 pub use prepare::{Prepared, Preparer};
-pub use reader::ReplicaReader;
+pub use reader::{ReplicaReader, SqlReader};
 pub use recovery::{Checked, HeldSpace, RootWord, SwappedSpace};
 pub use replica::{DeviceInfo, Replica, SpaceInfo};
 pub use rich::{Folding, RichAsk, RichShown};
@@ -78,6 +84,6 @@ pub use signing::Signer;
 pub use space::FrontierItem;
 pub use stead_doc::{NodeName, RichEdit, RichKind, TextUnit};
 pub use stead_store::{
-    CollectionNo, Condition, Cursor, Direction, DocRow, Found, Op, Query, Scalar, SortKey,
+    CollectionNo, Condition, Cursor, Direction, DocRow, Filter, Found, Query, Scalar, SortKey, Test,
 };
 pub use transact::{Change, Edit, Receipt};

@@ -16,7 +16,7 @@ use crate::writing::Writing;
 
 /// How much of an entry's document operations may count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reach {
+pub(crate) enum Reach {
     /// All.
     Everything,
     /// All but schemas, which only a manager changes.
@@ -86,18 +86,7 @@ impl<'s> Parts<'s> {
     }
 
     fn reach(&self, seq: u64) -> Reach {
-        let mut reach = Reach::Nothing;
-        for span in self.roster.spans(&self.writer) {
-            if span.since <= seq && seq < span.limit && span.role >= Role::Writer {
-                match span.path.is_whole_space() {
-                    true if span.role >= Role::Manager => return Reach::Everything,
-                    true => reach = Reach::Documents,
-                    false if reach == Reach::Nothing => reach = Reach::Somewhere,
-                    false => {}
-                }
-            }
-        }
-        reach
+        reach(self.roster, &self.writer, seq)
     }
 
     fn begun_with(&mut self, scope: ScopeId) -> u64 {
@@ -106,7 +95,6 @@ impl<'s> Parts<'s> {
         *begun.or_insert_with(|| space.begun(scope, writer))
     }
 
-    /// A part speaks of its own scope only, and of whether a document around it is deleted.
     fn push_allowed(
         &self,
         scope: ScopeId,
@@ -116,27 +104,7 @@ impl<'s> Parts<'s> {
         stamp: Stamp,
         changes: &mut Changes,
     ) -> Result<(), ParcelError> {
-        let Some(place) = self.roster.place_of(scope) else {
-            return Ok(());
-        };
-        changes.push_allowed(text, stamp, &mut |collection, doc, path| {
-            let Some(at) = path_of(collection, doc, path.names()) else {
-                return false;
-            };
-            let is_inside = place.covers(&at) || (path.is_root() && at.covers(place));
-            let verdict = |path: &Path, action| {
-                let (roster, writer) = (self.roster, &self.writer);
-                roster.verdict(writer, seq, path, action)
-            };
-            is_inside
-                && match reach {
-                    Reach::Everything => true,
-                    _ if collection == SCHEMAS => managed_path(&doc.to_string())
-                        .is_some_and(|path| verdict(&path, Action::Manage)),
-                    Reach::Documents => true,
-                    _ => verdict(&at, Action::Write),
-                }
-        })
+        push_allowed(self.roster, scope, reach, seq, text, stamp, changes)
     }
 
     /// Notes what an entry says of a scope in the part of one around it. Whoever knew of the scope
@@ -182,6 +150,52 @@ impl<'s> Parts<'s> {
             }
         }
     }
+}
+
+/// How far an entry's operations may reach.
+pub(crate) fn reach(roster: &Roster, writer: &WriterId, seq: u64) -> Reach {
+    let mut reach = Reach::Nothing;
+    for span in roster.spans(writer) {
+        if span.since <= seq && seq < span.limit && span.role >= Role::Writer {
+            match span.path.is_whole_space() {
+                true if span.role >= Role::Manager => return Reach::Everything,
+                true => reach = Reach::Documents,
+                false if reach == Reach::Nothing => reach = Reach::Somewhere,
+                false => {}
+            }
+        }
+    }
+    reach
+}
+
+/// A part speaks of its own scope only, and of whether a document around it is deleted.
+pub(crate) fn push_allowed(
+    roster: &Roster,
+    scope: ScopeId,
+    reach: Reach,
+    seq: u64,
+    text: &[u8],
+    stamp: Stamp,
+    changes: &mut Changes,
+) -> Result<(), ParcelError> {
+    let Some(place) = roster.place_of(scope) else {
+        return Ok(());
+    };
+    changes.push_allowed(text, stamp, &mut |collection, doc, path| {
+        let Some(at) = path_of(collection, doc, path.names()) else {
+            return false;
+        };
+        let is_inside = place.covers(&at) || (path.is_root() && at.covers(place));
+        let verdict = |path: &Path, action| roster.verdict(&stamp.writer, seq, path, action);
+        is_inside
+            && match reach {
+                Reach::Everything => true,
+                _ if collection == SCHEMAS => managed_path(&doc.to_string())
+                    .is_some_and(|path| verdict(&path, Action::Manage)),
+                Reach::Documents => true,
+                _ => verdict(&at, Action::Write),
+            }
+    })
 }
 
 impl Writing<'_> {

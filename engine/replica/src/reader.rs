@@ -1,7 +1,10 @@
 //! Reading documents on another thread than the one that writes.
 
 use stead_base::{DocId, SpaceId};
-use stead_store::{DocRow, Found, Interrupt, Query, Read, Reader, StoreError};
+use stead_store::{
+    DocRow, Found, Grouped, Grouping, Interrupt, Plan, Query, Read, Reader, SqlAnswer, SqlView,
+    StoreError,
+};
 
 use crate::{Replica, ReplicaError};
 
@@ -18,6 +21,59 @@ impl ReplicaReader {
             reader,
             remembered: crate::schemas::Remembered::default(),
         }
+    }
+
+    pub(crate) const fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    pub(crate) fn at_one_moment<T>(
+        &mut self,
+        f: impl FnOnce(&Reader) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.reader.at_one_moment(f)
+    }
+
+    /// Groups the documents of a collection that a query asks for.
+    pub fn group(
+        &mut self,
+        space: &SpaceId,
+        collection: &str,
+        query: Query,
+        grouping: &Grouping,
+    ) -> Result<Vec<Grouped>, ReplicaError> {
+        Ok(self
+            .reader
+            .at_one_moment(|reader| match collection_of(reader, space, collection)? {
+                Some(collection) => reader.group(
+                    &Query {
+                        collection,
+                        ..query
+                    },
+                    grouping,
+                ),
+                None => Ok(Vec::new()),
+            })?)
+    }
+
+    /// How a query would be answered. None if there is no such collection.
+    pub fn explain(
+        &mut self,
+        space: &SpaceId,
+        collection: &str,
+        query: Query,
+    ) -> Result<Option<Plan>, ReplicaError> {
+        Ok(self
+            .reader
+            .at_one_moment(|reader| match collection_of(reader, space, collection)? {
+                Some(collection) => reader
+                    .explain(&Query {
+                        collection,
+                        ..query
+                    })
+                    .map(Some),
+                None => Ok(None),
+            })?)
     }
 
     /// A document, deleted or not. None if there is none of that id.
@@ -69,6 +125,47 @@ impl ReplicaReader {
     }
 }
 
+/// Runs people's SQL over the collections of one space.
+#[derive(Debug)]
+pub struct SqlReader {
+    sandbox: stead_store::Sandbox,
+}
+
+impl SqlReader {
+    /// Makes one of a reader; `memory` tells the bytes that the process holds, where it can.
+    pub fn new(reader: ReplicaReader, memory: fn() -> Option<u64>) -> Result<Self, ReplicaError> {
+        let sandbox = stead_store::Sandbox::new(reader.reader, memory)?;
+        Ok(Self { sandbox })
+    }
+
+    /// Runs one statement. `hidden` says of a collection whether it is left out (None), or which of
+    /// its fields are.
+    pub fn run(
+        &mut self,
+        space: &SpaceId,
+        sql: &str,
+        rows_max: usize,
+        hidden: impl Fn(&str) -> Option<Vec<String>>,
+    ) -> Result<SqlAnswer, ReplicaError> {
+        let reader = self.sandbox.reader();
+        let collections = match reader.space(space)? {
+            Some(space) => reader.collections(space.no)?,
+            None => Vec::new(),
+        };
+        let views: Vec<SqlView> = collections
+            .into_iter()
+            .filter_map(|row| {
+                Some(SqlView {
+                    hidden: hidden(&row.name)?,
+                    collection: row.no,
+                    name: row.name,
+                })
+            })
+            .collect();
+        Ok(self.sandbox.run(&views, sql, rows_max)?)
+    }
+}
+
 impl Replica {
     /// A document, deleted or not. None if there is none of that id.
     pub fn get(
@@ -103,6 +200,17 @@ impl Replica {
     /// Names of the collections of a space, with how many documents are in each.
     pub fn collections(&self, space: &SpaceId) -> Result<Vec<(String, u64)>, ReplicaError> {
         Ok(collections(&self.store, space)?)
+    }
+}
+
+fn collection_of<R: Read + ?Sized>(
+    store: &R,
+    space: &SpaceId,
+    collection: &str,
+) -> Result<Option<stead_store::CollectionNo>, StoreError> {
+    match store.space(space)? {
+        Some(space) => store.collection(space.no, collection),
+        None => Ok(None),
     }
 }
 

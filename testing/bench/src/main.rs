@@ -13,6 +13,7 @@ mod machine;
 mod memory;
 mod open;
 mod plot;
+mod query;
 mod remote;
 mod resident;
 mod rights;
@@ -49,6 +50,7 @@ const BENCHES: &[(&str, Bench)] = &[
     ("memory", memory::run),
     ("growth", growth::run),
     ("rights", rights::run),
+    ("query", query::run),
 ];
 
 fn main() -> ExitCode {

@@ -1,27 +1,33 @@
-//! A query as one SQL statement. Its text is made of constants of this file and parameter numbers
-//! only: paths, values and cursors are bound, so no input can change what is asked.
+//! A query as one SQL statement. Its text is made of constants, of numbers of this file's own (of
+//! parameters, indexes and collections) and of nothing else: paths, values and cursors are bound, so
+//! no input can change what is asked.
 
 use rusqlite::types::Value as SqlValue;
-use stead_base::limits::{NAME_BYTES_MAX, PATH_DEPTH_MAX};
 
+use super::field::{self, Field, Kind};
+use super::plan::Chosen;
 use super::{
-    Condition, Cursor, Direction, Op, QUERY_CONDITIONS_MAX, QUERY_SORT_KEYS_MAX, Query, QueryError,
-    Scalar,
+    Condition, Cursor, Direction, Filter, HIT_END, HIT_START, QUERY_CONDITIONS_MAX,
+    QUERY_DEPTH_MAX, QUERY_IN_MAX, QUERY_SORT_KEYS_MAX, Query, QueryError, Scalar, Test,
 };
+use crate::index::{IndexKind, IndexRow};
 use crate::key::DocKey;
+
+/// Words of a text around what was searched.
+const SNIPPET_WORDS: u32 = 16;
 
 /// A statement with what to bind.
 #[derive(Debug)]
 pub(super) struct Compiled {
     pub(super) sql: String,
     pub(super) params: Vec<SqlValue>,
-    /// How many sort values follow the first three columns.
+    /// How many sort values follow the first four columns.
     pub(super) sorted_by: usize,
 }
 
-/// Selects id, JSON text, deleted flag, then the sort values.
-pub(super) fn find(query: &Query) -> Result<Compiled, QueryError> {
-    let mut build = Build::filtered(query)?;
+/// Selects id, JSON text, deleted flag, snippet, then the sort values.
+pub(super) fn find(query: &Query, chosen: &Chosen<'_>) -> Result<Compiled, QueryError> {
+    let mut build = Build::filtered(query, chosen)?;
     // A sort by id ends the order: nothing is equal after it.
     let keys: Vec<_> = match query.sort.iter().position(|key| key.path.is_empty()) {
         Some(end) => query.sort[..end].iter().collect(),
@@ -33,8 +39,12 @@ pub(super) fn find(query: &Query) -> Result<Compiled, QueryError> {
     };
     let mut columns = Vec::new();
     for key in &keys {
-        let path = build.path(&key.path)?;
-        columns.push((format!("json_extract(body, {path})"), key.direction));
+        let field = build.field(&key.path, BODY)?;
+        build.reads_body |= matches!(field, Field::Body { .. });
+        columns.push((field.sort_value(), key.direction));
+    }
+    if query.search.is_some() && query.sort.is_empty() {
+        columns.push((format!("bm25({})", build.text_table()), Direction::Asc));
     }
     if let Some(cursor) = &query.after {
         build.after(cursor, &columns, id_direction)?;
@@ -44,12 +54,13 @@ pub(super) fn find(query: &Query) -> Result<Compiled, QueryError> {
     let offset = build.bind(SqlValue::Integer(
         i64::try_from(query.offset).unwrap_or(i64::MAX),
     ));
-    let wanted = &build.wanted;
     let id_order = order(id_direction);
-    let sql = if columns.is_empty() {
+    let page = format!("LIMIT {limit} OFFSET {offset}");
+    let (from, wanted) = (build.from(), build.wanted());
+    let sql = if columns.is_empty() && build.index.is_none() {
         format!(
-            "SELECT id, json(body), deleted FROM doc WHERE {wanted} \
-             ORDER BY id{id_order} LIMIT {limit} OFFSET {offset}"
+            "SELECT id, json(body), deleted, NULL FROM {from} WHERE {wanted} \
+             ORDER BY id{id_order} {page}"
         )
     } else {
         // Sorts ids and sort values only; whole documents are read for one page.
@@ -60,11 +71,13 @@ pub(super) fn find(query: &Query) -> Result<Compiled, QueryError> {
         let by: String = (columns.iter().enumerate())
             .map(|(i, (_, direction))| format!("s{i}{}, ", order(*direction)))
             .collect();
+        let (no, id) = (build.no(), build.id());
+        let (snippet, texts) = build.snippet();
         format!(
-            "SELECT doc.id, json(body), deleted{names} FROM \
-             (SELECT id AS page_id{values} FROM doc WHERE {wanted} \
-             ORDER BY {by}id{id_order} LIMIT {limit} OFFSET {offset}) \
-             CROSS JOIN doc ON collection=?1 AND doc.id=page_id ORDER BY {by}page_id{id_order}"
+            "SELECT doc.id, json(doc.body), doc.deleted, {snippet}{names} FROM \
+             (SELECT {no} AS page_no, {id} AS page_id{values} FROM {from} WHERE {wanted} \
+             ORDER BY {by}page_id{id_order} {page}) \
+             CROSS JOIN doc ON doc.no=page_no{texts} ORDER BY {by}page_id{id_order}"
         )
     };
     Ok(Compiled {
@@ -75,124 +88,387 @@ pub(super) fn find(query: &Query) -> Result<Compiled, QueryError> {
 }
 
 /// Selects the number of matches.
-pub(super) fn count(query: &Query) -> Result<Compiled, QueryError> {
-    let build = Build::filtered(query)?;
+pub(super) fn count(query: &Query, chosen: &Chosen<'_>) -> Result<Compiled, QueryError> {
+    let build = Build::filtered(query, chosen)?;
     Ok(Compiled {
-        sql: format!("SELECT count(*) FROM doc WHERE {}", build.wanted),
+        sql: format!(
+            "SELECT count(*) FROM {} WHERE {}",
+            build.from(),
+            build.wanted()
+        ),
         params: build.params,
         sorted_by: 0,
     })
 }
 
-struct Build {
-    wanted: String,
-    params: Vec<SqlValue>,
+/// Where a filter reads from: the document asked for, or one that it refers to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    body: &'static str,
+    id: &'static str,
 }
 
-impl Build {
-    fn filtered(query: &Query) -> Result<Self, QueryError> {
-        if query.filter.len() > QUERY_CONDITIONS_MAX || query.sort.len() > QUERY_SORT_KEYS_MAX {
+/// The document asked for.
+pub(super) const BODY: Place = Place {
+    body: "doc.body",
+    id: "doc.id",
+};
+
+/// Documents that are referred to, by depth.
+const REFERRED: [Place; 3] = [
+    Place {
+        body: "r0.body",
+        id: "r0.id",
+    },
+    Place {
+        body: "r1.body",
+        id: "r1.id",
+    },
+    Place {
+        body: "r2.body",
+        id: "r2.id",
+    },
+];
+
+/// A statement being made.
+pub(super) struct Build<'i> {
+    index: Option<&'i IndexRow>,
+    filters: String,
+    pub(super) params: Vec<SqlValue>,
+    /// Whether anything but the index is read to decide and to sort.
+    pub(super) reads_body: bool,
+    include_deleted: bool,
+    conditions: usize,
+    /// The parameter with the words searched for.
+    words: Option<String>,
+}
+
+impl<'i> Build<'i> {
+    pub(super) fn filtered(query: &Query, chosen: &Chosen<'i>) -> Result<Self, QueryError> {
+        if query.sort.len() > QUERY_SORT_KEYS_MAX {
             return Err(QueryError::TooLong);
         }
         let mut build = Self {
-            wanted: "collection=?1".to_owned(),
+            index: chosen.index,
+            filters: String::new(),
             params: vec![SqlValue::Integer(i64::from(query.collection.0))],
+            reads_body: false,
+            include_deleted: query.include_deleted,
+            conditions: 0,
+            words: None,
         };
-        if !query.include_deleted {
-            build.wanted.push_str(" AND deleted=0");
+        if let Some(search) = &query.search {
+            let words = build.bind(SqlValue::Text(search.to_match()));
+            let table = build.text_table();
+            build
+                .filters
+                .push_str(&format!(" AND {table} MATCH {words}"));
+            build.words = Some(words);
+            build.reads_body = true;
         }
-        for condition in &query.filter {
-            let sql = build.condition(condition)?;
-            build.wanted.push_str(" AND ");
-            build.wanted.push_str(&sql);
+        for filter in &query.filter {
+            let sql = build.filter(filter, BODY, 0, 0)?;
+            build.filters.push_str(" AND ");
+            build.filters.push_str(&sql);
         }
         Ok(build)
     }
 
+    /// What is selected from: the collection, or its part that an index holds.
+    pub(super) fn from(&self) -> String {
+        match self.index {
+            None => "doc".to_owned(),
+            Some(index) if index.spec.kind == IndexKind::Text => {
+                let table = index.no.table();
+                format!("{table} CROSS JOIN doc ON doc.no={table}.rowid")
+            }
+            Some(index) => {
+                let table = index.no.table();
+                let join = match self.reads_body {
+                    true => " CROSS JOIN doc ON doc.no=i.no",
+                    false => "",
+                };
+                format!("{table} AS i INDEXED BY {table}_k{join}")
+            }
+        }
+    }
+
+    /// All conditions.
+    pub(super) fn wanted(&self) -> String {
+        let deleted = match self.include_deleted {
+            true => "",
+            false => " AND doc.deleted=0",
+        };
+        match self.index {
+            // An index holds one collection's living documents. The parameter stays in use.
+            Some(_) => format!("?1 IS NOT NULL{}", self.filters),
+            None => format!("doc.collection=?1{deleted}{}", self.filters),
+        }
+    }
+
+    fn is_fields(&self) -> bool {
+        self.index
+            .is_some_and(|index| index.spec.kind == IndexKind::Fields)
+    }
+
+    fn no(&self) -> &'static str {
+        if self.is_fields() { "i.no" } else { "doc.no" }
+    }
+
+    fn id(&self) -> &'static str {
+        if self.is_fields() { "i.id" } else { "doc.id" }
+    }
+
+    fn text_table(&self) -> String {
+        self.index
+            .map_or_else(String::new, |index| index.no.table())
+    }
+
+    /// The snippet's column, and the join that it needs.
+    fn snippet(&self) -> (String, String) {
+        let Some(words) = &self.words else {
+            return ("NULL".to_owned(), String::new());
+        };
+        let table = self.text_table();
+        let (start, end) = (u32::from(HIT_START), u32::from(HIT_END));
+        (
+            format!("snippet({table},-1,char({start}),char({end}),'…',{SNIPPET_WORDS})"),
+            format!(" CROSS JOIN {table} ON {table}.rowid=page_no AND {table} MATCH {words}"),
+        )
+    }
+
     /// The name of a new parameter.
-    fn bind(&mut self, value: SqlValue) -> String {
+    pub(super) fn bind(&mut self, value: SqlValue) -> String {
         self.params.push(value);
         format!("?{}", self.params.len())
     }
 
-    /// Binds a field's path in SQLite's notation, every name quoted.
-    fn path(&mut self, path: &[String]) -> Result<String, QueryError> {
-        if path.len() > PATH_DEPTH_MAX || path.iter().any(|name| name.len() > NAME_BYTES_MAX) {
-            let path = path.join(".").chars().take(200).collect();
-            return Err(QueryError::Path { path });
+    /// A field of the document asked for from the index where that has it, else from a body.
+    pub(super) fn field(&mut self, path: &[String], place: Place) -> Result<Field, QueryError> {
+        if place.body == BODY.body
+            && let Some(index) = self.index.filter(|_| self.is_fields())
+            && let Some(at) = index.spec.paths.iter().position(|known| known == path)
+        {
+            return Ok(Field::Index { at });
         }
-        let mut text = "$".to_owned();
-        for name in path {
-            // A JSON string, quotes included, is how SQLite wants a label that needs quoting.
-            text.push('.');
-            text.push_str(&serde_json::Value::from(name.as_str()).to_string());
-        }
-        Ok(self.bind(SqlValue::Text(text)))
+        self.reads_body |= place.body == BODY.body;
+        field::bound(path, place.body, place.id, &mut |value| self.bind(value))
     }
 
-    fn condition(&mut self, condition: &Condition) -> Result<String, QueryError> {
-        if condition.path.is_empty() {
-            return Err(QueryError::NoField);
+    fn filter(
+        &mut self,
+        filter: &Filter,
+        place: Place,
+        referred: usize,
+        depth: usize,
+    ) -> Result<String, QueryError> {
+        if depth > QUERY_DEPTH_MAX {
+            return Err(QueryError::TooDeep);
         }
-        let path = self.path(&condition.path)?;
-        let kind = format!("json_type(body, {path})");
-        let compare = match condition.op {
-            Op::Eq => return self.equal(&path, &condition.value),
-            Op::Ne => {
-                return Ok(format!(
-                    "({}) IS NOT TRUE",
-                    self.equal(&path, &condition.value)?
-                ));
+        let depth = depth + 1;
+        match filter {
+            Filter::Is(condition) => self.condition(condition, place),
+            Filter::Not(inner) => {
+                let inner = self.filter(inner, place, referred, depth)?;
+                Ok(format!("({inner}) IS NOT TRUE"))
             }
-            Op::Contains => return self.contains(&path, &condition.value),
-            Op::Exists if condition.value == Scalar::Bool(false) => {
-                return Ok(format!("{kind} IS NULL"));
+            Filter::All(inner) => self.joined(inner, " AND ", "1", place, referred, depth),
+            Filter::Any(inner) => self.joined(inner, " OR ", "0", place, referred, depth),
+            Filter::Refers {
+                path,
+                collection,
+                filter,
+            } => {
+                let other = *REFERRED.get(referred).ok_or(QueryError::TooDeep)?;
+                self.count_condition()?;
+                let field = self.refers_field(path, place)?;
+                let name = self.bind(SqlValue::Text(collection.clone()));
+                let inner = self.joined(filter, " AND ", "1", other, referred + 1, depth)?;
+                let (e, r) = (format!("e{referred}"), format!("r{referred}"));
+                let each = |path: &String| {
+                    format!(
+                        "EXISTS (SELECT 1 FROM json_each({body},{path}) AS {e} CROSS JOIN doc AS {r} \
+                         ON {r}.collection=(SELECT c.no FROM collection AS c WHERE c.name={name} AND \
+                         c.space=(SELECT s.space FROM collection AS s WHERE s.no=?1)) \
+                         AND {r}.id=stead_key({e}.atom,{name}) \
+                         WHERE {e}.type='text' AND {r}.deleted=0 AND {inner})",
+                        body = place.body
+                    )
+                };
+                let Field::Body { paths, .. } = &field else {
+                    return Err(QueryError::NoField);
+                };
+                let any: Vec<String> = paths.iter().map(each).collect();
+                let kinds = format!("({} OR {})", field.is(Kind::Text), field.is(Kind::Array));
+                Ok(format!("({kinds} AND ({}))", any.join(" OR ")))
             }
-            Op::Exists => return Ok(format!("{kind} IS NOT NULL")),
-            Op::Lt => "<",
-            Op::Le => "<=",
-            Op::Gt => ">",
-            Op::Ge => ">=",
-        };
-        let kinds = kinds(&condition.value).ok_or(QueryError::NullOrder)?;
-        let value = self.bind(sql_value(&condition.value));
-        Ok(format!(
-            "(json_extract(body, {path}) {compare} {value} AND {kind} IN ({kinds}))"
-        ))
+        }
     }
 
-    fn equal(&mut self, path: &str, value: &Scalar) -> Result<String, QueryError> {
-        let kind = format!("json_type(body, {path})");
-        Ok(match (value, kinds(value)) {
-            (Scalar::Bool(true), _) => format!("{kind}='true'"),
-            (Scalar::Bool(false), _) => format!("{kind}='false'"),
-            (_, None) => format!("{kind}='null'"),
-            (_, Some(kinds)) => {
-                let value = self.bind(sql_value(value));
-                format!("(json_extract(body, {path})={value} AND {kind} IN ({kinds}))")
-            }
+    /// A reference is read from the body, whatever the index has.
+    fn refers_field(&mut self, path: &[String], place: Place) -> Result<Field, QueryError> {
+        self.reads_body |= place.body == BODY.body;
+        let paths = field::paths_of(path)?
+            .into_iter()
+            .map(|path| self.bind(SqlValue::Text(path)))
+            .collect();
+        Ok(Field::Body {
+            body: place.body.to_owned(),
+            paths,
+            or_id: None,
         })
     }
 
-    fn contains(&mut self, path: &str, value: &Scalar) -> Result<String, QueryError> {
-        let kind = format!("json_type(body, {path})");
-        let element = match (value, kinds(value)) {
-            (Scalar::Bool(true), _) => "type='true'".to_owned(),
-            (Scalar::Bool(false), _) => "type='false'".to_owned(),
-            (_, None) => "type='null'".to_owned(),
-            (_, Some(kinds)) => {
+    fn joined(
+        &mut self,
+        filters: &[Filter],
+        with: &str,
+        empty: &str,
+        place: Place,
+        referred: usize,
+        depth: usize,
+    ) -> Result<String, QueryError> {
+        let mut all = Vec::with_capacity(filters.len());
+        for filter in filters {
+            all.push(self.filter(filter, place, referred, depth)?);
+        }
+        Ok(match all.is_empty() {
+            true => empty.to_owned(),
+            false => format!("({})", all.join(with)),
+        })
+    }
+
+    fn count_condition(&mut self) -> Result<(), QueryError> {
+        self.conditions += 1;
+        match self.conditions > QUERY_CONDITIONS_MAX {
+            true => Err(QueryError::TooLong),
+            false => Ok(()),
+        }
+    }
+
+    fn condition(&mut self, condition: &Condition, place: Place) -> Result<String, QueryError> {
+        self.count_condition()?;
+        if condition.path.is_empty() {
+            return Err(QueryError::NoField);
+        }
+        if let Test::Contains(value) = &condition.test {
+            return self.contains(&condition.path, value, place);
+        }
+        let field = self.field(&condition.path, place)?;
+        let (compare, value) = match &condition.test {
+            Test::Eq(value) => return Ok(self.equal(&field, value)),
+            Test::Ne(value) => {
+                return Ok(format!("({}) IS NOT TRUE", self.equal(&field, value)));
+            }
+            Test::In(values) if values.len() > QUERY_IN_MAX => return Err(QueryError::TooLong),
+            Test::In(values) => return Ok(self.one_of(&field, values)),
+            Test::Prefix(start) => return Ok(self.prefix(&field, start)),
+            Test::Contains(_) => return Err(QueryError::NoField),
+            Test::Exists => return Ok(format!("({})", field.exists())),
+            Test::Missing => return Ok(format!("(NOT ({}))", field.exists())),
+            Test::Lt(value) => ("<", value),
+            Test::Le(value) => ("<=", value),
+            Test::Gt(value) => (">", value),
+            Test::Ge(value) => (">=", value),
+        };
+        let kind = kind(value).ok_or(QueryError::NullOrder)?;
+        let value = self.bind(sql_value(value));
+        Ok(format!(
+            "({} {compare} {value} AND {})",
+            field.value(),
+            field.is(kind)
+        ))
+    }
+
+    fn equal(&mut self, field: &Field, value: &Scalar) -> String {
+        match (value, kind(value)) {
+            (Scalar::Bool(value), _) => field.is_bool(*value),
+            (_, None) => format!("({})", field.is(Kind::Null)),
+            (_, Some(kind)) => {
                 let value = self.bind(sql_value(value));
-                format!("atom={value} AND type IN ({kinds})")
+                format!("({}={value} AND {})", field.value(), field.is(kind))
+            }
+        }
+    }
+
+    /// Equal to one of the values: for each type one list, so that an index is searched once a value.
+    fn one_of(&mut self, field: &Field, values: &[Scalar]) -> String {
+        let mut any = Vec::new();
+        for kind_of_all in [Kind::Number, Kind::Text] {
+            let same: Vec<String> = values
+                .iter()
+                .filter(|value| kind(value) == Some(kind_of_all))
+                .map(|value| self.bind(sql_value(value)))
+                .collect();
+            if !same.is_empty() {
+                let list = same.join(",");
+                any.push(format!(
+                    "({} IN ({list}) AND {})",
+                    field.value(),
+                    field.is(kind_of_all)
+                ));
+            }
+        }
+        for value in values {
+            if matches!(value, Scalar::Bool(_) | Scalar::Null) {
+                any.push(self.equal(field, value));
+            }
+        }
+        match &any[..] {
+            [] => "0".to_owned(),
+            [one] => one.clone(),
+            _ => format!("({})", any.join(" OR ")),
+        }
+    }
+
+    fn prefix(&mut self, field: &Field, start: &str) -> String {
+        let (value, is_text) = (field.value(), field.is(Kind::Text));
+        let from = self.bind(SqlValue::Text(start.to_owned()));
+        match after_all_with_prefix(start) {
+            Some(end) => {
+                let end = self.bind(SqlValue::Text(end));
+                format!("({value}>={from} AND {value}<{end} AND {is_text})")
+            }
+            None => format!("({value}>={from} AND {is_text})"),
+        }
+    }
+
+    fn contains(
+        &mut self,
+        path: &[String],
+        value: &Scalar,
+        place: Place,
+    ) -> Result<String, QueryError> {
+        self.reads_body |= place.body == BODY.body;
+        let field = field::bound(path, place.body, place.id, &mut |value| self.bind(value))?;
+        let Field::Body { paths, .. } = &field else {
+            return Err(QueryError::NoField);
+        };
+        let element = match value {
+            Scalar::Bool(value) => format!("type='{value}'"),
+            Scalar::Null => "type='null'".to_owned(),
+            Scalar::Int(_) | Scalar::Float(_) => {
+                let value = self.bind(sql_value(value));
+                format!("atom={value} AND type IN ('integer','real')")
+            }
+            Scalar::Text(_) => {
+                let value = self.bind(sql_value(value));
+                format!("atom={value} AND type='text'")
             }
         };
-        let in_array = format!(
-            "({kind}='array' AND EXISTS (SELECT 1 FROM json_each(body, {path}) WHERE {element}))"
-        );
+        let body = place.body;
+        let each: Vec<String> = paths
+            .iter()
+            .map(|path| format!("EXISTS (SELECT 1 FROM json_each({body},{path}) WHERE {element})"))
+            .collect();
+        let in_array = format!("({} AND ({}))", field.is(Kind::Array), each.join(" OR "));
         Ok(match value {
             Scalar::Text(_) => {
                 let value = self.bind(sql_value(value));
                 format!(
-                    "(({kind}='text' AND instr(lower(json_extract(body, {path})), lower({value}))>0) OR {in_array})"
+                    "(({} AND instr(lower({}), lower({value}))>0) OR {in_array})",
+                    field.is(Kind::Text),
+                    field.value()
                 )
             }
             _ => in_array,
@@ -211,7 +487,7 @@ impl Build {
             return Err(QueryError::CursorOrder);
         }
         let id = self.bind(SqlValue::Blob(DocKey::new(&cursor.id).as_bytes().to_vec()));
-        let mut behind = format!("id{}{id}", greater(id_direction));
+        let mut behind = format!("{}{}{id}", self.id(), greater(id_direction));
         for ((column, direction), value) in columns.iter().zip(&cursor.sorted_by).rev() {
             let is_null = *value == SqlValue::Null;
             let value = self.bind(value.clone());
@@ -224,19 +500,44 @@ impl Build {
             };
             behind = format!("({further} OR ({column} IS {value} AND {behind}))");
         }
-        self.wanted.push_str(" AND ");
-        self.wanted.push_str(&behind);
+        // Lets an index start at the cursor instead of at the first row.
+        if let (Some((column, Direction::Asc)), Some(value)) =
+            (columns.first(), cursor.sorted_by.first())
+            && *value != SqlValue::Null
+        {
+            let value = self.bind(value.clone());
+            self.filters.push_str(&format!(" AND {column}>={value}"));
+        }
+        self.filters.push_str(" AND ");
+        self.filters.push_str(&behind);
         Ok(())
     }
 }
 
-/// SQLite's names of the JSON types that a value is compared with; none for null.
-fn kinds(value: &Scalar) -> Option<&'static str> {
+/// The least text that is greater than every text that starts with `start`.
+fn after_all_with_prefix(start: &str) -> Option<String> {
+    let mut chars: Vec<char> = start.chars().collect();
+    while let Some(last) = chars.pop() {
+        // Between the two lie the surrogates, which no text has.
+        let next = match last {
+            '\u{d7ff}' => Some('\u{e000}'),
+            last => char::from_u32(u32::from(last) + 1),
+        };
+        if let Some(next) = next {
+            chars.push(next);
+            return Some(chars.into_iter().collect());
+        }
+    }
+    None
+}
+
+/// The type that a value is compared with; none for null.
+fn kind(value: &Scalar) -> Option<Kind> {
     match value {
         Scalar::Null => None,
-        Scalar::Bool(_) => Some("'true', 'false'"),
-        Scalar::Int(_) | Scalar::Float(_) => Some("'integer', 'real'"),
-        Scalar::Text(_) => Some("'text'"),
+        Scalar::Bool(_) => Some(Kind::Bool),
+        Scalar::Int(_) | Scalar::Float(_) => Some(Kind::Number),
+        Scalar::Text(_) => Some(Kind::Text),
     }
 }
 
@@ -251,15 +552,9 @@ fn sql_value(value: &Scalar) -> SqlValue {
 }
 
 fn order(direction: Direction) -> &'static str {
-    match direction {
-        Direction::Asc => "",
-        Direction::Desc => " DESC",
-    }
+    if direction.is_desc() { " DESC" } else { "" }
 }
 
 fn greater(direction: Direction) -> &'static str {
-    match direction {
-        Direction::Asc => ">",
-        Direction::Desc => "<",
-    }
+    if direction.is_desc() { "<" } else { ">" }
 }

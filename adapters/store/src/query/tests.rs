@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 use stead_base::{DocId, SpaceId};
 
 use super::*;
+use crate::index::{IndexKind, IndexOrigin, IndexSpec};
 use crate::read::Source;
+use crate::rows::SpaceNo;
 use crate::{Read, Store, StoreError};
 
 fn store_of(docs: &[Value]) -> (Store, CollectionNo) {
@@ -41,12 +43,38 @@ fn path(names: &[&str]) -> Vec<String> {
     names.iter().map(|&name| name.to_owned()).collect()
 }
 
-fn condition(names: &[&str], op: Op, value: Value) -> Condition {
-    Condition {
-        path: path(names),
-        op,
-        value: Scalar::try_from(value).expect("a scalar"),
+/// A test without its value.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Op {
+    Eq,
+    Ne,
+    Lt,
+    Le,
+    Gt,
+    Ge,
+    Contains,
+    Exists,
+}
+
+fn test(op: Op, value: Scalar) -> Test {
+    match op {
+        Op::Eq => Test::Eq(value),
+        Op::Ne => Test::Ne(value),
+        Op::Lt => Test::Lt(value),
+        Op::Le => Test::Le(value),
+        Op::Gt => Test::Gt(value),
+        Op::Ge => Test::Ge(value),
+        Op::Contains => Test::Contains(value),
+        Op::Exists if value == Scalar::Bool(false) => Test::Missing,
+        Op::Exists => Test::Exists,
     }
+}
+
+fn condition(names: &[&str], op: Op, value: Value) -> Filter {
+    Filter::Is(Condition {
+        path: path(names),
+        test: test(op, Scalar::try_from(value).expect("a scalar")),
+    })
 }
 
 fn found(store: &Store, query: &Query) -> Vec<String> {
@@ -54,7 +82,7 @@ fn found(store: &Store, query: &Query) -> Vec<String> {
     found.iter().map(|found| found.id.to_string()).collect()
 }
 
-fn matching(store: &Store, notes: CollectionNo, filter: Vec<Condition>) -> Vec<String> {
+fn matching(store: &Store, notes: CollectionNo, filter: Vec<Filter>) -> Vec<String> {
     let mut query = Query::all(notes);
     query.filter = filter;
     let ids = found(store, &query);
@@ -197,8 +225,7 @@ fn questions_that_cannot_be_asked_are_refused() {
             other => panic!("{other:?}"),
         }
     };
-    let filter =
-        |condition: Condition| move |query: &mut Query| query.filter = vec![condition.clone()];
+    let filter = |filter: Filter| move |query: &mut Query| query.filter = vec![filter.clone()];
     let error = refused(&filter(condition(&[], Op::Eq, json!(1))));
     assert_eq!(error, QueryError::NoField);
     let error = refused(&filter(condition(&["a"], Op::Lt, json!(null))));
@@ -266,8 +293,8 @@ fn any_path() -> impl Strategy<Value = Vec<String>> {
     prop::collection::vec("[ab\"\\\\.$é]{1,2}", 1..3)
 }
 
-fn any_condition() -> impl Strategy<Value = Condition> {
-    let op = prop_oneof![
+fn any_op() -> impl Strategy<Value = Op> {
+    prop_oneof![
         Just(Op::Eq),
         Just(Op::Ne),
         Just(Op::Lt),
@@ -276,12 +303,36 @@ fn any_condition() -> impl Strategy<Value = Condition> {
         Just(Op::Ge),
         Just(Op::Contains),
         Just(Op::Exists)
-    ];
-    (any_path(), op, any_scalar()).prop_map(|(path, op, value)| Condition {
-        path,
-        op,
-        value: Scalar::try_from(value).expect("a scalar"),
-    })
+    ]
+}
+
+fn any_test() -> impl Strategy<Value = Test> {
+    let scalar = || any_scalar().prop_map(|value| Scalar::try_from(value).expect("a scalar"));
+    prop_oneof![
+        6 => (any_op(), scalar())
+            .prop_filter("null has no order", |(op, value)| {
+                *value != Scalar::Null || !matches!(op, Op::Lt | Op::Le | Op::Gt | Op::Ge)
+            })
+            .prop_map(|(op, value)| test(op, value)),
+        1 => prop::collection::vec(scalar(), 0..4).prop_map(Test::In),
+        1 => "[ab1é]{0,2}".prop_map(Test::Prefix),
+    ]
+}
+
+fn any_condition() -> impl Strategy<Value = Condition> {
+    (any_path(), any_test()).prop_map(|(path, test)| Condition { path, test })
+}
+
+fn any_filter() -> impl Strategy<Value = Filter> {
+    any_condition()
+        .prop_map(Filter::Is)
+        .prop_recursive(3, 12, 3, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..3).prop_map(Filter::All),
+                prop::collection::vec(inner.clone(), 0..3).prop_map(Filter::Any),
+                inner.prop_map(|one| Filter::Not(Box::new(one))),
+            ]
+        })
 }
 
 fn at<'a>(doc: &'a Value, path: &[String]) -> Option<&'a Value> {
@@ -301,18 +352,31 @@ fn compare(a: &Value, b: &Scalar) -> Option<Ordering> {
     }
 }
 
-fn holds(doc: &Value, condition: &Condition) -> bool {
+/// What a filter means, said a second time and plainly.
+fn plainly(doc: &Value, filter: &Filter) -> bool {
+    let condition = match filter {
+        Filter::Is(condition) => condition,
+        Filter::All(inner) => return inner.iter().all(|one| plainly(doc, one)),
+        Filter::Any(inner) => return inner.iter().any(|one| plainly(doc, one)),
+        Filter::Not(inner) => return !plainly(doc, inner),
+        Filter::Refers { .. } => unreachable!("not made here"),
+    };
     let value = at(doc, &condition.path);
-    let order = value.and_then(|value| compare(value, &condition.value));
-    match condition.op {
-        Op::Eq => order == Some(Ordering::Equal),
-        Op::Ne => order != Some(Ordering::Equal),
-        Op::Lt => order == Some(Ordering::Less),
-        Op::Le => matches!(order, Some(Ordering::Less | Ordering::Equal)),
-        Op::Gt => order == Some(Ordering::Greater),
-        Op::Ge => matches!(order, Some(Ordering::Greater | Ordering::Equal)),
-        Op::Exists => value.is_some() != (condition.value == Scalar::Bool(false)),
-        Op::Contains => match (value, &condition.value) {
+    let order = |wanted: &Scalar| value.and_then(|value| compare(value, wanted));
+    match &condition.test {
+        Test::Eq(wanted) => order(wanted) == Some(Ordering::Equal),
+        Test::Ne(wanted) => order(wanted) != Some(Ordering::Equal),
+        Test::Lt(wanted) => order(wanted) == Some(Ordering::Less),
+        Test::Le(wanted) => matches!(order(wanted), Some(Ordering::Less | Ordering::Equal)),
+        Test::Gt(wanted) => order(wanted) == Some(Ordering::Greater),
+        Test::Ge(wanted) => matches!(order(wanted), Some(Ordering::Greater | Ordering::Equal)),
+        Test::Exists => value.is_some(),
+        Test::Missing => value.is_none(),
+        Test::In(all) => all.iter().any(|one| order(one) == Some(Ordering::Equal)),
+        Test::Prefix(start) => value
+            .and_then(Value::as_str)
+            .is_some_and(|text| text.starts_with(start.as_str())),
+        Test::Contains(wanted) => match (value, wanted) {
             (Some(Value::Array(elements)), wanted) => {
                 (elements.iter()).any(|element| compare(element, wanted) == Some(Ordering::Equal))
             }
@@ -322,25 +386,279 @@ fn holds(doc: &Value, condition: &Condition) -> bool {
     }
 }
 
+/// Has fields of the test documents indexed.
+fn index(store: &mut Store, notes: CollectionNo, specs: &[IndexSpec]) {
+    let tx = store.begin().expect("begin");
+    for spec in specs {
+        let (no, _) = tx
+            .add_index(notes, spec, IndexOrigin::ByHand)
+            .expect("an index");
+        while !tx.build_index(no, 3).expect("a step") {}
+    }
+    tx.commit().expect("commit");
+}
+
+fn any_index() -> impl Strategy<Value = IndexSpec> {
+    prop::collection::btree_set(any_path(), 1..3).prop_map(|paths| IndexSpec {
+        kind: IndexKind::Fields,
+        paths: paths.into_iter().collect(),
+    })
+}
+
+#[test]
+fn elements_of_lists_are_found_by_their_place() {
+    let (store, notes) = store_of(&[
+        json!({"a": [{"b": 1}, {"b": 2}]}),
+        json!({"a": {"1": {"b": 2}}}),
+        json!({"a": [{"b": 2}]}),
+    ]);
+    let second = vec![condition(&["a", "1", "b"], Op::Eq, json!(2))];
+    assert_eq!(
+        matching(&store, notes, second),
+        [id(0).to_string(), id(1).to_string()]
+    );
+    let first = vec![condition(&["a", "00"], Op::Exists, json!(true))];
+    assert_eq!(
+        matching(&store, notes, first),
+        [id(0).to_string(), id(2).to_string()]
+    );
+}
+
+#[test]
+fn the_id_is_found_under_its_name_unless_a_field_has_it() {
+    let (store, notes) = store_of(&[json!({}), json!({"id": 7}), json!({"id": null})]);
+    let by = |op, value| matching(&store, notes, vec![condition(&["id"], op, value)]);
+    assert_eq!(by(Op::Eq, json!("0000")), [id(0).to_string()]);
+    assert_eq!(by(Op::Eq, json!(7)), [id(1).to_string()]);
+    assert_eq!(by(Op::Eq, json!("0001")), Vec::<String>::new());
+    assert_eq!(by(Op::Eq, json!(null)), [id(2).to_string()]);
+    assert_eq!(by(Op::Exists, json!(true)).len(), 3);
+    assert_eq!(by(Op::Contains, json!("000")), [id(0).to_string()]);
+}
+
+#[test]
+fn a_reference_is_followed_by_id_by_full_name_and_from_a_list() {
+    let (mut store, notes) = store_of(&[
+        json!({"by": "ada"}),
+        json!({"by": "people/ada"}),
+        json!({"by": ["bob", "people/ada"]}),
+        json!({"by": "other/ada"}),
+        json!({"by": "nobody"}),
+        json!({"by": {"x": "ada"}}),
+        json!({"by": "gone"}),
+    ]);
+    let people = [
+        ("ada", json!({"born": 1815}), false),
+        ("bob", json!({"born": 1900}), false),
+        ("gone", json!({"born": 1815}), true),
+    ];
+    let people: Vec<_> = people
+        .into_iter()
+        .map(|(name, doc, deleted)| (name, jsonb(&store, &doc), deleted))
+        .collect();
+    let tx = store.begin().expect("begin");
+    let collection = tx.intern_collection(SpaceNo(1), "people").expect("write");
+    for (name, body, deleted) in &people {
+        let id = DocId::parse(name).expect("a name");
+        tx.put_doc(collection, &id, b"", body, *deleted)
+            .expect("write");
+    }
+    tx.commit().expect("commit");
+    let refers = |filter: Vec<Filter>| Filter::Refers {
+        path: path(&["by"]),
+        collection: "people".to_owned(),
+        filter,
+    };
+    let old = refers(vec![condition(&["born"], Op::Lt, json!(1850))]);
+    let expected = [0, 1, 2].map(|i| id(i).to_string());
+    assert_eq!(matching(&store, notes, vec![old.clone()]), expected);
+    assert_eq!(matching(&store, notes, vec![refers(vec![])]), expected);
+    let no_one = Filter::Not(Box::new(refers(vec![])));
+    assert_eq!(matching(&store, notes, vec![no_one]).len(), 4);
+}
+
+#[test]
+fn groups_count_and_measure() {
+    let (store, notes) = store_of(&[
+        json!({"k": "a", "n": 1}),
+        json!({"k": "a", "n": 2.5}),
+        json!({"k": "b", "n": "x"}),
+        json!({"k": true, "n": 3}),
+        json!({"k": 1}),
+        json!({}),
+    ]);
+    let measure = |aggregate| Measure {
+        aggregate,
+        path: path(&["n"]),
+    };
+    let all = [
+        Aggregate::Count,
+        Aggregate::Sum,
+        Aggregate::Avg,
+        Aggregate::Min,
+        Aggregate::Max,
+    ];
+    let by_k = Grouping {
+        by: vec![path(&["k"])],
+        measures: all.map(measure).to_vec(),
+    };
+    let told: Vec<_> = store
+        .group(&Query::all(notes), &by_k)
+        .expect("groups")
+        .into_iter()
+        .map(|group| (group.by[0].clone(), group.count, group.measures))
+        .collect();
+    let null = Value::Null;
+    assert_eq!(
+        told,
+        [
+            (
+                null.clone(),
+                1,
+                vec![
+                    json!(0),
+                    null.clone(),
+                    null.clone(),
+                    null.clone(),
+                    null.clone()
+                ]
+            ),
+            (
+                json!(1),
+                1,
+                vec![
+                    json!(0),
+                    null.clone(),
+                    null.clone(),
+                    null.clone(),
+                    null.clone()
+                ]
+            ),
+            (
+                json!(true),
+                1,
+                vec![json!(1), json!(3), json!(3.0), json!(3), json!(3)]
+            ),
+            (
+                json!("a"),
+                2,
+                vec![json!(2), json!(3.5), json!(1.75), json!(1), json!(2.5)]
+            ),
+            (
+                json!("b"),
+                1,
+                vec![json!(1), null.clone(), null.clone(), json!("x"), json!("x")]
+            ),
+        ]
+    );
+    let total = Grouping {
+        by: vec![],
+        measures: vec![measure(Aggregate::Sum)],
+    };
+    let told = store.group(&Query::all(notes), &total).expect("a total");
+    assert_eq!((told[0].count, &told[0].measures), (6, &vec![json!(6.5)]));
+    let (store, notes) = store_of(&[json!({"n": i64::MAX}), json!({"n": 1})]);
+    let error = store
+        .group(&Query::all(notes), &total)
+        .expect_err("too large");
+    assert!(
+        matches!(error, StoreError::Query(QueryError::SumTooLarge)),
+        "{error:?}"
+    );
+}
+
+#[test]
+fn what_is_said_to_be_used_is_what_sqlite_uses() {
+    let docs: Vec<_> = (0..50)
+        .map(|i| json!({"a": i % 5, "b": i, "c": i}))
+        .collect();
+    let (mut store, notes) = store_of(&docs);
+    let spec = IndexSpec {
+        kind: IndexKind::Fields,
+        paths: vec![path(&["a"]), path(&["b"])],
+    };
+    index(&mut store, notes, &[spec.clone()]);
+    let mut query = Query::all(notes);
+    query.filter = vec![
+        condition(&["a"], Op::Eq, json!(3)),
+        condition(&["c"], Op::Gt, json!(10)),
+    ];
+    query.sort = vec![SortKey {
+        path: path(&["b"]),
+        direction: Direction::Desc,
+    }];
+    query.limit = Some(2);
+    let plan = store.explain(&query).expect("a plan");
+    assert_eq!(plan.index, Some((spec.kind, spec.paths)));
+    assert!(
+        plan.steps.iter().any(|step| step.contains("ix_1_k (k0=?)")),
+        "{plan:?}"
+    );
+    assert!(
+        !plan.steps[..3]
+            .iter()
+            .any(|step| step.contains("TEMP B-TREE FOR ORDER BY")),
+        "{plan:?}"
+    );
+    assert_eq!(
+        found(&store, &query),
+        [id(48).to_string(), id(43).to_string()]
+    );
+    query.filter = vec![condition(&["c"], Op::Gt, json!(10))];
+    query.sort.clear();
+    assert_eq!(store.explain(&query).expect("a plan").index, None);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_filter_finds_what_a_plain_loop_finds(
+    fn a_filter_finds_what_a_plain_loop_finds_with_and_without_indexes(
         docs in prop::collection::vec(any_doc(), 0..12),
-        filter in prop::collection::vec(any_condition(), 1..3),
+        filter in prop::collection::vec(any_filter(), 1..3),
+        indexes in prop::collection::vec(any_index(), 0..3),
     ) {
-        let ordered_null = |condition: &Condition| {
-            condition.value == Scalar::Null
-                && matches!(condition.op, Op::Lt | Op::Le | Op::Gt | Op::Ge)
+        let (mut store, notes) = store_of(&docs);
+        index(&mut store, notes, &indexes);
+        let find = |fit: &dyn Fn(usize, &Value) -> bool| -> Vec<String> {
+            let all = docs.iter().enumerate().filter(|(i, doc)| fit(*i, doc));
+            all.map(|(i, _)| id(i).to_string()).collect()
         };
-        prop_assume!(!filter.iter().any(ordered_null));
-        let (store, notes) = store_of(&docs);
-        let expected: Vec<_> = (docs.iter().enumerate())
-            .filter(|(_, doc)| filter.iter().all(|condition| holds(doc, condition)))
-            .map(|(i, _)| id(i).to_string())
+        let expected = find(&|_, doc| filter.iter().all(|one| plainly(doc, one)));
+        let evaluated = find(&|i, doc| fits(&filter, &id(i).to_string(), doc, &NoLookup));
+        prop_assert_eq!(&evaluated, &expected);
+        let mut query = Query::all(notes);
+        query.filter = filter;
+        let mut by_sql = found(&store, &query);
+        by_sql.sort();
+        prop_assert_eq!(store.count(&query).expect("a count"), by_sql.len() as u64);
+        prop_assert_eq!(by_sql, expected);
+    }
+
+    #[test]
+    fn the_order_of_sql_is_the_order_of_places(
+        docs in prop::collection::vec(any_doc(), 0..15),
+        keys in prop::collection::vec((any_path(), any::<bool>()), 1..3),
+        indexes in prop::collection::vec(any_index(), 0..2),
+        limit in 1u64..20,
+    ) {
+        let (mut store, notes) = store_of(&docs);
+        index(&mut store, notes, &indexes);
+        let direction = |down| if down { Direction::Desc } else { Direction::Asc };
+        let sort: Vec<_> = keys
+            .into_iter()
+            .map(|(path, down)| SortKey { path, direction: direction(down) })
             .collect();
-        prop_assert_eq!(matching(&store, notes, filter), expected);
+        let mut places: Vec<Cursor> = (docs.iter().enumerate())
+            .map(|(i, doc)| Cursor::of(&sort, &id(i), doc))
+            .collect();
+        places.sort_by(|a, b| a.order(b, &sort));
+        let query = Query { sort, limit: Some(limit), ..Query::all(notes) };
+        let by_sql: Vec<Cursor> = (store.query(&query).expect("a query").iter())
+            .map(Found::cursor)
+            .collect();
+        places.truncate(limit as usize);
+        prop_assert_eq!(by_sql, places);
     }
 
     #[test]
@@ -349,8 +667,10 @@ proptest! {
         keys in prop::collection::vec((any_path(), any::<bool>()), 0..3),
         by_id: Option<bool>,
         page in 1u64..6,
+        indexes in prop::collection::vec(any_index(), 0..2),
     ) {
-        let (store, notes) = store_of(&docs);
+        let (mut store, notes) = store_of(&docs);
+        index(&mut store, notes, &indexes);
         let direction = |down| if down { Direction::Desc } else { Direction::Asc };
         let mut sort: Vec<_> = keys
             .into_iter()

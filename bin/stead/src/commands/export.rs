@@ -30,11 +30,7 @@ pub(crate) fn export(home: &Path, args: &Export, out: &Output) -> Result<(), Fai
     let request = DocQuery {
         space: args.from.space.clone(),
         collection: args.from.collection.clone(),
-        filters: args
-            .conditions
-            .iter()
-            .map(|condition| condition.0.clone())
-            .collect(),
+        filters: crate::query::conditions(&args.conditions, None),
         ..DocQuery::default()
     };
     let mut failed = None;

@@ -11,7 +11,7 @@ use std::{
 use serde_json::{Value, json};
 use stead_api::{
     Client, DocPut, DocQuery, Document, Edit, Filter, LinkAccept, LinkApprove, LinkArrive,
-    LinkCreate, LinkWait, NodeStatus, NodeStop, Op, PathKind, Predicate, SpaceCreate,
+    LinkCreate, LinkWait, NodeStatus, NodeStop, Op, PathKind, Predicate, SpaceCreate, Where,
 };
 use stead_interchange::{Format, Records};
 
@@ -490,11 +490,11 @@ fn all(client: &mut Client) -> Result<Vec<Document>, Failure> {
     let page = client.call(&DocQuery {
         space: SPACE.into(),
         collection: COLLECTION.into(),
-        filters: vec![Filter {
+        filters: vec![Where::Is(Filter {
             path: vec!["code".into()],
             is: Predicate::Exists,
             value: Value::Null,
-        }],
+        })],
         limit: Some(1000),
         ..DocQuery::default()
     })?;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
-use stead_api::{Client, DocGet, DocQuery, Document, Page};
+use stead_api::{Client, DocGet, DocQuery, Document, GroupBy, HIT_END, HIT_START, Joined, Page};
 
 use crate::{
     args::{Get, Query},
@@ -70,16 +70,22 @@ pub(crate) fn query(home: &Path, query: &Query, out: &Output) -> Result<(), Fail
     let mut request = DocQuery {
         space: query.collection.space.clone(),
         collection: query.collection.collection.clone(),
-        filters: query
-            .conditions
-            .iter()
-            .map(|condition| condition.0.clone())
-            .collect(),
+        filters: crate::query::conditions(&query.conditions, query.filter.as_ref()),
+        search: query.search.clone(),
+        join: query.join.iter().map(|join| join.0.clone()).collect(),
+        at_ms: query.at.map(|at| at.0),
+        explain: query.explain,
         sort: query.sort.iter().map(|sort| sort.0.clone()).collect(),
         deleted: query.deleted,
         revision: query.revision.clone(),
         ..DocQuery::default()
     };
+    if query.explain {
+        return explain(&mut client, &request, out);
+    }
+    if !query.group.is_empty() || !query.measure.is_empty() {
+        return group(&mut client, request, query, out);
+    }
     if query.count {
         request.count = true;
         request.limit = Some(1);
@@ -101,6 +107,7 @@ pub(crate) fn query(home: &Path, query: &Query, out: &Output) -> Result<(), Fail
         );
     }
     let mut docs: Vec<Document> = Vec::new();
+    let mut joined = Joined::new();
     let mut total = None;
     let limit = match (query.limit, out.json) {
         (Some(limit), _) => limit,
@@ -113,11 +120,120 @@ pub(crate) fn query(home: &Path, query: &Query, out: &Output) -> Result<(), Fail
     pages(&mut client, request, limit, |page| {
         total = total.or(page.total);
         docs.extend(page.docs);
+        joined.extend(page.joined);
     })?;
-    match out.json {
-        true => out.json(&json!({"docs": docs})),
-        false => show(query, &docs, total, out),
+    match (out.json, joined.is_empty()) {
+        (true, true) => out.json(&json!({"docs": docs})),
+        (true, false) => out.json(&json!({"docs": docs, "joined": joined})),
+        (false, _) => {
+            bring(&mut docs, query, &joined);
+            show(query, &docs, total, out);
+        }
     }
+    Ok(())
+}
+
+/// Puts a document that a field refers to in the field's place.
+fn bring(docs: &mut [Document], query: &Query, joined: &Joined) {
+    for join in &query.join {
+        let prefix = format!("{}/", join.0.collection);
+        let find = |name: &str| {
+            joined
+                .get(name)
+                .or_else(|| joined.get(&format!("{prefix}{name}")))
+        };
+        for doc in docs.iter_mut() {
+            let mut at = Some(&mut doc.value);
+            for name in &join.0.path {
+                at = at.and_then(|value| value.get_mut(name));
+            }
+            let Some(value) = at else { continue };
+            let other = match &*value {
+                Value::String(name) => find(name).cloned(),
+                Value::Array(names) => {
+                    let all = names.iter().map(|name| {
+                        let other = name.as_str().and_then(find);
+                        other.cloned().unwrap_or_else(|| name.clone())
+                    });
+                    Some(Value::Array(all.collect()))
+                }
+                _ => None,
+            };
+            if let Some(other) = other {
+                *value = other;
+            }
+        }
+    }
+}
+
+fn explain(client: &mut Client, request: &DocQuery, out: &Output) -> Result<(), Failure> {
+    let plan = client.call(request)?.plan.unwrap_or_default();
+    out.json(&plan);
+    let index = match &plan.index {
+        Some(paths) => {
+            let fields: Vec<String> = paths
+                .iter()
+                .map(|path| crate::query::path_text(path))
+                .collect();
+            let kind = if plan.text {
+                "text index by "
+            } else {
+                "index by "
+            };
+            look::good(&format!("{kind}{}", fields.join(", ")))
+        }
+        None => look::warning("no index"),
+    };
+    out.say(format!("{index}  {}", plan.reason));
+    for step in &plan.steps {
+        out.say(look::faint(&format!("  {step}")));
+    }
+    Ok(())
+}
+
+fn group(
+    client: &mut Client,
+    mut request: DocQuery,
+    query: &Query,
+    out: &Output,
+) -> Result<(), Failure> {
+    let measures: Vec<_> = query
+        .measure
+        .iter()
+        .map(|measure| measure.0.clone())
+        .collect();
+    request.group = Some(GroupBy {
+        by: query.group.iter().map(|field| field.0.clone()).collect(),
+        measures: measures.clone(),
+    });
+    let groups = client.call(&request)?.groups.unwrap_or_default();
+    out.json(&json!({"groups": groups}));
+    let by = query
+        .group
+        .iter()
+        .map(|field| crate::query::path_text(&field.0));
+    let headings = by
+        .chain(std::iter::once(">count".to_owned()))
+        .chain(measures.iter().map(|measure| {
+            let how = serde_json::to_value(measure.of).unwrap_or_default();
+            format!(
+                ">{} {}",
+                how.as_str().unwrap_or_default(),
+                crate::query::path_text(&measure.path)
+            )
+        }));
+    let mut table = Table::new(headings);
+    let rows = query.limit.map_or(usize::MAX, |limit| limit as usize);
+    for row in groups.iter().take(rows) {
+        let cells = row.by.iter().map(look::value);
+        let cells = cells.chain(std::iter::once(look::count(row.count)));
+        table.row(cells.chain(row.measures.iter().map(look::value)).collect());
+    }
+    for line in table.lines(0, out.width()) {
+        out.say(line);
+    }
+    let groups = look::counted(groups.len() as u64, "group");
+    out.remark(look::faint(&format!("\n{groups}.")));
     Ok(())
 }
 
@@ -145,11 +261,12 @@ pub(crate) fn pages(
 
 fn show(query: &Query, docs: &[Document], total: Option<u64>, out: &Output) {
     if docs.is_empty() {
-        let which = if query.conditions.is_empty() {
-            "no document yet"
-        } else {
-            "no document that fits"
-        };
+        let which =
+            if query.conditions.is_empty() && query.filter.is_none() && query.search.is_none() {
+                "no document yet"
+            } else {
+                "no document that fits"
+            };
         out.remark(format!("There is {which} in {}.", query.collection));
         return;
     }
@@ -172,14 +289,28 @@ fn show(query: &Query, docs: &[Document], total: Option<u64>, out: &Output) {
             true => format!(">{column}"),
             false => column.clone(),
         });
-    let mut table = Table::new(std::iter::once("id".to_owned()).chain(headings));
+    let searched = docs.iter().all(|doc| doc.snippet.is_some());
+    let found = searched.then(|| "found".to_owned());
+    let mut table = Table::new(
+        std::iter::once("id".to_owned())
+            .chain(headings)
+            .chain(found),
+    );
     for doc in docs {
         let cells = paths.iter().map(|path| {
             look::field(&doc.value, path)
                 .map(look::value)
                 .unwrap_or_default()
         });
-        table.row(std::iter::once(doc.id.clone()).chain(cells).collect());
+        let snippet = doc.snippet.as_ref().filter(|_| searched).map(|text| {
+            let text = text
+                .replace('\n', " ")
+                .replace(HIT_START, "[")
+                .replace(HIT_END, "]");
+            console::strip_ansi_codes(&text).into_owned()
+        });
+        let cells = std::iter::once(doc.id.clone()).chain(cells);
+        table.row(cells.chain(snippet).collect());
     }
     for line in table.lines(0, out.width()) {
         out.say(line);

@@ -126,6 +126,24 @@ fn view(status: &Status, width: Option<usize>) -> Vec<String> {
             (true, _) => look::warning("no network address"),
         },
     );
+    for index in &status.indexing {
+        let fields: Vec<String> = index
+            .fields
+            .iter()
+            .map(|path| crate::query::path_text(path))
+            .collect();
+        fact(
+            "indexing",
+            format!(
+                "{}/{} by {}: {} of {} documents",
+                index.space,
+                index.collection,
+                fields.join(", "),
+                look::count(index.done),
+                look::count(index.total)
+            ),
+        );
+    }
     lines.extend(facts.lines(2, width));
 
     lines.push(format!("\n{}", look::heading("Spaces")));

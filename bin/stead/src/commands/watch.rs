@@ -14,11 +14,9 @@ pub(crate) fn watch(home: &Path, watch: &Watch, out: &Output) -> Result<(), Fail
         space: address.space.clone(),
         collection: address.collection.clone(),
         id: address.id.clone(),
-        filters: watch
-            .conditions
-            .iter()
-            .map(|condition| condition.0.clone())
-            .collect(),
+        filters: crate::query::conditions(&watch.conditions, watch.filter.as_ref()),
+        sort: watch.sort.iter().map(|sort| sort.0.clone()).collect(),
+        limit: watch.limit,
         revision: watch.revision.clone(),
         changes_only: false,
     })?;

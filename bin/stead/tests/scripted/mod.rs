@@ -172,6 +172,7 @@ pub(crate) fn status() -> Status {
             protection:
                 "The database is encrypted; its key is in a file that your passphrase opens.".into(),
         },
+        indexing: Vec::new(),
         warnings: vec![Warning {
             message: "The disk is nearly full.".into(),
             hint: "Make room.".into(),

@@ -123,7 +123,7 @@ fn requests_over_a_limit_are_refused() {
         value: json!(1),
     };
     let query = DocQuery {
-        filters: vec![filter; CLAUSES_MAX + 1],
+        filters: vec![filter.into(); CLAUSES_MAX + 1],
         ..DocQuery::default()
     };
     let text = Request::encode(1, &query).unwrap();
@@ -164,7 +164,9 @@ fn answers_and_events_read_back() {
             kind: crate::ChangeKind::Removed,
             id: "a".into(),
             value: None,
+            at: Some(3),
         }],
+        more: true,
         ready: true,
         reset: false,
     });

@@ -136,6 +136,14 @@ impl Node {
             Call::SchemaPut(put) => response(id, self.put_schema(put).await),
             Call::SchemaShow(show) => response(id, self.show_schemas(show).await),
             Call::SchemaCheck(check) => response(id, self.check_schemas(check).await),
+            Call::DocHistory(ask) => response(id, self.history(ask).await),
+            Call::DocAt(ask) => response(id, self.doc_at(ask).await),
+            Call::DocDiff(ask) => response(id, self.doc_diff(ask).await),
+            Call::DocBack(ask) => response(id, self.doc_back(ask).await),
+            Call::IndexAdd(add) => response(id, self.add_index(add).await),
+            Call::IndexRemove(remove) => response(id, self.remove_index(remove).await),
+            Call::IndexList(list) => response(id, self.list_indexes(list).await),
+            Call::SqlRun(run) => response(id, self.run_sql(run).await),
             Call::LogList(list) => response(id, self.log(list).await),
             Call::DocPut(_)
             | Call::DocDelete(_)

@@ -1,12 +1,15 @@
 //! Between wire types and the engine's.
 
 use serde_json::Value;
-use stead_api::{ApiError, Commit, Document, ErrorKind, Filter, Op, Predicate, SortKey, Time};
+use stead_api::{ApiError, Commit, Document, ErrorKind, Op, Predicate, SortKey, Time, Where};
 use stead_base::{DocId, Hlc, SpaceId};
 use stead_replica::{Change, Edit, Receipt, SpaceInfo};
-use stead_store::{Condition, Direction, Scalar};
+use stead_store::{
+    Condition, Direction, Filter, QUERY_DEPTH_MAX, QueryError, Scalar, StoreError, Test,
+};
 
-use super::filter::ID_FIELD;
+/// The name under which conditions and orders find a document's id.
+const ID_FIELD: &str = "id";
 
 /// A hybrid time.
 pub(crate) fn time(hlc: Hlc) -> Time {
@@ -64,30 +67,98 @@ pub(crate) fn edit(edit: stead_api::Edit) -> Result<Edit, ApiError> {
     })
 }
 
+/// Conditions, for the store.
+pub(crate) fn filters(filters: &[Where]) -> Result<Vec<Filter>, ApiError> {
+    nested(filters, 0)
+}
+
+fn nested(filters: &[Where], depth: usize) -> Result<Vec<Filter>, ApiError> {
+    if depth > QUERY_DEPTH_MAX {
+        return Err(crate::faults::store(&StoreError::Query(
+            QueryError::TooDeep,
+        )));
+    }
+    let depth = depth + 1;
+    let one = |filter: &Where| {
+        Ok(match filter {
+            Where::Is(filter) => condition(filter)?,
+            Where::All { all } => Filter::All(nested(all, depth)?),
+            Where::Any { any } => Filter::Any(nested(any, depth)?),
+            Where::Not { not } => {
+                let inner = nested(std::slice::from_ref(&**not), depth)?;
+                Filter::Not(Box::new(Filter::All(inner)))
+            }
+            Where::Refers {
+                refers,
+                to,
+                filters,
+            } => Filter::Refers {
+                path: refers.clone(),
+                collection: to.clone(),
+                filter: nested(filters, depth)?,
+            },
+        })
+    };
+    filters.iter().map(one).collect()
+}
+
 /// A condition, for the store.
-pub(crate) fn condition(filter: &Filter) -> Result<Condition, ApiError> {
-    use stead_store::Op as StoreOp;
-    let op = match filter.is {
-        Predicate::Eq => StoreOp::Eq,
-        Predicate::Ne => StoreOp::Ne,
-        Predicate::Lt => StoreOp::Lt,
-        Predicate::Le => StoreOp::Le,
-        Predicate::Gt => StoreOp::Gt,
-        Predicate::Ge => StoreOp::Ge,
-        Predicate::Contains => StoreOp::Contains,
-        Predicate::Exists | Predicate::Missing => StoreOp::Exists,
+fn condition(filter: &stead_api::Filter) -> Result<Filter, ApiError> {
+    let is = |test| {
+        Filter::Is(Condition {
+            path: filter.path.clone(),
+            test,
+        })
     };
-    let value = match filter.is {
-        Predicate::Exists => Scalar::Bool(true),
-        Predicate::Missing => Scalar::Bool(false),
-        _ => Scalar::try_from(filter.value.clone())
-            .map_err(|error| crate::faults::sentence(ErrorKind::InvalidParams, &error))?,
+    let scalar = |value: &Value| {
+        Scalar::try_from(value.clone())
+            .map_err(|error| crate::faults::sentence(ErrorKind::InvalidParams, &error))
     };
-    Ok(Condition {
-        path: filter.path.clone(),
-        op,
-        value,
+    let list = || {
+        let values = filter.value.as_array().ok_or_else(|| {
+            let field = filter.path.join(".");
+            ApiError::new(
+                ErrorKind::InvalidParams,
+                format!("The condition on {field:?} needs a list of values."),
+            )
+        })?;
+        values.iter().map(scalar).collect::<Result<Vec<_>, _>>()
+    };
+    let value = || scalar(&filter.value);
+    Ok(match filter.is {
+        Predicate::Eq => is(Test::Eq(value()?)),
+        Predicate::Ne => is(Test::Ne(value()?)),
+        Predicate::Lt => is(Test::Lt(value()?)),
+        Predicate::Le => is(Test::Le(value()?)),
+        Predicate::Gt => is(Test::Gt(value()?)),
+        Predicate::Ge => is(Test::Ge(value()?)),
+        Predicate::Contains => is(Test::Contains(value()?)),
+        Predicate::Exists => is(Test::Exists),
+        Predicate::Missing => is(Test::Missing),
+        Predicate::In => is(Test::In(list()?)),
+        Predicate::Between => match &list()?[..] {
+            [least, greatest] => Filter::All(vec![
+                is(Test::Ge(least.clone())),
+                is(Test::Le(greatest.clone())),
+            ]),
+            _ => {
+                let message = "`between` needs a list of two values.";
+                return Err(ApiError::new(ErrorKind::InvalidParams, message));
+            }
+        },
+        Predicate::Prefix => match &filter.value {
+            Value::String(start) => is(Test::Prefix(start.clone())),
+            _ => {
+                let message = "Only a text can be the start of a text.";
+                return Err(ApiError::new(ErrorKind::InvalidParams, message));
+            }
+        },
     })
+}
+
+/// Whether a path may name the id.
+pub(crate) fn is_id(path: &[String]) -> bool {
+    matches!(path, [name] if name == ID_FIELD)
 }
 
 /// An order, for the store: a field called `id` comes first, then the document's id.
@@ -126,6 +197,7 @@ pub(crate) fn document(id: &DocId, json: &str, deleted: bool) -> Result<Document
         id: id.to_string(),
         value,
         deleted,
+        snippet: None,
     })
 }
 

@@ -2,15 +2,17 @@
 
 use serde_json::Value;
 use stead_api::{
-    ApiError, Commit, DocGet, DocGot, DocPut, DocQuery, ErrorKind, Filter, PAGE_DEFAULT, PAGE_MAX,
-    Page,
+    ApiError, Commit, DocGet, DocGot, DocPut, DocQuery, ErrorKind, GroupBy, GroupRow, Join,
+    PAGE_DEFAULT, PAGE_MAX, Page, Path, QueryPlan, Where,
 };
 use stead_base::{DocId, SpaceId};
 use stead_replica::{ReplicaError, ReplicaReader};
-use stead_store::{CollectionNo, Cursor, Found, Query, StoreError};
+use stead_store::{
+    Aggregate, CollectionNo, Cursor, Filter, Found, Grouping, IndexKind, Measure, NoLookup, Query,
+    QueryError, StoreError, fits,
+};
 use tokio::sync::oneshot;
 
-use super::filter::{fits, is_id, may_mean_id};
 use super::schemas::{self, Seen};
 use super::veil::Veil;
 use super::{Node, convert};
@@ -18,7 +20,7 @@ use crate::faults;
 use crate::store_thread::Transaction;
 
 /// Documents read at a time while looking for those that fit.
-const STRIDE: u64 = 1_000;
+pub(super) const STRIDE: u64 = 1_000;
 /// A page is closed when its documents take this much.
 const PAGE_BYTES_MAX: usize = 16 << 20;
 
@@ -99,68 +101,256 @@ impl Node {
         let limit = u64::from(ask.limit.unwrap_or(PAGE_DEFAULT).min(PAGE_MAX)) as usize;
         let spoken = ask.revision.as_deref();
         let seen = self.seen(space, &ask.collection, spoken).await?;
-        let search = Search::new(&ask, self.veil(&space, &ask.collection), seen)?;
+        let search = Search::new(self, &space, &ask, seen)?;
+        if let Some(at_ms) = ask.at_ms {
+            return self.query_earlier(space, ask, search, limit, at_ms).await;
+        }
+        let veils: Vec<Veil> = ask
+            .join
+            .iter()
+            .map(|join| self.veil(&space, &join.collection))
+            .collect();
         self.readers
-            .read(move |reader| search.page(reader, &space, &ask.collection, limit, ask.count))
+            .read(move |reader| {
+                if ask.explain {
+                    return Ok(Ok(search.explain(reader, &space, &ask.collection)?));
+                }
+                if let Some(group) = &ask.group {
+                    return search.group(reader, &space, &ask.collection, group);
+                }
+                let page = search.page(reader, &space, &ask.collection, limit, ask.count)?;
+                match page {
+                    Ok(mut page) => {
+                        Ok(join(reader, &space, &ask.join, &veils, &mut page)?.map(|()| page))
+                    }
+                    Err(error) => Ok(Err(error)),
+                }
+            })
             .await?
     }
 }
 
-/// A query, split into what the store decides and what is decided here.
+/// Adds the documents that those of a page refer to.
+fn join(
+    reader: &mut ReplicaReader,
+    space: &SpaceId,
+    joins: &[Join],
+    veils: &[Veil],
+    page: &mut Page,
+) -> Result<Result<(), ApiError>, ReplicaError> {
+    let mut bytes = 0;
+    for (join, veil) in joins.iter().zip(veils) {
+        for doc in &page.docs {
+            let field = join
+                .path
+                .iter()
+                .try_fold(&doc.value, |value, name| value.get(name));
+            let names = match field {
+                Some(name @ Value::String(_)) => std::slice::from_ref(name),
+                Some(Value::Array(names)) => names,
+                _ => &[],
+            };
+            for name in names.iter().filter_map(Value::as_str) {
+                let own = name.strip_prefix(&join.collection[..]);
+                let own = own.and_then(|rest| rest.strip_prefix('/')).unwrap_or(name);
+                let key = format!("{}/{own}", join.collection);
+                let Ok(id) = DocId::parse(own) else { continue };
+                if page.joined.contains_key(&key) || bytes > PAGE_BYTES_MAX {
+                    continue;
+                }
+                let row = reader.get(space, &join.collection, &id)?;
+                if let Some(row) = row.filter(|row| !row.deleted) {
+                    bytes += row.json.len();
+                    match convert::document(&id, &row.json, false) {
+                        Ok(mut other) => {
+                            veil.over(&mut other.value);
+                            page.joined.insert(key, other.value);
+                        }
+                        Err(error) => return Ok(Err(error)),
+                    }
+                }
+            }
+        }
+    }
+    Ok(Ok(()))
+}
+
+/// A condition as the store can ask it of what is held; none where what is held is not what is seen.
+fn held(filter: &Where, seen: &Seen) -> Result<Option<Where>, ApiError> {
+    let all = |inner: &[Where]| -> Result<Option<Vec<Where>>, ApiError> {
+        inner.iter().map(|one| held(one, seen)).collect()
+    };
+    Ok(match filter {
+        Where::Is(filter) if convert::is_id(&filter.path) => Some(Where::Is(filter.clone())),
+        Where::Is(filter) => {
+            let key = seen.key(&filter.path)?;
+            key.is_exact.then(|| {
+                Where::Is(stead_api::Filter {
+                    path: key.path,
+                    ..filter.clone()
+                })
+            })
+        }
+        Where::All { all: inner } => all(inner)?.map(|all| Where::All { all }),
+        Where::Any { any: inner } => all(inner)?.map(|any| Where::Any { any }),
+        Where::Not { not } => held(not, seen)?.map(|not| Where::Not { not: Box::new(not) }),
+        Where::Refers {
+            refers,
+            to,
+            filters,
+        } => Some(Where::Refers {
+            refers: seen.key(refers)?.path,
+            to: to.clone(),
+            filters: filters.clone(),
+        }),
+    })
+}
+
+/// A query, with what is decided here about it.
 pub(super) struct Search {
-    query: Query,
-    /// Conditions that may be about the id.
+    pub(super) query: Query,
+    /// Conditions on what is not held as it is seen: asked of what is seen.
     here: Vec<Filter>,
     deleted: bool,
-    veil: Veil,
+    pub(super) veil: Veil,
     seen: Seen,
 }
 
 impl Search {
-    pub(super) fn new(ask: &DocQuery, veil: Veil, seen: Seen) -> Result<Self, ApiError> {
-        veil.check(&ask.filters, &ask.sort)?;
-        // What is not held as it is seen can only be asked of what is seen.
+    pub(super) fn new(
+        node: &Node,
+        space: &SpaceId,
+        ask: &DocQuery,
+        seen: Seen,
+    ) -> Result<Self, ApiError> {
+        node.check_veil(space, ask)?;
+        let fault = |error: QueryError| faults::store(&StoreError::Query(error));
+        let after = ask.after.as_deref().map(str::parse::<Cursor>).transpose();
+        let search = ask.search.as_deref().map(str::parse).transpose();
         let (mut here, mut there) = (Vec::new(), Vec::new());
-        for filter in ask.filters.iter().cloned() {
-            if may_mean_id(&filter) {
-                here.push(filter);
-                continue;
-            }
-            let key = seen.key(&filter.path)?;
-            match key.is_exact {
-                true => there.push(Filter {
-                    path: key.path,
-                    ..filter
-                }),
-                false => here.push(filter),
+        for filter in &ask.filters {
+            match held(filter, &seen)? {
+                Some(filter) => there.push(filter),
+                None => here.push(filter.clone()),
             }
         }
         let mut sort = ask.sort.clone();
-        for key in sort.iter_mut().filter(|key| !is_id(&key.path)) {
+        for key in sort.iter_mut().filter(|key| !convert::is_id(&key.path)) {
             key.path = seen.order_key(&key.path)?;
         }
-        let after = ask.after.as_deref().map(str::parse::<Cursor>).transpose();
         let query = Query {
-            filter: there
-                .iter()
-                .map(convert::condition)
-                .collect::<Result<_, _>>()?,
+            filter: convert::filters(&there)?,
+            search: search.map_err(fault)?,
             sort: convert::order(&sort),
-            after: after.map_err(|error| faults::store(&StoreError::Query(error)))?,
+            after: after.map_err(fault)?,
             include_deleted: ask.deleted,
             ..Query::all(CollectionNo(0))
         };
         Ok(Self {
             query,
-            here,
+            here: convert::filters(&here)?,
             deleted: ask.deleted,
-            veil,
+            veil: node.veil(space, &ask.collection),
             seen,
         })
     }
 
+    /// Makes of a document as it is held what the client sees.
+    pub(super) fn show(&self, document: &mut Value) {
+        self.seen.over(document);
+        self.veil.over(document);
+    }
+
+    /// Whether a document that the store finds fits as it is seen.
+    pub(super) fn fits_here(&self, id: &str, document: &Value) -> bool {
+        fits(&self.here, id, document, &NoLookup)
+    }
+
+    /// Whether conditions are left that the store cannot ask.
+    pub(super) fn is_partly_here(&self) -> bool {
+        !self.here.is_empty()
+    }
+
+    fn explain(
+        &self,
+        reader: &mut ReplicaReader,
+        space: &SpaceId,
+        collection: &str,
+    ) -> Result<Page, ReplicaError> {
+        let query = Query {
+            limit: Some(u64::from(PAGE_DEFAULT)),
+            ..self.query.clone()
+        };
+        let plan = reader.explain(space, collection, query)?;
+        let plan = plan.map(|plan| QueryPlan {
+            text: matches!(plan.index, Some((IndexKind::Text, _))),
+            index: plan.index.map(|(_, paths)| paths),
+            reason: plan.reason,
+            steps: plan.steps,
+        });
+        Ok(Page {
+            plan: Some(plan.unwrap_or_else(|| QueryPlan {
+                reason: "There is no such collection yet.".to_owned(),
+                ..QueryPlan::default()
+            })),
+            ..Page::default()
+        })
+    }
+
+    fn group(
+        &self,
+        reader: &mut ReplicaReader,
+        space: &SpaceId,
+        collection: &str,
+        group: &GroupBy,
+    ) -> Result<Result<Page, ApiError>, ReplicaError> {
+        if self.is_partly_here() {
+            let message =
+                "Fields that the schema converts cannot be grouped by conditions on them.";
+            return Ok(Err(ApiError::new(ErrorKind::InvalidParams, message)));
+        }
+        let held = |path: &Path| self.seen.key(path).map(|key| key.path);
+        let by = match group.by.iter().map(held).collect::<Result<Vec<_>, _>>() {
+            Ok(by) => by,
+            Err(error) => return Ok(Err(error)),
+        };
+        let paths = group.measures.iter().map(|measure| held(&measure.path));
+        let paths = match paths.collect::<Result<Vec<_>, _>>() {
+            Ok(paths) => paths,
+            Err(error) => return Ok(Err(error)),
+        };
+        let measures = group
+            .measures
+            .iter()
+            .zip(paths)
+            .map(|(measure, path)| Measure {
+                aggregate: match measure.of {
+                    stead_api::Aggregate::Count => Aggregate::Count,
+                    stead_api::Aggregate::Sum => Aggregate::Sum,
+                    stead_api::Aggregate::Avg => Aggregate::Avg,
+                    stead_api::Aggregate::Min => Aggregate::Min,
+                    stead_api::Aggregate::Max => Aggregate::Max,
+                },
+                path,
+            });
+        let grouping = Grouping {
+            by,
+            measures: measures.collect(),
+        };
+        let groups = reader.group(space, collection, self.query.clone(), &grouping)?;
+        let groups = groups.into_iter().map(|group| GroupRow {
+            by: group.by,
+            count: group.count,
+            measures: group.measures,
+        });
+        Ok(Ok(Page {
+            groups: Some(groups.collect()),
+            ..Page::default()
+        }))
+    }
+
     /// Everything that fits comes to `f`, until it returns false.
-    fn each(
+    pub(super) fn each(
         &self,
         reader: &mut ReplicaReader,
         space: &SpaceId,
@@ -184,9 +374,8 @@ impl Search {
                     Ok(document) => document,
                     Err(error) => return Ok(Err(error)),
                 };
-                self.seen.over(&mut document.value);
-                self.veil.over(&mut document.value);
-                if fits(&self.here, &document.id, &document.value) && !f(found, document.value) {
+                self.show(&mut document.value);
+                if self.fits_here(&document.id, &document.value) && !f(found, document.value) {
                     return Ok(Ok(()));
                 }
             }
@@ -213,9 +402,13 @@ impl Search {
                 return false;
             }
             bytes += found.json.len();
-            let (id, deleted) = (found.id.to_string(), found.deleted);
+            page.docs.push(stead_api::Document {
+                id: found.id.to_string(),
+                value,
+                deleted: found.deleted,
+                snippet: found.snippet.clone(),
+            });
             last = Some(found);
-            page.docs.push(stead_api::Document { id, value, deleted });
             true
         })?;
         if let Err(error) = walked {
@@ -241,34 +434,34 @@ impl Search {
             sort: Vec::new(),
             ..self.query.clone()
         };
-        if self.here.is_empty() {
-            let counted = reader.count(space, collection, all.clone())?;
-            if !self.deleted {
-                return Ok(counted);
-            }
-            let living = Query {
-                include_deleted: false,
-                ..all
+        if self.is_partly_here() {
+            let search = Self {
+                query: all,
+                here: self.here.clone(),
+                deleted: self.deleted,
+                veil: self.veil,
+                seen: self.seen.clone(),
             };
-            return Ok(counted.saturating_sub(reader.count(space, collection, living)?));
+            let mut total = 0;
+            // A document that cannot be read is reported where it is shown, not where it is counted.
+            let _ = search.each(reader, space, collection, STRIDE, |_, _| {
+                total += 1;
+                true
+            })?;
+            return Ok(total);
         }
-        let search = Self {
-            query: all,
-            here: self.here.clone(),
-            deleted: self.deleted,
-            veil: self.veil,
-            seen: self.seen.clone(),
+        let counted = reader.count(space, collection, all.clone())?;
+        if !self.deleted {
+            return Ok(counted);
+        }
+        let living = Query {
+            include_deleted: false,
+            ..all
         };
-        let mut total = 0;
-        // A document that cannot be read is reported where it is shown, not where it is counted.
-        let _ = search.each(reader, space, collection, STRIDE, |_, _| {
-            total += 1;
-            true
-        })?;
-        Ok(total)
+        Ok(counted.saturating_sub(reader.count(space, collection, living)?))
     }
 
-    /// A part of everything that fits, in the order of ids, behind `after`; and whether more follow.
+    /// A part of everything that fits, in its order, behind `after`; and whether more follow.
     pub(super) fn part(
         &self,
         reader: &mut ReplicaReader,
@@ -289,6 +482,18 @@ impl Search {
             !full
         })?;
         Ok(walked.map(|()| (found, next)))
+    }
+
+    /// The same search from the start, in the order of ids.
+    pub(super) fn of_all(self) -> Self {
+        Self {
+            query: Query {
+                after: None,
+                sort: Vec::new(),
+                ..self.query
+            },
+            ..self
+        }
     }
 
     /// The same search behind a place.

@@ -1,27 +1,34 @@
 //! One live query: what is there at the start, then the differences.
+//!
+//! After a transaction only the documents that it changed are looked at. Each event leads from one
+//! consistent state to the next: what the store thread notes after a flush is one such step, and what
+//! is read beside it is brought in step before it is told.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
-use stead_api::{ApiError, Change, ChangeKind, DocQuery, DocWatch, ErrorKind, Event, Notification};
+use stead_api::{
+    ApiError, Change, DocQuery, DocWatch, ErrorKind, Event, Notification, WINDOW_MAX, Where,
+};
 use stead_base::{DocId, SpaceId};
 
 use super::client::Outgoing;
 use super::documents::Search;
-use super::filter::fits;
 use super::schemas::Seen;
 use super::veil::Veil;
-use super::watches::WatchInbox;
+use super::watches::{Noted, WatchInbox};
+use super::window::{Asked, Before, Now, Window};
 use super::{Node, convert};
 
 /// Documents read at a time.
 const PART: usize = 500;
+/// Documents told of in one message.
+const EVENT_CHANGES_MAX: usize = 500;
 /// Most documents that one watch follows.
 const WATCHED_DOCS_MAX: usize = 1_000_000;
-
-/// What a watch knows of a document that fits: enough to see that it changed.
-type Fingerprint = [u8; 16];
+/// Readings of a window that runs short again and again while it is read.
+const REFILLS_MAX: usize = 20;
 
 /// A live query on its way to one client.
 pub(super) struct Watch {
@@ -34,7 +41,7 @@ pub(super) struct Watch {
     inbox: Arc<WatchInbox>,
     number: u64,
     out: Outgoing,
-    known: BTreeMap<DocId, Fingerprint>,
+    window: Window,
 }
 
 impl Watch {
@@ -50,7 +57,33 @@ impl Watch {
         let veil = node.veil(&space, &ask.collection);
         let spoken = ask.revision.as_deref();
         let seen = node.seen(space, &ask.collection, spoken).await?;
-        Search::new(&query_of(&ask), veil, seen.clone())?;
+        Search::new(&node, &space, &query_of(&ask), seen.clone())?;
+        if ask.filters.iter().any(refers) {
+            let message = "A watch cannot follow conditions on other documents.";
+            return Err(ApiError::new(ErrorKind::InvalidParams, message)
+                .hint("Watch the other collection too, or ask again with `stead query`."));
+        }
+        let limit = match (ask.limit, ask.sort.is_empty()) {
+            (None, false) => {
+                let message = "A watch with an order needs a limit.";
+                return Err(ApiError::new(ErrorKind::InvalidParams, message)
+                    .hint(format!("Give one of at most {WINDOW_MAX}.")));
+            }
+            (Some(0), _) => {
+                let message = "A window has at least one document.";
+                return Err(ApiError::new(ErrorKind::InvalidParams, message));
+            }
+            (Some(limit), _) if limit > WINDOW_MAX => {
+                let message = format!("A window has at most {WINDOW_MAX} documents.");
+                return Err(ApiError::new(ErrorKind::TooLarge, message));
+            }
+            (limit, _) => limit.map(|limit| limit as usize),
+        };
+        let window = Window::new(Asked {
+            filter: convert::filters(&ask.filters)?,
+            sort: convert::order(&ask.sort),
+            limit,
+        });
         // From here on nothing is missed, whatever the first look sees.
         let inbox = node
             .board
@@ -66,7 +99,7 @@ impl Watch {
             inbox,
             number,
             out,
-            known: BTreeMap::new(),
+            window,
         })
     }
 
@@ -84,145 +117,221 @@ impl Watch {
 
     async fn follow(&mut self) -> Result<(), ApiError> {
         let silent = self.ask.changes_only;
-        self.look_at_all(silent).await?;
-        if !self.send(Vec::new(), true).await {
+        if !self.look_at_all(silent).await? || !self.send(Vec::new(), true, false).await {
             return Ok(());
         }
         loop {
             self.inbox.rung().await;
-            let noted = self.inbox.take();
-            if noted.left {
-                return Err(ApiError::new(
-                    ErrorKind::NotFound,
-                    "this device left the space.",
-                ));
-            }
-            if noted.many && self.only.is_none() {
-                self.look_at_all(false).await?;
-                continue;
-            }
-            let docs = match &self.only {
-                Some(only) => BTreeSet::from([only.clone()]),
-                None => noted.docs,
-            };
-            let docs: Vec<DocId> = docs.into_iter().collect();
-            for part in docs.chunks(PART) {
-                let changes = self.look_at(part.to_vec()).await?;
-                if !changes.is_empty() && !self.send(changes, false).await {
+            let Some(noted) = self.noted()? else { continue };
+            if noted.many {
+                if !self.look_at_all(false).await? {
                     return Ok(());
                 }
+                continue;
             }
-        }
-    }
-
-    /// Looks at everything that fits and sends how it differs from what is known.
-    async fn look_at_all(&mut self, silent: bool) -> Result<(), ApiError> {
-        if let Some(only) = self.only.clone() {
-            let changes = self.look_at(vec![only]).await?;
-            if !silent && !changes.is_empty() {
-                self.send(changes, false).await;
-            }
-            return Ok(());
-        }
-        let mut search = Search::new(&query_of(&self.ask), self.veil, self.seen.clone())?;
-        let mut gone: BTreeSet<DocId> = self.known.keys().cloned().collect();
-        loop {
-            let (space, collection) = (self.space, self.ask.collection.clone());
-            let part = self
-                .node
-                .readers
-                .read(move |reader| {
-                    let part = search.part(reader, &space, &collection, PART)?;
-                    Ok(part.map(|part| (search, part)))
-                })
-                .await??;
-            let (used, (docs, next)) = part;
-            let mut changes = Vec::new();
-            for (id, value) in docs {
-                gone.remove(&id);
-                changes.extend(self.compare(id, Some(value)));
-            }
-            if self.known.len() > WATCHED_DOCS_MAX {
-                let message = format!("more than {WATCHED_DOCS_MAX} documents fit.");
-                return Err(ApiError::new(ErrorKind::TooLarge, message)
-                    .hint("Watch less, with conditions."));
-            }
-            if !silent && !changes.is_empty() && !self.send(changes, false).await {
+            let changes = match self.window.take(self.now(noted)?) {
+                Ok(changes) => changes,
+                Err(before) => self.refill(before).await?,
+            };
+            if !self.step(changes).await {
                 return Ok(());
             }
-            match next {
-                Some(place) => search = used.behind(place),
-                None => break,
-            }
         }
-        let removed: Vec<Change> = gone
-            .into_iter()
-            .filter_map(|id| self.compare(id, None))
-            .collect();
-        if !silent && !removed.is_empty() {
-            self.send(removed, false).await;
-        }
-        Ok(())
     }
 
-    /// Looks at some documents again.
-    async fn look_at(&mut self, docs: Vec<DocId>) -> Result<Vec<Change>, ApiError> {
-        let (space, collection) = (self.space, self.ask.collection.clone());
-        let rows = self.node.readers.read(move |reader| {
-            let row = |id: DocId| {
-                let row = reader.get(&space, &collection, &id)?;
-                Ok((id, row.filter(|row| !row.deleted)))
+    /// What was noted since the last look; none if nothing was.
+    fn noted(&self) -> Result<Option<Noted>, ApiError> {
+        let noted = self.inbox.take();
+        if noted.left {
+            return Err(ApiError::new(
+                ErrorKind::NotFound,
+                "this device left the space.",
+            ));
+        }
+        Ok(Some(noted).filter(|noted| noted.many || !noted.docs.is_empty()))
+    }
+
+    /// The documents noted, as a client may see them.
+    fn now(&self, noted: Noted) -> Result<Vec<Now>, ApiError> {
+        let mut docs = Vec::with_capacity(noted.docs.len());
+        for (id, json) in noted.docs {
+            let value = match json {
+                Some(json) => Some(Arc::new(self.shown(&id, &json)?)),
+                None => None,
             };
-            docs.into_iter().map(row).collect::<Result<Vec<_>, _>>()
-        });
-        let mut changes = Vec::new();
-        for (id, row) in rows.await? {
-            let mut value = None;
-            if let Some(row) = row {
-                let mut document = convert::document(&id, &row.json, false)?;
-                self.seen.over(&mut document.value);
-                self.veil.over(&mut document.value);
-                let fit = fits(&self.ask.filters, &document.id, &document.value);
-                value = Some(document.value).filter(|_| fit);
-            }
-            changes.extend(self.compare(id, value));
+            docs.push((id, value));
         }
-        Ok(changes)
+        Ok(docs)
     }
 
-    /// How a document differs from what is known of it.
-    fn compare(&mut self, id: DocId, value: Option<Value>) -> Option<Change> {
-        let text = id.to_string();
-        let Some(value) = value else {
-            self.known.remove(&id)?;
-            return Some(Change {
-                kind: ChangeKind::Removed,
-                id: text,
-                value: None,
+    fn shown(&self, id: &DocId, json: &str) -> Result<Value, ApiError> {
+        let mut document = convert::document(id, json, false)?;
+        self.seen.over(&mut document.value);
+        self.veil.over(&mut document.value);
+        Ok(document.value)
+    }
+
+    /// Waits until everything that a read may have seen is noted, and takes it.
+    async fn meanwhile(&self) -> Result<Noted, ApiError> {
+        let settled = self.node.store.look(|desk| desk.settle());
+        settled.await??;
+        Ok(self.noted()?.unwrap_or_default())
+    }
+
+    /// Looks at everything that fits and tells how it differs from what is known. Returns whether
+    /// the client still listens.
+    async fn look_at_all(&mut self, silent: bool) -> Result<bool, ApiError> {
+        if self.window.reads().is_some() {
+            let before = self.window.before();
+            let changes = self.refill(before).await?;
+            return Ok(silent || self.step(changes).await);
+        }
+        let mut gone = self.window.ids();
+        let mut changes = Vec::new();
+        let mut search = Some(Search::new(
+            &self.node,
+            &self.space,
+            &query_of(&self.ask),
+            self.seen.clone(),
+        )?);
+        if let Some(only) = self.only.clone() {
+            let (space, collection, wanted) =
+                (self.space, self.ask.collection.clone(), only.clone());
+            let read = self
+                .node
+                .readers
+                .read(move |reader| reader.get(&space, &collection, &wanted));
+            let row = read.await?.filter(|row| !row.deleted);
+            let value = match row {
+                Some(row) => Some(Arc::new(self.shown(&only, &row.json)?)),
+                None => None,
+            };
+            gone.clear();
+            changes.extend(self.compared(vec![(only, value)]));
+            search = None;
+        }
+        while let Some(part) = search.take() {
+            let (space, collection) = (self.space, self.ask.collection.clone());
+            let read = self.node.readers.read(move |reader| {
+                let found = part.part(reader, &space, &collection, PART)?;
+                Ok(found.map(|found| (part, found)))
             });
-        };
-        let fingerprint = fingerprint(&value);
-        let kind = match self.known.insert(id, fingerprint) {
-            None => ChangeKind::Added,
-            Some(before) if before == fingerprint => return None,
-            Some(_) => ChangeKind::Changed,
-        };
-        Some(Change {
-            kind,
-            id: text,
-            value: Some(value),
-        })
+            let (used, (docs, next)) = read.await??;
+            let docs: Vec<Now> = docs
+                .into_iter()
+                .map(|(id, value)| (id, Some(Arc::new(value))))
+                .collect();
+            for (id, _) in &docs {
+                gone.remove(id);
+            }
+            changes.extend(self.compared(docs));
+            if self.window.len() > WATCHED_DOCS_MAX {
+                let message = format!("more than {WATCHED_DOCS_MAX} documents fit.");
+                return Err(ApiError::new(ErrorKind::TooLarge, message)
+                    .hint("Watch less, with conditions or a limit."));
+            }
+            if silent {
+                changes.clear();
+            }
+            while changes.len() > EVENT_CHANGES_MAX {
+                let rest = changes.split_off(EVENT_CHANGES_MAX);
+                if !self
+                    .send(std::mem::replace(&mut changes, rest), false, true)
+                    .await
+                {
+                    return Ok(false);
+                }
+            }
+            search = next.map(|place| used.behind(place));
+        }
+        // What was read was read at several moments; what changed meanwhile brings it in step.
+        let noted = self.meanwhile().await?;
+        if noted.many {
+            return Box::pin(self.look_at_all(silent)).await;
+        }
+        let mut docs: BTreeMap<DocId, Option<Arc<Value>>> =
+            gone.into_iter().map(|id| (id, None)).collect();
+        docs.extend(self.now(noted)?);
+        changes.extend(self.compared(docs.into_iter().collect()));
+        if silent {
+            changes.clear();
+        }
+        Ok(self.step(changes).await)
+    }
+
+    fn compared(&mut self, docs: Vec<Now>) -> Vec<Change> {
+        self.window.take(docs).unwrap_or_default()
+    }
+
+    /// Reads a window again.
+    async fn refill(&mut self, before: Before) -> Result<Vec<Change>, ApiError> {
+        let reads = self.window.reads().unwrap_or(PART);
+        for _ in 0..REFILLS_MAX {
+            let search = Search::new(
+                &self.node,
+                &self.space,
+                &query_of(&self.ask),
+                self.seen.clone(),
+            )?;
+            let (space, collection) = (self.space, self.ask.collection.clone());
+            let read = self
+                .node
+                .readers
+                .read(move |reader| search.part(reader, &space, &collection, reads));
+            let (found, _) = read.await??;
+            let found = found
+                .into_iter()
+                .map(|(id, value)| (id, Arc::new(value)))
+                .collect();
+            let noted = self.meanwhile().await?;
+            if noted.many {
+                continue;
+            }
+            let since = self.now(noted)?;
+            if let Some(changes) = self.window.refill(found, since, &before) {
+                return Ok(changes);
+            }
+        }
+        Err(ApiError::new(
+            ErrorKind::Busy,
+            "documents change faster than the window can be read.",
+        )
+        .hint("Watch it again in a moment."))
+    }
+
+    /// Tells one step, in as many messages as it takes. Returns whether the client still listens.
+    async fn step(&self, mut changes: Vec<Change>) -> bool {
+        while changes.len() > EVENT_CHANGES_MAX {
+            let rest = changes.split_off(EVENT_CHANGES_MAX);
+            if !self
+                .send(std::mem::replace(&mut changes, rest), false, true)
+                .await
+            {
+                return false;
+            }
+        }
+        changes.is_empty() || self.send(changes, false, false).await
     }
 
     /// Whether the client still listens.
-    async fn send(&self, changes: Vec<Change>, ready: bool) -> bool {
+    async fn send(&self, changes: Vec<Change>, ready: bool, more: bool) -> bool {
         let event = Event {
             watch: self.number,
             changes,
+            more,
             ready,
             reset: false,
         };
         self.out.send(Notification::Watch(event).encode()).await
+    }
+}
+
+fn refers(filter: &Where) -> bool {
+    match filter {
+        Where::Is(_) => false,
+        Where::All { all: inner } | Where::Any { any: inner } => inner.iter().any(refers),
+        Where::Not { not } => refers(not),
+        Where::Refers { .. } => true,
     }
 }
 
@@ -231,13 +340,7 @@ fn query_of(watch: &DocWatch) -> DocQuery {
         space: watch.space.clone(),
         collection: watch.collection.clone(),
         filters: watch.filters.clone(),
+        sort: watch.sort.clone(),
         ..DocQuery::default()
     }
-}
-
-fn fingerprint(value: &Value) -> Fingerprint {
-    let hash = stead_crypt::hash::digest(value.to_string().as_bytes());
-    let mut short = [0; 16];
-    short.copy_from_slice(&hash.as_bytes()[..16]);
-    short
 }

@@ -9,21 +9,24 @@ pub(crate) mod client;
 pub(crate) mod convert;
 pub(crate) mod documents;
 mod faces;
-mod filter;
 mod groups;
 mod guardians;
 pub(crate) mod idempotency;
+mod indexes;
 mod live;
 mod log;
+mod past;
 mod people;
 pub(crate) mod rights;
 pub(crate) mod schemas;
 pub(crate) mod share;
 pub(crate) mod socket;
 mod spaces;
+mod sql;
 pub(crate) mod veil;
 pub(crate) mod watches;
 pub(crate) mod websocket;
+mod window;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -40,7 +43,7 @@ use crate::invite::offer::Invites;
 use crate::link::accept::Acceptor;
 use crate::link::notice::Linked;
 use crate::link::offer::Links;
-use crate::readers::Readers;
+use crate::readers::{Readers, SqlThread};
 use crate::recover::attempt::Recoverer;
 use crate::recover::shares::Collector;
 use crate::store_thread::StoreHandle;
@@ -67,6 +70,7 @@ pub(crate) struct Node {
     pub(crate) started_ms: u64,
     pub(crate) store: StoreHandle,
     pub(crate) readers: Readers,
+    pub(crate) sql: SqlThread,
     pub(crate) net: Net,
     pub(crate) links: Links,
     pub(crate) acceptor: Acceptor,

@@ -5,7 +5,7 @@
 //! past it.
 
 use serde_json::Value;
-use stead_api::{ApiError, ErrorKind, Filter, SortKey};
+use stead_api::{ApiError, DocQuery, ErrorKind, Path, Where};
 use stead_base::SpaceId;
 use stead_replica::{GUARDIANS, HELD};
 
@@ -29,18 +29,22 @@ pub(crate) fn is_kept(collection: &str) -> bool {
     stead_replica::is_reserved(collection)
 }
 
+/// The veil over a collection, of the home space or another.
+pub(super) fn veil_of(is_home: bool, collection: &str) -> Veil {
+    Veil(match collection {
+        GROUP_SPACES => Some(SECRET),
+        SPACES if is_home => Some(SECRET),
+        HELD if is_home => Some(SHARE),
+        // Nothing in it is secret; what it says of guardians is theirs and the node's to say.
+        GUARDIANS if is_home => Some(SHARE),
+        _ => None,
+    })
+}
+
 impl Node {
     /// The veil over a collection.
     pub(super) fn veil(&self, space: &SpaceId, collection: &str) -> Veil {
-        let is_home = *self.board.home_space.borrow() == Some(*space);
-        Veil(match collection {
-            GROUP_SPACES => Some(SECRET),
-            SPACES if is_home => Some(SECRET),
-            HELD if is_home => Some(SHARE),
-            // Nothing in it is secret; what it says of guardians is theirs and the node's to say.
-            GUARDIANS if is_home => Some(SHARE),
-            _ => None,
-        })
+        veil_of(*self.board.home_space.borrow() == Some(*space), collection)
     }
 
     /// Refuses a client's change to a collection that nodes keep for themselves.
@@ -51,6 +55,41 @@ impl Node {
                 .hint("`stead group` and `stead share` change what is in it."));
         }
         self.veil(space, collection).check_edit()
+    }
+
+    /// Refuses a query that would tell what is not shown.
+    pub(super) fn check_veil(&self, space: &SpaceId, ask: &DocQuery) -> Result<(), ApiError> {
+        let veil = self.veil(space, &ask.collection);
+        veil.check(ask.sort.iter().map(|key| &key.path))?;
+        veil.check(ask.join.iter().map(|join| &join.path))?;
+        if let Some(group) = &ask.group {
+            veil.check(&group.by)?;
+            veil.check(group.measures.iter().map(|measure| &measure.path))?;
+        }
+        ask.filters
+            .iter()
+            .try_for_each(|filter| self.check_veil_of(space, veil, filter))
+    }
+
+    fn check_veil_of(&self, space: &SpaceId, veil: Veil, filter: &Where) -> Result<(), ApiError> {
+        match filter {
+            Where::Is(filter) => veil.check([&filter.path]),
+            Where::All { all: inner } | Where::Any { any: inner } => inner
+                .iter()
+                .try_for_each(|filter| self.check_veil_of(space, veil, filter)),
+            Where::Not { not } => self.check_veil_of(space, veil, not),
+            Where::Refers {
+                refers,
+                to,
+                filters,
+            } => {
+                veil.check([refers])?;
+                let other = self.veil(space, to);
+                filters
+                    .iter()
+                    .try_for_each(|filter| self.check_veil_of(space, other, filter))
+            }
+        }
     }
 }
 
@@ -72,16 +111,25 @@ impl Veil {
         }
     }
 
-    /// Refuses to find or order documents by what is not shown: the answer would tell it.
-    pub(super) fn check(self, filters: &[Filter], sort: &[SortKey]) -> Result<(), ApiError> {
-        let mut paths = filters
-            .iter()
-            .map(|filter| &filter.path)
-            .chain(sort.iter().map(|key| &key.path));
-        if let Some(hidden) = self.0
-            && paths.any(|path| path.first().is_some_and(|name| name == hidden))
-        {
-            let message = format!("The field {hidden:?} of this collection is not shown.");
+    /// Whether a field is not shown.
+    pub(super) fn hides(self, path: &[String]) -> bool {
+        let first = path.first().map(String::as_str);
+        self.0.is_some() && first == self.0
+    }
+
+    /// The fields of the root that are not shown.
+    pub(super) fn hidden(self) -> Vec<String> {
+        self.0.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    /// Refuses to find, order or group documents by what is not shown: the answer would tell it.
+    pub(super) fn check<'p>(
+        self,
+        paths: impl IntoIterator<Item = &'p Path>,
+    ) -> Result<(), ApiError> {
+        let hidden = paths.into_iter().find(|path| self.hides(path));
+        if let Some(name) = hidden.and_then(|path| path.first()) {
+            let message = format!("The field {name:?} of this collection is not shown.");
             return Err(ApiError::new(ErrorKind::NotAllowed, message)
                 .hint("Leave it out of the conditions and the order."));
         }

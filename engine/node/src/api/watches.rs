@@ -1,15 +1,26 @@
-//! Who watches what. The store thread notes here which documents changed; each watch takes its
-//! notes when it gets to them, so a slow one never holds anybody up and never misses anything.
+//! Who watches what. The store thread notes here which documents changed and what they are now; each
+//! watch takes its notes when it gets to them, so a slow one never holds anybody up and never misses
+//! anything. What is noted by one call is one step: a watch takes all of it or nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use stead_base::{DocId, SpaceId};
-use stead_replica::DocChange;
 use tokio::sync::Notify;
 
 /// More changed documents than this are noted as "any".
 const NOTED_MAX: usize = 4096;
+/// Documents of more bytes than this are noted as "any".
+const NOTED_BYTES_MAX: usize = 32 << 20;
+
+/// A document that changed, as it is now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fresh {
+    pub(crate) collection: String,
+    pub(crate) id: DocId,
+    /// Its visible fields; none if it is deleted.
+    pub(crate) json: Option<Arc<str>>,
+}
 
 /// All watches of a node.
 #[derive(Debug, Default)]
@@ -33,8 +44,9 @@ pub(crate) struct WatchInbox {
 /// Changes since the last look.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Noted {
-    /// These documents.
-    pub(crate) docs: BTreeSet<DocId>,
+    /// These documents, as they are now.
+    pub(crate) docs: BTreeMap<DocId, Option<Arc<str>>>,
+    bytes: usize,
     /// Any document.
     pub(crate) many: bool,
     /// The space is no longer on this device.
@@ -62,23 +74,34 @@ impl Watches {
         inbox
     }
 
-    /// Documents of a space changed.
-    pub(crate) fn docs_changed(&self, space: &SpaceId, docs: &[DocChange], many: bool) {
+    /// Whether anybody watches a collection.
+    pub(crate) fn is_watched(&self, space: &SpaceId, collection: &str) -> bool {
+        let list = self.lock();
+        let mut watches = list.iter().filter_map(Weak::upgrade);
+        watches.any(|watch| watch.space == *space && watch.collection == collection)
+    }
+
+    /// Documents of a space changed, in one step.
+    pub(crate) fn docs_changed(&self, space: &SpaceId, docs: &[Fresh], many: bool) {
         *self.counters().entry(*space).or_default() += 1;
         self.each(space, |watch| {
             let touched = docs.iter().filter(|doc| doc.collection == watch.collection);
             let touched = touched.filter(|doc| watch.id.as_ref().is_none_or(|id| *id == doc.id));
             let mut noted = watch.lock();
-            let before = (noted.docs.len(), noted.many);
+            let mut changed = many;
             noted.many |= many;
             if !noted.many {
-                noted.docs.extend(touched.map(|doc| doc.id.clone()));
-                noted.many = noted.docs.len() > NOTED_MAX;
+                for doc in touched {
+                    noted.bytes += doc.json.as_ref().map_or(0, |json| json.len());
+                    noted.docs.insert(doc.id.clone(), doc.json.clone());
+                    changed = true;
+                }
+                noted.many = noted.docs.len() > NOTED_MAX || noted.bytes > NOTED_BYTES_MAX;
             }
             if noted.many {
                 noted.docs.clear();
             }
-            before != (noted.docs.len(), noted.many)
+            changed
         });
     }
 
@@ -133,10 +156,11 @@ impl WatchInbox {
 mod tests {
     use super::*;
 
-    fn change(collection: &str, id: &str) -> DocChange {
-        DocChange {
+    fn change(collection: &str, id: &str) -> Fresh {
+        Fresh {
             collection: collection.to_owned(),
             id: DocId::parse(id).unwrap(),
+            json: None,
         }
     }
 

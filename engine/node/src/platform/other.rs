@@ -23,3 +23,8 @@ pub(crate) fn mode_of(_path: &Path) -> Option<u32> {
 pub(crate) fn free_bytes(_path: &Path) -> Option<u64> {
     None
 }
+
+/// Bytes of memory that this process holds, where the system says.
+pub(crate) fn memory_bytes() -> Option<u64> {
+    None
+}

@@ -89,7 +89,7 @@ async fn queries_filter_sort_count_and_page() {
         );
     }
     let mut ask = query("things");
-    ask.filters = vec![filter("even", Predicate::Eq, json!(true))];
+    ask.filters = vec![filter("even", Predicate::Eq, json!(true)).into()];
     ask.sort = vec![SortKey {
         path: vec!["n".to_owned()],
         descending: true,
@@ -111,7 +111,7 @@ async fn queries_filter_sort_count_and_page() {
         (0..25).filter(|n| n % 2 == 0).rev().collect::<Vec<_>>()
     );
     let mut by_id = query("things");
-    by_id.filters = vec![filter("id", Predicate::Ge, json!("t20"))];
+    by_id.filters = vec![filter("id", Predicate::Ge, json!("t20")).into()];
     by_id.count = true;
     let page = node.call(&by_id);
     assert_eq!((page.docs.len(), page.total), (5, Some(5)));
@@ -163,7 +163,7 @@ async fn a_watch_tells_what_begins_to_fit_changes_and_ends_to_fit() {
             .call(&DocWatch {
                 space: "home".into(),
                 collection: "things".into(),
-                filters: vec![filter("n", Predicate::Lt, json!(5))],
+                filters: vec![filter("n", Predicate::Lt, json!(5)).into()],
                 ..DocWatch::default()
             })
             .unwrap();

@@ -11,7 +11,7 @@ fn query(filters: Vec<Filter>, sort: Vec<SortKey>) -> DocQuery {
     DocQuery {
         space: "home".to_owned(),
         collection: "spaces".to_owned(),
-        filters,
+        filters: filters.into_iter().map(Into::into).collect(),
         sort,
         ..DocQuery::default()
     }

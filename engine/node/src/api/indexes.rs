@@ -1,0 +1,120 @@
+//! Calls about indexes: asked for here, built on the store thread between other work.
+
+use stead_api::{
+    ApiError, Done, ErrorKind, IndexAdd, IndexInfo, IndexList, IndexRemove, Indexes, Path,
+};
+use stead_base::SpaceId;
+use stead_replica::SpaceInfo;
+use stead_store::{IndexKind, IndexOrigin, IndexSpec};
+
+use super::Node;
+use crate::clock::wall_ms;
+use crate::faults;
+
+fn spec(fields: &[Path], text: bool) -> IndexSpec {
+    IndexSpec {
+        kind: if text {
+            IndexKind::Text
+        } else {
+            IndexKind::Fields
+        },
+        paths: fields.to_vec(),
+    }
+}
+
+fn in_words(fields: &[Path]) -> String {
+    let fields: Vec<String> = fields.iter().map(|path| path.join(".")).collect();
+    fields.join(", ")
+}
+
+impl Node {
+    pub(super) async fn add_index(&self, add: IndexAdd) -> Result<Done, ApiError> {
+        let space = self.find_space(&add.space)?;
+        self.veil(&space, &add.collection).check(&add.fields)?;
+        let (collection, spec) = (add.collection.clone(), spec(&add.fields, add.text));
+        let added = self.store.change(move |desk| {
+            desk.index_more();
+            desk.replica
+                .add_index(&space, &collection, &spec, IndexOrigin::ByHand, wall_ms())
+        });
+        let fields = in_words(&add.fields);
+        let message = match added.await?.map_err(|error| faults::replica(&error))? {
+            true => format!("{} is being indexed by {fields}.", add.collection),
+            false => format!("{} has an index by {fields} already.", add.collection),
+        };
+        Ok(Done { message })
+    }
+
+    pub(super) async fn remove_index(&self, remove: IndexRemove) -> Result<Done, ApiError> {
+        let space = self.find_space(&remove.space)?;
+        let (collection, spec) = (remove.collection.clone(), spec(&remove.fields, remove.text));
+        let removed = self.store.change(move |desk| {
+            desk.replica
+                .remove_index(&space, &collection, &spec, IndexOrigin::ByHand, wall_ms())
+        });
+        let fields = in_words(&remove.fields);
+        match removed.await?.map_err(|error| faults::replica(&error))? {
+            true => Ok(Done {
+                message: format!(
+                    "The index of {} by {fields} is not kept any more.",
+                    remove.collection
+                ),
+            }),
+            false => Err(ApiError::new(
+                ErrorKind::NotFound,
+                format!(
+                    "Nobody asked for an index of {:?} by {fields} on this device.",
+                    remove.collection
+                ),
+            )
+            .hint("`stead index list` shows them; an index of a schema goes with the schema.")),
+        }
+    }
+
+    pub(super) async fn list_indexes(&self, list: IndexList) -> Result<Indexes, ApiError> {
+        let space = self.find_space(&list.space)?;
+        let mut indexes = self.indexes_of(space).await?;
+        indexes.retain(|index| {
+            let wanted = list.collection.as_ref();
+            wanted.is_none_or(|wanted| *wanted == index.collection)
+        });
+        Ok(Indexes { indexes })
+    }
+
+    async fn indexes_of(&self, space: SpaceId) -> Result<Vec<IndexInfo>, ApiError> {
+        let found = self
+            .readers
+            .read(move |reader| reader.indexes(&space))
+            .await?;
+        let told = found.into_iter().map(|index| IndexInfo {
+            space: String::new(),
+            collection: index.collection,
+            text: index.row.spec.kind == IndexKind::Text,
+            by_hand: index.row.is_wanted(IndexOrigin::ByHand),
+            by_schema: index.row.is_wanted(IndexOrigin::BySchema),
+            complete: index.row.is_complete(),
+            done: index.progress.map_or(0, |progress| progress.done),
+            total: index.progress.map_or(0, |progress| progress.total),
+            fields: index.row.spec.paths,
+        });
+        Ok(told.collect())
+    }
+
+    /// The indexes that are not complete, for the status.
+    pub(crate) async fn indexing(&self, spaces: &[SpaceInfo]) -> Result<Vec<IndexInfo>, ApiError> {
+        let mut building = Vec::new();
+        for space in spaces {
+            let of_space = self.indexes_of(space.id).await?;
+            building.extend(
+                of_space
+                    .into_iter()
+                    .filter(|index| !index.complete)
+                    .map(|index| IndexInfo {
+                        space: space.name.clone(),
+                        ..index
+                    }),
+            );
+        }
+        Ok(building)
+    }
+}

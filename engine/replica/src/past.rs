@@ -1,0 +1,612 @@
+//! What was: a document's story, and documents as they were at an earlier time, from the logs.
+//!
+//! A [`Past`] holds what is needed to read the logs of a space without the replica, so that a long
+//! look back runs on a thread that only reads. Entries count here exactly as they count for the
+//! documents; those that do not count are told as void.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+use stead_access::Roster;
+use stead_base::{DeviceId, DocId, Hlc, ScopeId, SpaceId, Stamp, WriterId};
+use stead_doc::{Changes, Document, FieldKind, Numbers};
+use stead_store::{Read, WriterNo};
+
+use crate::history::in_words;
+use crate::identity::Names;
+use crate::keyring::KeyRing;
+use crate::opening::{Opened, OpenedEntry, Outcome, open_segment};
+use crate::parts::{Reach, push_allowed, reach};
+use crate::starts::is_piece;
+use crate::transact::Change;
+use crate::{Replica, ReplicaError, ReplicaReader};
+
+/// Most entries that one look back opens.
+pub const PAST_ENTRIES_MAX: u64 = 4_000_000;
+/// Most documents that have changed since the time that is asked for.
+pub const PAST_DOCS_MAX: usize = 200_000;
+/// Bytes of stored log that are read at a time.
+const STRIDE_BYTES: usize = 4 << 20;
+
+/// The logs of a space, ready to be read on another thread.
+pub struct Past {
+    space: SpaceId,
+    ring: Arc<KeyRing>,
+    roster: Roster,
+    logs: Vec<Log>,
+    /// Whether documents were begun from something else than the logs held here.
+    begun: bool,
+}
+
+struct Log {
+    writer: WriterId,
+    no: WriterNo,
+    /// Entries that documents contain.
+    applied: u64,
+}
+
+impl std::fmt::Debug for Past {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Past({}, {} logs)", self.space.short(), self.logs.len())
+    }
+}
+
+/// One transaction of a document's story.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// When, by the writer's clock, and by whom.
+    pub stamp: Stamp,
+    /// The device that wrote it, when known.
+    pub device: Option<DeviceId>,
+    /// That device's name.
+    pub device_name: Option<String>,
+    /// Its place in the writer's log.
+    pub seq: u64,
+    /// Whether nothing of it counts: its author had no right to make it, or not any more.
+    pub void: bool,
+    /// Whether the document is deleted behind it, if that changed.
+    pub deleted: Option<bool>,
+    /// What it changed in what is seen.
+    pub changes: Vec<FieldChange>,
+    /// Its operations on the document in words.
+    pub words: Vec<String>,
+}
+
+/// How one field differs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FieldChange {
+    /// The field.
+    pub path: Vec<String>,
+    /// What was seen there; none if nothing was.
+    pub before: Option<Value>,
+    /// What is seen there; none if nothing is.
+    pub after: Option<Value>,
+}
+
+/// A document at some time.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Moment {
+    /// What is seen.
+    pub value: Value,
+    /// Whether it is deleted.
+    pub deleted: bool,
+    /// Whether anything was ever written to it by then.
+    pub is_there: bool,
+}
+
+/// A document's story, oldest first.
+#[derive(Debug, Default)]
+pub struct Story {
+    /// The transactions that touched it.
+    pub steps: Vec<Step>,
+    /// As of now.
+    pub now: Moment,
+    document: Document,
+    numbers: Numbers,
+}
+
+/// How a collection differed at an earlier time.
+#[derive(Debug, Default, PartialEq)]
+pub struct Earlier {
+    /// The documents that have changed since, as they were; none if they were not there.
+    pub docs: BTreeMap<DocId, Option<Value>>,
+}
+
+impl Replica {
+    /// What is needed to look back in a space.
+    pub fn past(&self, space: &SpaceId) -> Result<Past, ReplicaError> {
+        let state = self.space(space)?;
+        let logs = state.writers.iter().map(|(writer, log)| Log {
+            writer: *writer,
+            no: log.no,
+            applied: log.merged.applied,
+        });
+        let mut begun = false;
+        for scope in state.roster.scopes().keys() {
+            begun |= state
+                .writers
+                .keys()
+                .any(|writer| state.begun(*scope, writer) > 0);
+        }
+        Ok(Past {
+            begun,
+            space: *space,
+            ring: Arc::clone(&state.ring),
+            roster: state.roster.clone(),
+            logs: logs.collect(),
+        })
+    }
+}
+
+/// What one entry says of a document.
+struct Touching {
+    seq: u64,
+    reach: Reach,
+    parts: Vec<(ScopeId, Vec<u8>)>,
+    words: Vec<String>,
+}
+
+/// A part of an entry that was read, and how much of it counts.
+struct Seen<'o> {
+    writer: WriterId,
+    entry: &'o OpenedEntry,
+    scope: ScopeId,
+    parcel: &'o [u8],
+    reach: Reach,
+}
+
+impl Past {
+    /// Calls `f` with the entries of a log that change documents, from `from` on and before `to`.
+    fn each(
+        &self,
+        reader: &impl Read,
+        log: &Log,
+        (from, to): (u64, u64),
+        budget: &mut u64,
+        f: &mut dyn FnMut(&Seen<'_>) -> Result<(), ReplicaError>,
+    ) -> Result<(), ReplicaError> {
+        let (mut at, mut last) = (from, Hlc::ZERO);
+        let late = || {
+            ReplicaError::Refused(
+                "this device holds the history of the space only from a later time on".to_owned(),
+            )
+        };
+        if self.begun {
+            return Err(late());
+        }
+        while at < to {
+            let segments = reader.segments(log.no, at, STRIDE_BYTES)?;
+            match segments.first() {
+                None => return Ok(()),
+                Some(segment) if segment.start > at => return Err(late()),
+                Some(_) => {}
+            }
+            for segment in segments {
+                let opened = open_segment(&self.ring, &self.space, &log.writer, &segment, at)?;
+                at = at.max(segment.end());
+                *budget = budget
+                    .checked_sub(opened.entries.len() as u64)
+                    .ok_or_else(|| {
+                        ReplicaError::Refused(format!(
+                            "looking back that far would read more than {PAST_ENTRIES_MAX} entries"
+                        ))
+                    })?;
+                for entry in opened.entries.iter().filter(|entry| entry.seq < to) {
+                    self.see(log, entry, &opened, &mut last, f)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn see(
+        &self,
+        log: &Log,
+        entry: &OpenedEntry,
+        opened: &Opened,
+        last: &mut Hlc,
+        f: &mut dyn FnMut(&Seen<'_>) -> Result<(), ReplicaError>,
+    ) -> Result<(), ReplicaError> {
+        // A log whose times run backwards counts as far as they run forwards.
+        if entry.outcome != Outcome::Open || entry.hlc <= *last {
+            return Ok(());
+        }
+        *last = entry.hlc;
+        for (scope, parcel) in opened.open_docs(entry) {
+            if parcel.is_empty() || is_piece(parcel) {
+                continue;
+            }
+            f(&Seen {
+                writer: log.writer,
+                entry,
+                scope,
+                parcel,
+                reach: reach(&self.roster, &log.writer, entry.seq),
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Decodes what counts of an entry.
+    fn counting(&self, seen: &Seen<'_>, changes: &mut Changes) -> bool {
+        let stamp = Stamp {
+            hlc: seen.entry.hlc,
+            writer: seen.writer,
+        };
+        changes.clear();
+        let (seq, text) = (seen.entry.seq, seen.parcel);
+        let pushed = match (seen.reach, seen.scope) {
+            (Reach::Nothing, _) => return false,
+            (Reach::Everything, ScopeId::ROOT) => changes.push(text, stamp),
+            (reach, scope) => push_allowed(&self.roster, scope, reach, seq, text, stamp, changes),
+        };
+        pushed.is_ok()
+    }
+
+    /// The first entry of a log that is later than a time.
+    fn first_after(&self, reader: &impl Read, log: &Log, at: Hlc) -> Result<u64, ReplicaError> {
+        let (mut low, mut high) = (0, log.applied);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let segments = reader.segments(log.no, middle, 0)?;
+            let Some(segment) = segments.first() else {
+                return Ok(high);
+            };
+            let opened =
+                open_segment(&self.ring, &self.space, &log.writer, segment, segment.start)?;
+            let open = || {
+                opened
+                    .entries
+                    .iter()
+                    .filter(|entry| entry.outcome == Outcome::Open)
+            };
+            match open().find(|entry| entry.hlc > at) {
+                // It begins earlier than this segment, or with one of its entries.
+                Some(first) if first.seq > segment.start || segment.start <= low => {
+                    return Ok(first.seq.min(high).max(low));
+                }
+                Some(_) => high = segment.start,
+                None => low = segment.end(),
+            }
+        }
+        Ok(low)
+    }
+}
+
+impl ReplicaReader {
+    /// The story of a document.
+    pub fn story(
+        &mut self,
+        past: &Past,
+        collection: &str,
+        id: &DocId,
+    ) -> Result<Story, ReplicaError> {
+        self.story_until(past, collection, id, None)
+    }
+
+    /// A document as it was at a time: behind the last transaction that was not later.
+    pub fn moment(
+        &mut self,
+        past: &Past,
+        collection: &str,
+        id: &DocId,
+        at: Hlc,
+    ) -> Result<Moment, ReplicaError> {
+        Ok(self.story_until(past, collection, id, Some(at))?.now)
+    }
+
+    fn story_until(
+        &mut self,
+        past: &Past,
+        collection: &str,
+        id: &DocId,
+        until: Option<Hlc>,
+    ) -> Result<Story, ReplicaError> {
+        let mut changes = Changes::default();
+        let mut touching: BTreeMap<Stamp, Touching> = BTreeMap::new();
+        let mut budget = PAST_ENTRIES_MAX;
+        for log in &past.logs {
+            let to = match until {
+                Some(at) => past.first_after(self.reader(), log, at)?,
+                None => log.applied,
+            };
+            past.each(self.reader(), log, (0, to), &mut budget, &mut |seen| {
+                let stamp = Stamp {
+                    hlc: seen.entry.hlc,
+                    writer: seen.writer,
+                };
+                changes.clear();
+                // What this version does not understand is passed over, as for the documents.
+                if changes.push(seen.parcel, stamp).is_err() {
+                    return Ok(());
+                }
+                let of_doc = changes
+                    .docs()
+                    .find(|doc| doc.id() == id && doc.collection() == collection);
+                if let Some(doc) = of_doc {
+                    let words = doc.ops().map(|(path, op)| in_words(&path.to_string(), &op));
+                    let touch = touching.entry(stamp).or_insert_with(|| Touching {
+                        seq: seen.entry.seq,
+                        reach: seen.reach,
+                        parts: Vec::new(),
+                        words: Vec::new(),
+                    });
+                    for words in words {
+                        if !touch.words.contains(&words) {
+                            touch.words.push(words);
+                        }
+                    }
+                    touch.parts.push((seen.scope, seen.parcel.to_vec()));
+                }
+                Ok(())
+            })?;
+        }
+        let mut story = Story::default();
+        for (stamp, touch) in touching {
+            let Touching {
+                seq,
+                reach,
+                parts,
+                words,
+            } = touch;
+            let entry = OpenedEntry {
+                seq,
+                hlc: stamp.hlc,
+                outcome: Outcome::Open,
+                roster: 0..0,
+                docs: 0..0,
+                genesis: false,
+            };
+            let mut applied = false;
+            for (scope, parcel) in &parts {
+                let seen = Seen {
+                    writer: stamp.writer,
+                    entry: &entry,
+                    scope: *scope,
+                    parcel,
+                    reach,
+                };
+                if !past.counting(&seen, &mut changes) {
+                    continue;
+                }
+                for doc in changes.docs() {
+                    if doc.id() == id && doc.collection() == collection && !doc.is_empty() {
+                        story.document.apply(doc, &mut story.numbers);
+                        applied = true;
+                    }
+                }
+            }
+            let before = std::mem::take(&mut story.now);
+            story.now = Moment {
+                value: story.document.to_json(&story.numbers),
+                deleted: story.document.is_deleted(),
+                is_there: story.document.exists() || story.document.is_deleted(),
+            };
+            let device = past.roster.device_of(&stamp.writer);
+            story.steps.push(Step {
+                stamp,
+                device,
+                device_name: device.and_then(|device| past.roster.name_of(&device)),
+                seq,
+                void: !applied,
+                deleted: (before.deleted != story.now.deleted).then_some(story.now.deleted),
+                changes: differences(&before.value, &story.now.value),
+                words,
+            });
+        }
+        Ok(story)
+    }
+
+    /// How a collection differed at a time from what it is now.
+    pub fn earlier(
+        &mut self,
+        past: &Past,
+        collection: &str,
+        at: Hlc,
+    ) -> Result<Earlier, ReplicaError> {
+        let mut budget = PAST_ENTRIES_MAX;
+        let mut changes = Changes::default();
+        let mut since = BTreeSet::new();
+        let mut ends = Vec::with_capacity(past.logs.len());
+        for log in &past.logs {
+            let end = past.first_after(self.reader(), log, at)?;
+            ends.push(end);
+            past.each(
+                self.reader(),
+                log,
+                (end, log.applied),
+                &mut budget,
+                &mut |seen| {
+                    if past.counting(seen, &mut changes) {
+                        let docs = changes.docs().filter(|doc| doc.collection() == collection);
+                        since.extend(docs.map(|doc| doc.id().clone()));
+                    }
+                    match since.len() > PAST_DOCS_MAX {
+                        true => Err(ReplicaError::Refused(format!(
+                            "more than {PAST_DOCS_MAX} documents have changed since then"
+                        ))),
+                        false => Ok(()),
+                    }
+                },
+            )?;
+        }
+        let mut numbers = Numbers::default();
+        let mut docs: BTreeMap<DocId, Document> = since
+            .into_iter()
+            .map(|id| (id, Document::default()))
+            .collect();
+        if !docs.is_empty() {
+            for (log, end) in past.logs.iter().zip(ends) {
+                past.each(self.reader(), log, (0, end), &mut budget, &mut |seen| {
+                    if past.counting(seen, &mut changes) {
+                        for doc in changes.docs().filter(|doc| doc.collection() == collection) {
+                            if let Some(document) = docs.get_mut(doc.id()) {
+                                document.apply(doc, &mut numbers);
+                            }
+                        }
+                    }
+                    Ok(())
+                })?;
+            }
+        }
+        let seen = |document: &Document| document.exists().then(|| document.to_json(&numbers));
+        Ok(Earlier {
+            docs: docs
+                .iter()
+                .map(|(id, document)| (id.clone(), seen(document)))
+                .collect(),
+        })
+    }
+}
+
+impl Story {
+    /// The changes that make the document what it was at a moment. They add to counters and put
+    /// into and take out of sets, so that what others do meanwhile is not lost.
+    pub fn back_to(&self, then: &Moment) -> Vec<Change> {
+        if !then.is_there || then.deleted {
+            return match self.now.is_there && !self.now.deleted {
+                true => vec![Change::Delete],
+                false => Vec::new(),
+            };
+        }
+        let mut changes = Vec::new();
+        if self.now.deleted {
+            changes.push(Change::Restore);
+        }
+        self.fields_back(&mut Vec::new(), &self.now.value, &then.value, &mut changes);
+        changes
+    }
+
+    fn fields_back(
+        &self,
+        path: &mut Vec<String>,
+        now: &Value,
+        then: &Value,
+        out: &mut Vec<Change>,
+    ) {
+        let empty = Map::new();
+        let fields = |value: &'_ Value| value.as_object().cloned().unwrap_or_else(|| empty.clone());
+        let (now, then) = (fields(now), fields(then));
+        for name in now.keys().filter(|name| !then.contains_key(*name)) {
+            path.push(name.clone());
+            out.push(Change::Unset { path: path.clone() });
+            path.pop();
+        }
+        for (name, then) in &then {
+            path.push(name.clone());
+            match now.get(name) {
+                Some(now) if now == then => {}
+                Some(now) => self.field_back(path, now, then, out),
+                None => out.push(Change::Set {
+                    path: path.clone(),
+                    value: then.clone(),
+                }),
+            }
+            path.pop();
+        }
+    }
+
+    fn field_back(&self, path: &mut Vec<String>, now: &Value, then: &Value, out: &mut Vec<Change>) {
+        let kind = stead_doc::Path::from_names(path.iter().map(String::as_str))
+            .map(|path| self.document.kind_at(path.as_ref(), &self.numbers));
+        match (kind, now, then) {
+            (Ok(FieldKind::Map), Value::Object(_), Value::Object(_)) => {
+                self.fields_back(path, now, then, out);
+            }
+            (Ok(FieldKind::Set), Value::Array(now), Value::Array(then)) => {
+                let gone = now.iter().filter(|element| !then.contains(element));
+                out.extend(gone.map(|element| Change::Exclude {
+                    path: path.clone(),
+                    element: element.clone(),
+                }));
+                let back = then.iter().filter(|element| !now.contains(element));
+                out.extend(back.map(|element| Change::Include {
+                    path: path.clone(),
+                    element: element.clone(),
+                }));
+            }
+            (Ok(FieldKind::Counter), Value::Number(now), Value::Number(then))
+                if now.is_i64() && then.is_i64() =>
+            {
+                let (now, then) = (now.as_i64().unwrap_or(0), then.as_i64().unwrap_or(0));
+                out.push(Change::Add {
+                    path: path.clone(),
+                    delta: then.wrapping_sub(now),
+                });
+            }
+            _ => out.push(Change::Set {
+                path: path.clone(),
+                value: then.clone(),
+            }),
+        }
+    }
+}
+
+/// How two documents differ, field by field; maps are looked into.
+pub fn differences(before: &Value, after: &Value) -> Vec<FieldChange> {
+    let mut found = Vec::new();
+    differ(&mut Vec::new(), Some(before), Some(after), &mut found);
+    found
+}
+
+fn differ(
+    path: &mut Vec<String>,
+    before: Option<&Value>,
+    after: Option<&Value>,
+    out: &mut Vec<FieldChange>,
+) {
+    let before = before.filter(|value| !(path.is_empty() && value.is_null()));
+    let after = after.filter(|value| !(path.is_empty() && value.is_null()));
+    if before == after {
+        return;
+    }
+    let fields = |value: Option<&Value>| value.and_then(Value::as_object).cloned();
+    let (old, new) = (fields(before), fields(after));
+    let looked_into = match (&old, &new) {
+        (Some(_), Some(_)) => true,
+        (Some(_), None) => after.is_none(),
+        (None, Some(new)) => before.is_none() && !new.is_empty(),
+        (None, None) => false,
+    };
+    if !looked_into {
+        out.push(FieldChange {
+            path: path.clone(),
+            before: before.cloned(),
+            after: after.cloned(),
+        });
+        return;
+    }
+    let (old, new) = (old.unwrap_or_default(), new.unwrap_or_default());
+    let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    for name in names {
+        path.push(name.clone());
+        differ(path, old.get(name), new.get(name), out);
+        path.pop();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn differences_name_the_fields_and_nothing_else() {
+        let before = json!({"a": 1, "m": {"x": 1, "y": [1]}, "gone": {"z": 1}});
+        let after = json!({"a": 1, "m": {"x": 2, "y": [1]}, "new": {"q": true}});
+        let told: Vec<_> = differences(&before, &after)
+            .into_iter()
+            .map(|change| (change.path.join("."), change.before, change.after))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("gone.z".to_owned(), Some(json!(1)), None),
+                ("m.x".to_owned(), Some(json!(1)), Some(json!(2))),
+                ("new.q".to_owned(), None, Some(json!(true))),
+            ]
+        );
+        assert_eq!(differences(&after, &after), vec![]);
+    }
+}

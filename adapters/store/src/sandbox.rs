@@ -156,6 +156,16 @@ const FUNCTIONS: &[&str] = &[
     "->>",
 ];
 
+/// Tables that SQLite makes up.
+const MODULES: &[&str] = &[
+    "bytecode",
+    "completion",
+    "dbstat",
+    "fts5vocab",
+    "generate_series",
+    "tables_used",
+];
+
 /// A collection that may be read, and the fields of it that may not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SqlView {
@@ -329,7 +339,16 @@ impl Sandbox {
             conn.execute_batch(&sql)?;
         }
         conn.pragma_update(None, "query_only", true)?;
-        Ok(Names { inner, outer })
+        let tables = {
+            let mut statement = conn.prepare("SELECT lower(name) FROM main.sqlite_schema")?;
+            let names = statement.query_map([], |row| row.get(0))?;
+            names.collect::<rusqlite::Result<_>>()?
+        };
+        Ok(Names {
+            inner,
+            outer,
+            tables,
+        })
     }
 
     fn close_in(&mut self, names: &Names, stopped: &Arc<AtomicU8>) -> Result<(), StoreError> {
@@ -382,9 +401,19 @@ struct Names {
     inner: String,
     /// The views that people name, in small letters.
     outer: BTreeSet<String>,
+    /// What the file holds, in small letters.
+    tables: BTreeSet<String>,
 }
 
 impl Names {
+    /// Whether a name without a database before it is a view's or one that the statement gave.
+    fn is_own(&self, name: &str) -> bool {
+        let of_sqlite =
+            name.starts_with("sqlite_") || name.starts_with("pragma_") || MODULES.contains(&name);
+        // A temporary view comes before a table of the same name.
+        self.outer.contains(name) || !(self.tables.contains(name) || of_sqlite)
+    }
+
     fn judge(&self, context: &AuthContext<'_>) -> Authorization {
         let allowed = match context.action {
             AuthAction::Select | AuthAction::Recursive => true,
@@ -392,14 +421,24 @@ impl Names {
                 let name = function_name.to_ascii_lowercase();
                 FUNCTIONS.contains(&&name[..])
             }
-            AuthAction::Read { table_name, .. } => match context.database_name {
+            AuthAction::Read {
+                table_name,
+                column_name,
+            } => match context.database_name {
                 Some("temp") => {
                     table_name.starts_with(&self.inner)
                         || self.outer.contains(&table_name.to_ascii_lowercase())
                 }
-                _ if table_name == "doc" => context
-                    .accessor
-                    .is_some_and(|accessor| accessor.starts_with(&self.inner)),
+                _ if table_name == "doc"
+                    && context
+                        .accessor
+                        .is_some_and(|accessor| accessor.starts_with(&self.inner)) =>
+                {
+                    true
+                }
+                // Nothing of it is read, as in `SELECT count(*)`: the name is what the person wrote,
+                // and may be that of a common table expression.
+                None if column_name.is_empty() => self.is_own(&table_name.to_ascii_lowercase()),
                 _ => matches!(table_name, "json_each" | "json_tree"),
             },
             _ => false,

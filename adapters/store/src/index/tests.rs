@@ -99,10 +99,17 @@ impl World {
         for row in self.store.all_indexes().expect("indexes") {
             let table = row.no.table();
             if row.spec.kind == IndexKind::Text {
-                let sql =
-                    format!("INSERT INTO {table}({table}, rank) VALUES('integrity-check', 1)");
-                conn.execute(&sql, [])
-                    .expect("the text index fits its documents");
+                let sql = format!(
+                    "CREATE VIRTUAL TABLE temp.v_{table} USING fts5vocab(main, {table}, col)"
+                );
+                conn.execute_batch(&sql)
+                    .expect("the words of the text index");
+                let sql = format!(
+                    "SELECT term || ' ' || col || ' ' || doc || ' ' || cnt FROM temp.v_{table}"
+                );
+                let mut statement = conn.prepare(&sql).expect("sql");
+                let rows = statement.query_map([], |row| row.get(0)).expect("rows");
+                all.extend(rows.map(|row| row.expect("a row")));
                 continue;
             }
             let columns: String = (0..row.spec.paths.len())

@@ -283,6 +283,7 @@ fn old_and_new_apps_write_at_once_on_both_devices_and_see_all_they_can() {
     );
     // Apart: a new app here, an old app there, on a device that has not heard of the new revision.
     a.write(&space, &[put("t", json!({"name": "new", "due": "soon"}))]);
+    b.now = a.now + 1_000;
     write_as(
         &mut b,
         &space,

@@ -131,6 +131,7 @@ impl Content {
             }
             RichEdit::TreeDelete { node } => tree::delete(doc, node)?,
             RichEdit::TreeSet { node, field, value } => tree::set(doc, node, field, value)?,
+            RichEdit::TreeGrow(nodes) => tree::grow(doc, nodes)?,
             RichEdit::Revert(span) => self.revert(*span)?,
         }
         Ok(None)

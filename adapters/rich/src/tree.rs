@@ -69,6 +69,19 @@ pub(crate) fn create(
     Ok(NodeName(node.to_string()))
 }
 
+/// Makes nodes as a tree showed them.
+pub(crate) fn grow(doc: &LoroDoc, nodes: &Value) -> Result<(), RichError> {
+    let mut left: Vec<(Option<NodeName>, &Value)> = vec![(None, nodes)];
+    while let Some((parent, nodes)) = left.pop() {
+        for node in nodes.as_array().into_iter().flatten() {
+            let fields = node["fields"].as_object().cloned().unwrap_or_default();
+            let made = create(doc, parent.as_ref(), None, &fields)?;
+            left.push((Some(made), &node["children"]));
+        }
+    }
+    Ok(())
+}
+
 pub(crate) fn shift(
     doc: &LoroDoc,
     node: &NodeName,

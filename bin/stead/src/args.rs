@@ -5,6 +5,7 @@ mod groups;
 mod people;
 mod questions;
 mod recovery;
+mod rich;
 pub(crate) mod schema;
 
 use std::{net::SocketAddr, path::PathBuf};
@@ -27,6 +28,7 @@ pub(crate) use people::{
 pub(crate) use questions::{History, Index, Query, Sql, Watch};
 
 pub(crate) use recovery::{Guardians, GuardiansAction, Recover};
+pub(crate) use rich::{FieldAddress, List, Redo, Text, Tree, Undo};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -108,6 +110,14 @@ pub(crate) enum Command {
     Kv(Kv),
     #[command(subcommand)]
     Feed(Feed),
+    #[command(subcommand)]
+    Text(Text),
+    #[command(subcommand)]
+    List(List),
+    #[command(subcommand)]
+    Tree(Tree),
+    Undo(Undo),
+    Redo(Redo),
     Import(Import),
     Export(Export),
     #[command(subcommand)]

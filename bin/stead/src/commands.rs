@@ -18,6 +18,7 @@ pub(crate) mod log;
 pub(crate) mod play;
 pub(crate) mod read;
 pub(crate) mod recover;
+pub(crate) mod rich;
 pub(crate) mod rights;
 pub(crate) mod schema;
 pub(crate) mod share;

@@ -116,7 +116,7 @@ fn objects_of(stdin: impl Read) -> Result<Vec<Map<String, Value>>, Failure> {
     Ok(objects)
 }
 
-fn fields_of(pairs: &[String]) -> Result<Map<String, Value>, Failure> {
+pub(crate) fn fields_of(pairs: &[String]) -> Result<Map<String, Value>, Failure> {
     let mut fields = Map::new();
     for text in pairs {
         let (path, value) = pair(text)?;

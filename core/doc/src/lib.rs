@@ -56,5 +56,5 @@ pub use rich::{
     RichField, RichKind, RichPlace, RichSpan, RichUpdates, RichValues, SEED_AUTHOR, TextUnit,
     author_number,
 };
-pub use state::{Document, FieldKind, RowError};
+pub use state::{Document, FieldKind, RowError, Shape, Since};
 pub use value::{Items, VALUE_BYTES_MAX, VALUE_DEPTH_MAX, ValueRef, View};

@@ -242,6 +242,8 @@ pub enum RichEdit {
         /// Its value.
         value: Value,
     },
+    /// Makes nodes as a tree showed them: an array of `{"fields", "children"}`. They get names of their own.
+    TreeGrow(Value),
     /// Takes back what an author did, as far as nobody changed it since.
     Revert(RichSpan),
 }
@@ -258,7 +260,8 @@ impl RichEdit {
             Self::TreeCreate { .. }
             | Self::TreeMove { .. }
             | Self::TreeDelete { .. }
-            | Self::TreeSet { .. } => Some(RichKind::Tree),
+            | Self::TreeSet { .. }
+            | Self::TreeGrow(_) => Some(RichKind::Tree),
             Self::Become(Value::String(_)) => Some(RichKind::Text),
             Self::Become(Value::Array(_)) => Some(RichKind::List),
             Self::Become(_) | Self::Revert(_) => None,

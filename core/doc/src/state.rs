@@ -4,6 +4,7 @@
 //! A document is a tree of cells, mostly one level of assigned values, so cells are flat vectors
 //! sorted by field name and values are slices of one buffer that starts as the row itself.
 
+mod inverse;
 mod kinds;
 mod merge;
 mod renumber;
@@ -11,6 +12,7 @@ mod row;
 mod subtree;
 mod view;
 
+pub use inverse::{Shape, Since};
 pub use kinds::FieldKind;
 pub use row::RowError;
 pub(crate) use view::{Members, Visible};

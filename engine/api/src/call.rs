@@ -25,6 +25,7 @@ use crate::people::{
 use crate::recovery::{
     RecoverAnew, RecoverBegin, RecoverDone, RecoverFinish, RecoverGiveUp, RecoverLook, RecoverState,
 };
+use crate::rich::{DocRedo, DocUndo, RichShow, RichShown, Undone};
 use crate::rights::{
     Decision, MemberList, Members, Removal, Rights, RightsLog, SpaceCan, SpacePlanRevoke,
     SpaceRevoke,
@@ -221,6 +222,12 @@ methods! {
     DocDelete => Commit, "doc.delete";
     /// Brings a deleted document back with all its fields.
     DocRestore => Commit, "doc.restore";
+    /// Takes back the person's latest transaction in a space.
+    DocUndo => Undone, "doc.undo";
+    /// Takes back the latest undo in a space.
+    DocRedo => Undone, "doc.redo";
+    /// A text, list or tree for somebody who edits it, and places in it.
+    RichShow => RichShown, "rich.show";
     /// Finds documents of a collection.
     DocQuery => Page, "doc.query";
     /// Who changed each field of a document, and when.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::rich::{ListEdit, TextEdit, TextUnit, TreeEdit};
 use crate::{GroupBy, GroupRow, Join, Joined, QueryPlan, Time, Where};
 
 /// The names that lead from a document's root to a field; empty for the root itself.
@@ -84,6 +85,30 @@ pub enum Op {
         /// The field.
         path: Path,
     },
+    /// Edits a text in parts; one begins where nothing is, or on an assigned text.
+    Text {
+        /// The field.
+        path: Path,
+        /// What to do.
+        edit: TextEdit,
+        /// How positions count.
+        #[serde(default, skip_serializing_if = "TextUnit::is_scalar")]
+        unit: TextUnit,
+    },
+    /// Edits a list in parts; one begins where nothing is, or on an assigned list.
+    List {
+        /// The field.
+        path: Path,
+        /// What to do.
+        edit: ListEdit,
+    },
+    /// Edits a tree; one begins where nothing is.
+    Tree {
+        /// The field.
+        path: Path,
+        /// What to do.
+        edit: TreeEdit,
+    },
     /// Deletes the document.
     Delete,
     /// Brings the document back.
@@ -124,6 +149,9 @@ pub struct Commit {
     /// Whether this answers an earlier call with the same idempotency key.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub repeated: bool,
+    /// Ids of the nodes of trees that were made, in the order of the edits.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nodes: Vec<String>,
 }
 
 /// `doc.get`.

@@ -26,6 +26,7 @@ mod message;
 mod node;
 mod people;
 mod recovery;
+mod rich;
 mod rights;
 mod schema;
 mod search;
@@ -85,6 +86,9 @@ pub use recovery::{
     RecoverAnew, RecoverBegin, RecoverDevice, RecoverDone, RecoverFinish, RecoverGiveUp,
     RecoverHolder, RecoverLook, RecoverPhase, RecoverSpace, RecoverState,
 };
+pub use rich::{
+    DocRedo, DocUndo, ListEdit, RichShow, RichShown, TextEdit, TextUnit, TreeEdit, Undone,
+};
 pub use rights::{
     Decision, Member, MemberKind, MemberList, Members, ProofEntry, ProofHead, RIGHTS_PROOF_FORMAT,
     Reason, Removal, Rights, RightsEntry, RightsLog, RightsProof, SpaceCan, SpacePlanRevoke,
@@ -114,6 +118,8 @@ pub const REQUEST_BYTES_MAX: usize = 16 << 20;
 pub const RESPONSE_BYTES_MAX: usize = 64 << 20;
 /// Most edits in one `doc.put`.
 pub const EDITS_MAX: usize = 10_000;
+/// Most places in one `rich.show`.
+pub const PLACES_MAX: usize = 1_000;
 /// Most filters, and most sort keys, in one query.
 pub const CLAUSES_MAX: usize = 32;
 /// Most documents in the window of a watch with an order.

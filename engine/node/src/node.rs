@@ -110,6 +110,7 @@ impl Node {
             .map(|_| replica.preparer())
             .collect();
         let signer = replica.signer();
+        let lag = replica.lag();
         std::thread::Builder::new()
             .name("sign".into())
             .spawn(move || signer.run())
@@ -158,7 +159,7 @@ impl Node {
             started_ms: wall_ms(),
             store: store.handle.clone(),
             sql: SqlThread::start(SqlReader::new(sql_reader, platform::memory_bytes)?)?,
-            readers: Readers::start(readers)?,
+            readers: Readers::start(readers, store.handle.clone(), lag)?,
             net: net.clone(),
             links: links.clone(),
             invites: invites.clone(),

@@ -1,7 +1,7 @@
 //! Threads that answer reads, each with a connection of its own: a long query waits for nobody
 //! and nobody waits for it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -12,8 +12,9 @@ use stead_store::Interrupt;
 use tokio::sync::oneshot;
 
 use crate::NodeError;
+use crate::clock::wall_ms;
 use crate::faults;
-use crate::store_thread::stopping;
+use crate::store_thread::{StoreHandle, stopping};
 
 /// Threads.
 pub(crate) const READERS: usize = 2;
@@ -63,11 +64,18 @@ impl Drop for Waiting {
 pub(crate) struct Readers {
     queue: SyncSender<Job>,
     numbers: Arc<AtomicU64>,
+    store: StoreHandle,
+    /// Whether projections lag behind the texts in them.
+    lag: Arc<AtomicBool>,
 }
 
 impl Readers {
     /// Starts the threads.
-    pub(crate) fn start(readers: Vec<ReplicaReader>) -> Result<Self, NodeError> {
+    pub(crate) fn start(
+        readers: Vec<ReplicaReader>,
+        store: StoreHandle,
+        lag: Arc<AtomicBool>,
+    ) -> Result<Self, NodeError> {
         let (queue, inbox) = sync_channel::<Job>(QUEUE_MAX);
         let inbox = Arc::new(Mutex::new(inbox));
         for reader in readers {
@@ -80,6 +88,8 @@ impl Readers {
         Ok(Self {
             queue,
             numbers: Arc::default(),
+            store,
+            lag,
         })
     }
 
@@ -88,6 +98,10 @@ impl Readers {
         &self,
         f: impl FnOnce(&mut ReplicaReader) -> Result<T, ReplicaError> + Send + 'static,
     ) -> Result<T, ApiError> {
+        if self.lag.load(Ordering::Acquire) {
+            let folded = self.store.look(|desk| desk.replica.fold(wall_ms()));
+            folded.await?.map_err(|error| faults::replica(&error))?;
+        }
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         let (out, answer) = oneshot::channel();
         let waiting = Waiting {

@@ -2,9 +2,10 @@
 
 use stead_base::SpaceId;
 use stead_log::range_root;
-use stead_store::Read;
+use stead_store::{Read, ReadRich};
 
 use crate::logs::StoredTree;
+use crate::rich::{RichRecord, field_path};
 use crate::{Replica, ReplicaError};
 
 /// How bad a finding is.
@@ -119,6 +120,30 @@ impl Replica {
                 ),
                 Some(hint),
             );
+        }
+        for field in self.store.rich_fields(self.space(&space.id)?.no)? {
+            let what = match RichRecord::decode(&field.state) {
+                Err(error) => Some(format!("cannot be read ({error})")),
+                Ok((record, _)) => match record.frozen {
+                    Some(frozen) => Some(format!(
+                        "could not take up an update and shows what it was before ({})",
+                        frozen.reason
+                    )),
+                    None if record.rejected > 0 => Some(format!(
+                        "left out {} updates that break the rules",
+                        record.rejected
+                    )),
+                    None => None,
+                },
+            };
+            if let Some(what) = what {
+                let path = field_path(&field.field);
+                add(
+                    Severity::Warning,
+                    format!("{name}: {path} of document {} {what}", field.doc),
+                    Some("`stead doctor --rebuild` builds it again from the logs"),
+                );
+            }
         }
         for (writer, state) in &self.space(&space.id)?.writers {
             let tip = &state.record.tip;

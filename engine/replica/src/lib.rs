@@ -46,6 +46,7 @@ mod space;
 mod starts;
 mod transact;
 mod translate;
+mod undo;
 mod writing;
 
 pub use audit::{RightsEvidence, RightsItem};
@@ -87,3 +88,4 @@ pub use stead_store::{
     CollectionNo, Condition, Cursor, Direction, DocRow, Filter, Found, Query, Scalar, SortKey, Test,
 };
 pub use transact::{Change, Edit, Receipt};
+pub use undo::Undone;

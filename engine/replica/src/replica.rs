@@ -125,6 +125,7 @@ impl Replica {
         self.pending = Pending::default();
         self.rich.clear();
         self.rich.stale = self.store.stale_docs()?.into_iter().collect();
+        self.rich.tell_lag();
         self.numbers = load_numbers(&self.store)?;
         self.saved_numbers = (self.numbers.fields().len(), self.numbers.writers().len());
         let mut last = self.clock.last();

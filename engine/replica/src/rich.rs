@@ -8,6 +8,8 @@
 mod record;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
 use stead_base::{DocId, SpaceId, Stamp, WriterId};
@@ -20,7 +22,8 @@ use stead_store::{CollectionNo, Read, ReadRich, RichNo, Tx};
 
 use crate::writing::Writing;
 use crate::{Replica, ReplicaError};
-use record::{Frozen, RichRecord, decode_update, encode_update};
+pub(crate) use record::RichRecord;
+use record::{Frozen, decode_update, encode_update};
 
 /// Most fields open at a time.
 const OPEN_MAX: usize = 64;
@@ -79,6 +82,8 @@ pub(crate) struct RichDesk {
     touched: BTreeSet<Key>,
     pub(crate) stale: BTreeSet<(CollectionNo, DocId)>,
     pub(crate) folding: Folding,
+    /// What [`Replica::lag`] shares.
+    lag: Arc<AtomicBool>,
     clock: u64,
 }
 
@@ -114,6 +119,11 @@ impl RichDesk {
         self.open.clear();
         self.touched.clear();
         self.stale.clear();
+    }
+
+    /// Tells whoever reads whether projections lag behind.
+    pub(crate) fn tell_lag(&self) {
+        self.lag.store(!self.stale.is_empty(), Ordering::Release);
     }
 
     /// Starts a transaction.
@@ -469,6 +479,16 @@ fn load(
     })
 }
 
+/// The path in a field's name, as people write it.
+pub(crate) fn field_path(field: &[u8]) -> String {
+    let names = match field {
+        [_, 0, names @ ..] => names,
+        [_, 1, rest @ ..] => rest.get(40..).unwrap_or_default(),
+        _ => &[],
+    };
+    String::from_utf8_lossy(names).replace('\0', ".")
+}
+
 fn refused(error: &RichError) -> ReplicaError {
     ReplicaError::Refused(error.to_string())
 }
@@ -739,6 +759,11 @@ impl Writing<'_> {
         Ok(None)
     }
 
+    /// Tells whoever reads whether projections lag behind.
+    pub(crate) fn tell_lag(&self) {
+        self.rich.tell_lag();
+    }
+
     /// Folds what may not wait.
     pub(crate) fn fold_if_due(&mut self) -> Result<(), ReplicaError> {
         let due = match self.rich.folding {
@@ -757,6 +782,11 @@ impl Replica {
     /// [`Folding::WhenRead`] calls [`Replica::fold`] before every read.
     pub fn set_folding(&mut self, folding: Folding) {
         self.rich.folding = folding;
+    }
+
+    /// Whether projections lag behind, for other threads: true before a write is acknowledged that made it so.
+    pub fn lag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.rich.lag)
     }
 
     /// Whether a projection lags behind its rich fields.

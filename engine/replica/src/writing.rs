@@ -127,6 +127,7 @@ impl Replica {
                 Merging::Later => writing.merge_if_much()?,
             }
             writing.fold_if_due()?;
+            writing.tell_lag();
             writing.save_rows()?;
             Ok(value)
         });

@@ -19,6 +19,7 @@ mod resident;
 mod rights;
 mod rows;
 mod single;
+mod typing;
 
 use std::process::ExitCode;
 
@@ -51,6 +52,7 @@ const BENCHES: &[(&str, Bench)] = &[
     ("growth", growth::run),
     ("rights", rights::run),
     ("query", query::run),
+    ("typing", typing::run),
 ];
 
 fn main() -> ExitCode {

@@ -128,6 +128,11 @@ pub const TARGETS: &[Target] = &[
         seeds: seeds::doc::jsonb,
     },
     Target {
+        name: "rich_update",
+        run: targets::rich::update,
+        seeds: seeds::rich::updates,
+    },
+    Target {
         name: "skeleton",
         run: targets::checkpoint::skeleton,
         seeds: seeds::checkpoint::skeletons,

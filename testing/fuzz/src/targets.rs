@@ -6,5 +6,6 @@ pub mod checkpoint;
 pub mod crypt;
 pub mod doc;
 pub mod log;
+pub mod rich;
 pub mod schema;
 pub mod sync;

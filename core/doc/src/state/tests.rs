@@ -297,9 +297,9 @@ fn full_document() -> Device {
 
 #[test]
 fn a_row_of_a_newer_version_is_told_from_damage() {
-    let refused = Document::decode(&[2, 0, 0, 0], &Numbers::default()).unwrap_err();
+    let refused = Document::decode(&[3, 0, 0, 0], &Numbers::default()).unwrap_err();
     let what = "version";
-    assert_eq!(refused, RowError::NotUnderstood { what, found: 2 });
+    assert_eq!(refused, RowError::NotUnderstood { what, found: 3 });
 }
 
 #[test]

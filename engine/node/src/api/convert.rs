@@ -26,6 +26,7 @@ pub(crate) fn commit(receipt: Receipt) -> Commit {
         time: time(receipt.hlc),
         entry: receipt.entry.map(|(_, seq)| seq),
         repeated: false,
+        nodes: receipt.nodes.into_iter().map(|node| node.0).collect(),
     }
 }
 
@@ -57,6 +58,9 @@ pub(crate) fn edit(edit: stead_api::Edit) -> Result<Edit, ApiError> {
             element: elem,
         },
         Op::Unset { path } => Change::Unset { path },
+        Op::Text { path, edit, unit } => super::rich::text(path, unit, edit),
+        Op::List { path, edit } => super::rich::list(path, edit),
+        Op::Tree { path, edit } => super::rich::tree(path, edit),
         Op::Delete => Change::Delete,
         Op::Restore => Change::Restore,
     };

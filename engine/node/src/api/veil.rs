@@ -137,7 +137,7 @@ impl Veil {
     }
 
     /// Refuses a client's change to what the nodes keep for themselves.
-    fn check_edit(self) -> Result<(), ApiError> {
+    pub(super) fn check_edit(self) -> Result<(), ApiError> {
         let (message, hint) = match self.0 {
             None => return Ok(()),
             Some(SHARE) => (

@@ -117,7 +117,12 @@ fn measure(
     let mut client_a = Client::connect(&home_a)?;
     let mut client_b = Client::connect(&home_b)?;
     let wanted = entries(&mut client_a)?;
-    let link = client_a.call(&LinkCreate { valid_ms: None })?.link;
+    let link = client_a
+        .call(&LinkCreate {
+            valid_ms: None,
+            help: None,
+        })?
+        .link;
     let begun = client_b.call(&LinkAccept { link })?;
     let start = Instant::now();
     client_a.call(&LinkApprove { code: begun.code })?;

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use serde_json::json;
 use stead_base::DocId;
 use stead_replica::{Query, Replica};
-use stead_store::{CollectionNo, Condition, Direction, Op, Scalar, SortKey};
+use stead_store::{CollectionNo, Condition, Direction, Filter, Scalar, SortKey, Test};
 
 use crate::data::{FIELDS, Random, Records, places};
 use crate::device::{now_ms, set, write_bulk};
@@ -156,11 +156,10 @@ fn first(replica: &Replica, space: &stead_base::SpaceId, id: &DocId) -> Result<(
 
 fn query() -> Query {
     Query {
-        filter: vec![Condition {
+        filter: vec![Filter::Is(Condition {
             path: vec!["country".to_owned()],
-            op: Op::Eq,
-            value: Scalar::Text("PT".to_owned()),
-        }],
+            test: Test::Eq(Scalar::Text("PT".to_owned())),
+        })],
         sort: vec![SortKey {
             path: vec!["lat".to_owned()],
             direction: Direction::Desc,

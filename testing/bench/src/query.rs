@@ -226,6 +226,7 @@ fn follow(home: &Path, records: &Records) -> Result<(f64, f64), Failure> {
             space: "bench".into(),
             edits,
             idempotency_key: None,
+            revisions: Default::default(),
         })?;
     }
     client.call(&IndexAdd {
@@ -309,6 +310,7 @@ fn delay(
             space: "bench".into(),
             edits,
             idempotency_key: None,
+            revisions: Default::default(),
         })?;
         acknowledged.push(Instant::now());
     }

@@ -151,6 +151,7 @@ async fn indexes_are_built_beside_other_work_and_used() {
         space: "world".into(),
         edits: edits.collect(),
         idempotency_key: None,
+        revisions: Default::default(),
     });
     let mut ask = query("numbers");
     ask.filters = vec![is("k", Predicate::Eq, json!(3))];
@@ -301,6 +302,7 @@ async fn a_window_shows_after_each_step_what_the_query_finds() {
                 space: "world".into(),
                 edits,
                 idempotency_key: None,
+                revisions: Default::default(),
             });
             assert!(commit.entry.is_some());
             let expected: Vec<_> = node
@@ -368,6 +370,7 @@ async fn each_event_holds_transactions_whole() {
                         space: "world".into(),
                         edits: both.to_vec(),
                         idempotency_key: None,
+                        revisions: Default::default(),
                     });
                 }
             });
@@ -402,6 +405,7 @@ async fn pages_show_each_document_once_while_others_are_written() {
         space: "world".into(),
         edits: edits.collect(),
         idempotency_key: None,
+        revisions: Default::default(),
     });
     let mut ask = query("stable");
     ask.sort = vec![SortKey {
@@ -433,6 +437,7 @@ async fn pages_show_each_document_once_while_others_are_written() {
             space: "world".into(),
             edits: vec![put],
             idempotency_key: None,
+            revisions: Default::default(),
         });
         match page.next {
             Some(next) => ask.after = Some(next),

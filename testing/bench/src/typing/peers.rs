@@ -137,7 +137,7 @@ impl Typist for Yrs {
     fn new(agent: u64) -> Result<Self, Failure> {
         let options = yrs::Options {
             offset_kind: yrs::OffsetKind::Utf16,
-            ..yrs::Options::with_client_id(agent)
+            ..yrs::Options::with_client_id(yrs::block::ClientID::new(agent))
         };
         Ok(Self::over(yrs::Doc::with_options(options)))
     }

@@ -34,6 +34,11 @@ pub const SQL_MEMORY_MAX: u64 = 256 << 20;
 const VALUE_BYTES_MAX: i32 = 32 << 20;
 /// Steps of SQLite's machine between two looks at the clock.
 const STEPS_PER_LOOK: i32 = 2_000;
+/// Deepest expression.
+const NESTING_MAX: i32 = 200;
+/// Deepest stack of SQLite's parser, which also bounds brackets and queries within queries. What is
+/// nested takes a few places a level.
+const PARSER_DEPTH_MAX: i32 = 1_000;
 /// Most columns of a view.
 const COLUMNS_MAX: usize = 200;
 /// Documents from each end of a collection that are looked at for the names of fields.
@@ -259,7 +264,8 @@ impl Sandbox {
         let limits = [
             (Limit::SQLITE_LIMIT_LENGTH, VALUE_BYTES_MAX),
             (Limit::SQLITE_LIMIT_SQL_LENGTH, SQL_BYTES_MAX as i32 * 2),
-            (Limit::SQLITE_LIMIT_EXPR_DEPTH, 200),
+            (Limit::SQLITE_LIMIT_EXPR_DEPTH, NESTING_MAX),
+            (Limit::SQLITE_LIMIT_PARSER_DEPTH, PARSER_DEPTH_MAX),
             (Limit::SQLITE_LIMIT_COMPOUND_SELECT, 50),
             (Limit::SQLITE_LIMIT_ATTACHED, 0),
             (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 1_000),
@@ -505,11 +511,7 @@ fn answer(conn: &Connection, sql: &str, rows_max: usize) -> Result<SqlAnswer, St
         return Err(SqlError::NoAnswer.into());
     }
     let mut answer = SqlAnswer {
-        columns: statement
-            .column_names()
-            .into_iter()
-            .map(str::to_owned)
-            .collect(),
+        columns: statement.column_names().map(str::to_owned).collect(),
         ..SqlAnswer::default()
     };
     let width = answer.columns.len();
@@ -559,10 +561,7 @@ fn fault(error: rusqlite::Error) -> StoreError {
                 detail: detail(msg),
             }
             .into(),
-            _ => SqlError::Wrong {
-                detail: detail(msg),
-            }
-            .into(),
+            _ => wrong(msg, detail(msg)).into(),
         },
         Error::SqliteFailure(inner, message) => match inner.code {
             ErrorCode::AuthorizationForStatementDenied => SqlError::NotAllowed {
@@ -572,15 +571,33 @@ fn fault(error: rusqlite::Error) -> StoreError {
             ErrorCode::TooBig => SqlError::TooLarge.into(),
             ErrorCode::OutOfMemory => SqlError::TooMuchMemory.into(),
             ErrorCode::ReadOnly => SqlError::NoAnswer.into(),
-            ErrorCode::Unknown => SqlError::Wrong {
-                detail: detail(message.as_deref().unwrap_or("unknown error")),
+            ErrorCode::Unknown => {
+                let message = message.as_deref().unwrap_or("unknown error");
+                wrong(message, detail(message)).into()
             }
-            .into(),
             _ => error.into(),
         },
         Error::InvalidColumnType(..) | Error::Utf8Error(..) => SqlError::TooLarge.into(),
         _ => error.into(),
     }
+}
+
+/// What is wrong with a statement that SQLite does not run.
+fn wrong(message: &str, detail: String) -> SqlError {
+    // SQLite tells that a view cannot be written before it asks whether writing is allowed. A person
+    // knows the view as a table.
+    let of_view =
+        message.starts_with("cannot modify ") && message.ends_with(" because it is a view");
+    if of_view {
+        let words = detail.strip_suffix(" because it is a view");
+        let detail = words.unwrap_or(&detail).to_owned();
+        return SqlError::NotAllowed { detail };
+    }
+    let detail = match message {
+        "Recursion limit" => "it is nested too deeply".to_owned(),
+        _ => detail,
+    };
+    SqlError::Wrong { detail }
 }
 
 #[cfg(test)]

@@ -50,7 +50,10 @@ fn the_words_bring_everything_back_onto_an_empty_device() {
     // The laptop answers, so it is not lost.
     assert_eq!(back["removed"].as_array().unwrap().len(), 0, "{back}");
     assert_eq!(new.identity(), ada.identity());
-    assert_eq!(new.ask(&["get", "notes/pages/one"])["title"], "before");
+    assert_eq!(
+        new.ask(&["get", "notes/pages/one"])["value"]["title"],
+        "before"
+    );
     eventually("the laptop says that a device came", || {
         ada.run(&["status"]).out.contains("desk")
     });

@@ -504,14 +504,23 @@ impl Plan {
             }
             return;
         };
-        let whole = at(held, &node.key)
-            .and_then(Value::as_object)
-            .is_some_and(|there| {
-                !node.key.is_empty()
-                    && there
-                        .keys()
-                        .all(|key| is_seen_below(fields, &node.key, key))
-            });
+        // A field that was moved out of the record is still held below it, and may just have been written.
+        let place = self.path(node);
+        let is_written_below = self.writes.iter().any(|write| {
+            let path = write.path();
+            !matches!(write, Write::Unset { .. })
+                && path.len() > place.len()
+                && path.starts_with(&place)
+        });
+        let whole = !is_written_below
+            && at(held, &node.key)
+                .and_then(Value::as_object)
+                .is_some_and(|there| {
+                    !node.key.is_empty()
+                        && there
+                            .keys()
+                            .all(|key| is_seen_below(fields, &node.key, key))
+                });
         for child in fields.values() {
             let is_below = child.key.starts_with(&node.key);
             if !(whole && is_below) {
@@ -519,8 +528,7 @@ impl Plan {
             }
         }
         if whole {
-            let path = self.path(node);
-            self.writes.push(Write::Unset { path });
+            self.writes.push(Write::Unset { path: place });
         }
     }
 }

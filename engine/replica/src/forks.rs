@@ -276,7 +276,7 @@ impl Replica {
         space: &SpaceId,
         writer: &WriterId,
         from: u64,
-    ) -> Result<Vec<Vec<(ScopeId, Vec<u8>)>>, ReplicaError> {
+    ) -> Result<Vec<crate::sealing::ScopeParcels>, ReplicaError> {
         let state = self.writer(space, writer)?;
         let ring = &self.space(space)?.ring;
         let mut parcels = Vec::new();

@@ -17,8 +17,8 @@ use zeroize::Zeroizing;
 use crate::identity::{CARDS, HOME_NAME, OutOfStep};
 use crate::records::{SpaceRecord, WriterRecord};
 use crate::recovery::home_nonce;
+use crate::sealing::Sealing;
 use crate::space::{OwnWriter, SpaceState, WriterState, membership_secret};
-use crate::transact::Sealing;
 use crate::writing::Writing;
 use crate::{Change, Edit, Event, Replica, ReplicaError};
 

@@ -29,6 +29,9 @@ const REMEMBERED_MAX: usize = 256;
 /// Which revision an app speaks, a collection: by its number, or by the first digits of its id. The
 /// newest, where nothing is said.
 pub type Speaks = BTreeMap<String, String>;
+/// What stands in place of a revision to read and write documents as they are held, by keys. No
+/// revision can be called so.
+pub const AS_HELD: &str = "none";
 
 /// Whether a collection is one of those that Stead keeps for itself.
 pub fn is_reserved(collection: &str) -> bool {
@@ -225,7 +228,8 @@ impl Writing<'_> {
         Ok(compiled)
     }
 
-    /// The projection that an app's edits of a collection go through, if it has a schema.
+    /// The projection that an app's edits of a collection go through, if it has a schema and the edits
+    /// are not of what is held.
     pub(crate) fn projection(
         &mut self,
         space: &SpaceId,
@@ -233,6 +237,9 @@ impl Writing<'_> {
         speaks: &Speaks,
     ) -> Result<Option<Arc<Projection>>, ReplicaError> {
         let wanted = speaks.get(collection);
+        if wanted.is_some_and(|wanted| wanted == AS_HELD) {
+            return Ok(None);
+        }
         match (self.schema(space, collection)?, wanted) {
             (Some(compiled), None) => Ok(compiled.newest),
             (Some(compiled), Some(wanted)) => {

@@ -1,27 +1,25 @@
 //! This device's own transactions: from a person's intent to a sealed, signed, merged entry.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use serde_json::Value;
 use stead_access::{Action, Path, RosterOp, encode_ops, sign_claim};
-use stead_base::limits::{ENTRY_BYTES_MAX, ENTRY_PARCELS_MAX};
+use stead_base::limits::ENTRY_PARCELS_MAX;
 use stead_base::{DocId, Hlc, ScopeId, SpaceId, Stamp, WriterId};
-use stead_crypt::{EpochKey, Part, ScopeCipher, SigningKey};
 use stead_doc::{Changes, DocOps, Document, NodeName, Put, RichEdit, RichKind, Transaction};
-use stead_log::{Dependency, Entry, EntryRef, Envelope, Parcel};
+use stead_log::{Dependency, EntryRef, Envelope};
 use stead_store::CollectionNo;
 
 use crate::commit::path_of;
-use crate::keyring::GENESIS_SPACE;
-use crate::schemas::{SCHEMAS, Speaks};
+use crate::schemas::{AS_HELD, SCHEMAS, Speaks};
+use crate::sealing::Sealing;
 use crate::space::OwnWriter;
 use crate::translate::{Checked, translate};
 use crate::writing::{Writing, writer_mut};
 use crate::{Replica, ReplicaError};
 
 /// Room that an entry needs besides its document parcel.
-const ENTRY_FRAME_BYTES: usize = 64 << 10;
+pub(crate) const ENTRY_FRAME_BYTES: usize = 64 << 10;
 
 /// One change to one document.
 #[derive(Debug, Clone, PartialEq)]
@@ -245,7 +243,15 @@ impl Writing<'_> {
             }
             let projection = self.projection(id, &edit.collection, speaks)?;
             if let Some(edited) = documents.get_mut(&key) {
+                let is_of_held = speaks.get(&edit.collection).is_some_and(|it| it == AS_HELD);
                 let translated = match &projection {
+                    None if is_of_held => {
+                        // Not checked so far where there is a schema.
+                        let changes = std::slice::from_ref(&edit.change);
+                        let place = (&edited.collection[..], &key.1);
+                        check_rights_of(&self.spaces[id], &self.keys.id(), place, changes)?;
+                        None
+                    }
                     None => None,
                     Some(projection) => {
                         let (document, numbers) = (&edited.document, &*self.numbers);
@@ -370,7 +376,7 @@ impl Writing<'_> {
         &mut self,
         id: &SpaceId,
         transaction: Transaction,
-    ) -> Result<(Vec<(ScopeId, Vec<u8>)>, bool), ReplicaError> {
+    ) -> Result<(crate::sealing::ScopeParcels, bool), ReplicaError> {
         let refused = |error: &dyn std::fmt::Display| ReplicaError::Refused(error.to_string());
         let roster = &self.space(id)?.roster;
         let mut sealed = Vec::new();
@@ -671,106 +677,6 @@ fn what_is_new(
         });
     }
     (new, now_seen)
-}
-
-/// Everything that sealing one entry needs.
-pub(crate) struct Sealing<'k> {
-    /// Generation and key that envelopes and roster operations are sealed under.
-    pub(crate) roster_key: (u32, &'k EpochKey),
-    /// The same for the documents of each scope.
-    pub(crate) doc_keys: BTreeMap<ScopeId, (u32, &'k EpochKey)>,
-    pub(crate) space: SpaceId,
-    pub(crate) writer: WriterId,
-    pub(crate) seq: u64,
-    pub(crate) salt: [u8; 4],
-}
-
-impl Sealing<'_> {
-    /// Seals an envelope and the parcels that are not empty into an encoded entry.
-    pub(crate) fn entry(
-        &self,
-        envelope: &Envelope,
-        roster: &[u8],
-        documents: &[(ScopeId, Vec<u8>)],
-        key_boxes: &[Vec<u8>],
-    ) -> Result<Vec<u8>, ReplicaError> {
-        let seal =
-            |scope: ScopeId, part: Part, text: &[u8]| -> Result<(u32, Vec<u8>), ReplicaError> {
-                let held = match scope {
-                    ScopeId::ROSTER => Some(self.roster_key),
-                    _ => self.doc_keys.get(&scope).copied(),
-                };
-                let (generation, key) = held.ok_or_else(|| ReplicaError::NotAdmitted {
-                    space: self.space.short(),
-                })?;
-                let too_large = ReplicaError::TooLarge {
-                    bytes: text.len(),
-                    max: ENTRY_BYTES_MAX,
-                };
-                let (space, writer) = (&self.space, &self.writer);
-                let cipher = ScopeCipher::new(key, space, scope, generation, writer, part);
-                let mut out = Vec::with_capacity(text.len() + 16);
-                cipher
-                    .seal(self.seq, self.salt, text, &mut out)
-                    .map_err(|_| too_large)?;
-                Ok((generation, out))
-            };
-        let (envelope_epoch, envelope) = seal(ScopeId::ROSTER, Part::Envelope, &envelope.encode())?;
-        let mut parcels = Vec::new();
-        let documents = documents.iter().map(|(scope, text)| (*scope, &text[..]));
-        for (scope, text) in [(ScopeId::ROSTER, roster)].into_iter().chain(documents) {
-            if !text.is_empty() {
-                let (epoch, ciphertext) = seal(scope, Part::Parcel, text)?;
-                parcels.push(Parcel::Sealed {
-                    scope,
-                    epoch,
-                    ciphertext,
-                });
-            }
-        }
-        parcels.extend(key_boxes.iter().cloned().map(Parcel::KeyBox));
-        let entry = Entry {
-            salt: self.salt,
-            envelope_epoch,
-            envelope,
-            parcels,
-        }
-        .encode();
-        if entry.len() > ENTRY_BYTES_MAX {
-            let max = ENTRY_BYTES_MAX - ENTRY_FRAME_BYTES;
-            return Err(ReplicaError::TooLarge {
-                bytes: entry.len(),
-                max,
-            });
-        }
-        Ok(entry)
-    }
-
-    /// The same for a genesis entry, which is sealed before the space has its id.
-    pub(crate) fn genesis(
-        &self,
-        envelope: &Envelope,
-        roster: &[u8],
-    ) -> Result<Vec<u8>, ReplicaError> {
-        let founding = Sealing {
-            space: GENESIS_SPACE,
-            doc_keys: BTreeMap::new(),
-            ..*self
-        };
-        founding.entry(envelope, roster, &[], &[])
-    }
-}
-
-impl OwnWriter {
-    /// The writer of a seed.
-    pub(crate) fn from_seed(seed: &[u8; 32]) -> Self {
-        let key = SigningKey::from_seed(seed);
-        Self {
-            id: WriterId::from_bytes(key.public()),
-            key: Arc::new(key),
-            rosters: 0,
-        }
-    }
 }
 
 /// A document within a transaction.

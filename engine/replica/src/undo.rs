@@ -18,6 +18,7 @@ use stead_store::Read;
 
 use crate::commit::path_of;
 use crate::opening::{Outcome, open_segment};
+use crate::schemas::{AS_HELD, Speaks};
 use crate::{Change, Edit, Replica, ReplicaError};
 
 /// The collections of the home space that Stead keeps for itself.
@@ -414,10 +415,15 @@ impl Replica {
                 change,
             }));
         }
+        // What is taken back was written by keys, whatever the newest revision calls them.
+        let held = edits.iter();
+        let held: Speaks = held
+            .map(|edit| (edit.collection.clone(), AS_HELD.to_owned()))
+            .collect();
         self.write(now_ms, |writing| {
             let receipt = match edits.is_empty() {
                 true => None,
-                false => Some(writing.transact(space, &edits)?),
+                false => Some(writing.transact_unchecked(space, &edits, &held)?),
             };
             let by = receipt.as_ref().and_then(|receipt| {
                 let (writer, _) = receipt.entry?;

@@ -2,6 +2,8 @@
 
 mod world;
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use stead_base::{DocId, Hlc, SpaceId};
@@ -224,8 +226,11 @@ proptest! {
             (0..4).map(|doc| device.get(&space, "notes", &format!("d{doc}"))).collect()
         };
         let mut states = vec![(device.now, all(&device))];
+        let mut deleted = BTreeSet::new();
         for act in acts {
             let name = |doc: u8| format!("d{doc}");
+            let before = &states[states.len() - 1].1;
+            let was_there = |doc: u8| before[usize::from(doc)].is_some();
             let one = match act {
                 Act::Put(doc, n) => put(&name(doc), json!({"n": n, "deep": {"m": n * 2}})),
                 Act::Add(doc) => edit(&name(doc), Change::Add { path: path(&["count"]), delta: 1 }),
@@ -236,7 +241,20 @@ proptest! {
                     continue;
                 }
             };
-            device.write(&space, &[one]);
+            // A field of a deleted document cannot be edited: that is refused, and changes nothing.
+            let of_deleted = matches!(act, Act::Add(doc) if deleted.contains(&doc));
+            device.now += 10;
+            let done = device.replica.transact(&space, &[one], device.now);
+            prop_assert_eq!(done.is_err(), of_deleted, "{:?}: {:?}", act, done);
+            match act {
+                Act::Put(doc, _) | Act::Restore(doc) => {
+                    deleted.remove(&doc);
+                }
+                Act::Delete(doc) if was_there(doc) => {
+                    deleted.insert(doc);
+                }
+                _ => {}
+            }
             states.push((device.now, all(&device)));
         }
         let past = device.replica.past(&space).unwrap();

@@ -473,6 +473,7 @@ fn remote_data_that_breaks_a_rule_stays_and_is_listed() {
     let space = a.replica.create_space("work", a.now).unwrap();
     let mut b = Device::new(2);
     link(&mut a, &mut b);
+    sync(&mut a, &mut b);
     declare(
         &mut a,
         &space,
@@ -521,6 +522,8 @@ fn branches_made_apart_are_settled_the_same_way_everywhere() {
     let (mut a, space) = tasks();
     let mut b = Device::new(2);
     link(&mut a, &mut b);
+    // Both know the first revision.
+    sync(&mut a, &mut b);
     evolve(
         &mut a,
         &space,

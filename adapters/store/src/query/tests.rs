@@ -577,7 +577,7 @@ fn what_is_said_to_be_used_is_what_sqlite_uses() {
         kind: IndexKind::Fields,
         paths: vec![path(&["a"]), path(&["b"])],
     };
-    index(&mut store, notes, &[spec.clone()]);
+    index(&mut store, notes, std::slice::from_ref(&spec));
     let mut query = Query::all(notes);
     query.filter = vec![
         condition(&["a"], Op::Eq, json!(3)),

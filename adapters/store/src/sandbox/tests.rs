@@ -254,8 +254,47 @@ fn runaways_are_stopped() {
             other => panic!("{sql}: {other:?}"),
         }
     }
+    // Whatever is nested without end is refused, and does not run out of stack.
+    for (open, inmost, close) in [
+        ("(", "1", ")"),
+        ("1+(", "1", ")"),
+        ("NOT ", "1", ""),
+        ("- ", "1", ""),
+        ("abs(", "1", ")"),
+        ("(SELECT ", "1", ")"),
+        ("(SELECT * FROM (SELECT ", "1", "))"),
+        ("* FROM (SELECT ", "1", ")"),
+        ("CASE WHEN 1 THEN 2 ELSE ", "1", " END"),
+        ("EXISTS(SELECT 1 WHERE ", "1", ")"),
+    ] {
+        let levels = (SQL_BYTES_MAX - 100) / (open.len() + close.len());
+        for levels in [1_000, levels] {
+            let deep = format!(
+                "SELECT {}{inmost}{}",
+                open.repeat(levels),
+                close.repeat(levels)
+            );
+            match world.run(&deep) {
+                Err(StoreError::Sql(SqlError::Wrong { .. } | SqlError::TooLarge)) => {}
+                other => panic!("{open}: {other:?}"),
+            }
+        }
+        let few = format!("SELECT {}{inmost}{}", open.repeat(15), close.repeat(15));
+        assert!(world.run(&few).is_ok(), "{few}");
+    }
     let deep = format!("SELECT {}1{}", "(".repeat(2000), ")".repeat(2000));
-    assert!(matches!(world.run(&deep), Err(StoreError::Sql(_))));
+    assert_eq!(
+        world.run(&deep).expect_err("deep").to_string(),
+        "this SQL cannot be run: it is nested too deeply"
+    );
+    // One query named after the other.
+    let chain: String = (1..1_500)
+        .map(|n| format!(",q{n} AS (SELECT * FROM q{})", n - 1))
+        .collect();
+    match world.run(&format!("WITH q0 AS (SELECT 1){chain} SELECT * FROM q1499")) {
+        Ok(_) | Err(StoreError::Sql(_)) => {}
+        other => panic!("a chain: {other:?}"),
+    }
     let long = format!("SELECT '{}'", "x".repeat(SQL_BYTES_MAX));
     assert!(matches!(
         world.run(&long),

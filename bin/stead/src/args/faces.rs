@@ -134,7 +134,7 @@ pub(crate) enum Feed {
         /// SPACE/COLLECTION
         feed: CollectionAddress,
         /// The values, appended in one transaction
-        #[arg(allow_hyphen_values = true)]
+        #[arg(allow_negative_numbers = true)]
         values: Vec<String>,
         /// Append the bytes of this file
         #[arg(long, value_name = "FILE", conflicts_with = "values")]

@@ -242,3 +242,19 @@ fn typescript_types_say_what_reads_give() {
         assert!(text.contains(line), "{line}\n{text}");
     }
 }
+
+#[test]
+fn replacing_without_a_record_keeps_what_was_moved_out_of_it() {
+    let moved = json!([{"hoist": {"from": "home", "name": "city"}}]);
+    let fields = json!({
+        "home": {"type": "record?", "fields": {"city": "string?", "zip": "string?"}}
+    });
+    let view = seen(&chain(fields, &[moved]), 2);
+    let held = json!({"home": {"zip": "3000"}});
+    let mut now = held.clone();
+    for write in view.put(&held, &json!({"city": "Bern"}), true).unwrap() {
+        write.apply(&mut now);
+    }
+    assert_eq!(now, json!({"home": {"city": "Bern"}}));
+    assert_eq!(view.read(&now), json!({"city": "Bern"}));
+}

@@ -1,12 +1,14 @@
 //! Calls about documents: edits, reads, queries.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 use stead_api::{
     ApiError, Commit, DocGet, DocGot, DocPut, DocQuery, ErrorKind, GroupBy, GroupRow, Join,
     PAGE_DEFAULT, PAGE_MAX, Page, Path, QueryPlan, Where,
 };
 use stead_base::{DocId, SpaceId};
-use stead_replica::{ReplicaError, ReplicaReader};
+use stead_replica::{AS_HELD, ReplicaError, ReplicaReader};
 use stead_store::{
     Aggregate, CollectionNo, Cursor, Filter, Found, Grouping, IndexKind, Measure, NoLookup, Query,
     QueryError, StoreError, fits,
@@ -41,6 +43,7 @@ impl Node {
         for edit in &put.edits {
             self.check_edit(&space, &edit.collection)?;
         }
+        self.check_spoken(space, &put.revisions).await?;
         let key = match put.idempotency_key {
             None => None,
             Some(key) => {
@@ -63,6 +66,30 @@ impl Node {
             speaks,
         };
         self.store.transact(transaction).await
+    }
+
+    /// Refuses to write past a schema: only what Stead itself takes back is written as it is held.
+    async fn check_spoken(
+        &self,
+        space: SpaceId,
+        revisions: &BTreeMap<String, String>,
+    ) -> Result<(), ApiError> {
+        let as_held = revisions.iter().filter(|(_, wanted)| *wanted == AS_HELD);
+        for (collection, _) in as_held {
+            let name = collection.clone();
+            let schema = self
+                .readers
+                .read(move |reader| reader.schema(&space, &name))
+                .await?;
+            if schema.is_some() {
+                let message =
+                    format!("{collection:?} is written through a revision of its schema.");
+                return Err(ApiError::new(ErrorKind::InvalidParams, message).hint(
+                    "`none` only shows documents as they are held. The newest revision is spoken where none is named.",
+                ));
+            }
+        }
+        Ok(())
     }
 
     pub(super) async fn get(&self, get: DocGet) -> Result<DocGot, ApiError> {

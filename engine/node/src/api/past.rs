@@ -9,7 +9,7 @@ use stead_api::{
     DocStep, DocStory, Document, ErrorKind, FieldDiff, FieldOrigin, PAGE_DEFAULT, PAGE_MAX, Page,
 };
 use stead_base::{Hlc, SpaceId};
-use stead_replica::{Edit, FieldChange, Moment, Past, Step, Story, differences};
+use stead_replica::{AS_HELD, Edit, FieldChange, Moment, Past, Step, Story, differences};
 use stead_store::{Cursor, Filter, NoLookup, fits};
 
 use super::documents::{STRIDE, Search};
@@ -214,7 +214,7 @@ impl Node {
             })
             .collect();
         // The changes are of what is held.
-        let speaks = [(ask.collection.clone(), "none".to_owned())].into();
+        let speaks = [(ask.collection.clone(), AS_HELD.to_owned())].into();
         let transaction = Transaction {
             space,
             edits,

@@ -8,7 +8,7 @@ use stead_api::{
     SchemaChecked, SchemaFault, SchemaMade, SchemaPut, SchemaShow, Schemas,
 };
 use stead_base::SpaceId;
-use stead_replica::{DocRow, ReplicaError, ReplicaReader};
+use stead_replica::{AS_HELD, DocRow, ReplicaError, ReplicaReader};
 use stead_schema::{
     Chain, Declaration, KeyPath, Known, Lens, Projection, SchemaError, Wanted, indexes_from_json,
     lenses_from_json, lenses_to_json, search_from_json,
@@ -17,9 +17,6 @@ use stead_schema::{
 use super::Node;
 use crate::clock::wall_ms;
 use crate::faults;
-
-/// What a client says to be shown documents as they are held, by keys.
-pub(super) const AS_HELD: &str = "none";
 
 /// The projection of what a client speaks; none if the collection has no schema, or the client asks
 /// for what is held.

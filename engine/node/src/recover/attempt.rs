@@ -364,7 +364,8 @@ impl Recoverer {
                 id: id.to_string(),
             })
             .collect();
-        let phase = match (moved_in, view.holders.is_empty()) {
+        // Not by who answered: what they handed over may be false, or hold the home space after all.
+        let phase = match (moved_in, view.found.is_empty()) {
             (true, _) if !spaces.is_empty() && spaces.iter().all(|space| space.complete) => {
                 RecoverPhase::Arrived
             }

@@ -251,6 +251,11 @@ async fn sql_reads_the_space_and_nothing_else() {
     for (attack, kind) in [
         ("SELECT * FROM doc", ErrorKind::NotAllowed),
         ("DELETE FROM countries", ErrorKind::NotAllowed),
+        ("UPDATE countries SET region = 'x'", ErrorKind::NotAllowed),
+        (
+            "INSERT INTO countries (id) VALUES ('x')",
+            ErrorKind::NotAllowed,
+        ),
         ("SELECT * FROM spaces", ErrorKind::InvalidParams),
         ("ATTACH 'x' AS x", ErrorKind::NotAllowed),
         ("SELEC", ErrorKind::InvalidParams),

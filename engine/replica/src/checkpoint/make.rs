@@ -16,8 +16,8 @@ use super::CheckpointInfo;
 use super::contents::refused;
 use crate::logs::StoredTree;
 use crate::opening::open_envelope;
+use crate::sealing::Sealing;
 use crate::space::{OwnWriter, SpaceState, WriterState};
-use crate::transact::Sealing;
 use crate::writing::{Writing, encode_head, writer_mut};
 use crate::{Replica, ReplicaError};
 

@@ -14,8 +14,8 @@ use stead_doc::{Document, Numbers, Put, Transaction};
 use stead_log::{BatchBuilder, EntryRef, Envelope, Tip};
 use stead_store::Store;
 
+use crate::sealing::Sealing;
 use crate::starts::hash_of;
-use crate::transact::Sealing;
 use crate::{Change, Edit, ReceiveError, Replica};
 
 const NOW: u64 = 1_700_000_000_000;

@@ -1,0 +1,115 @@
+//! What readers ask of rich fields: when projections are brought up to date, and what a field shows.
+//! It must not change what a field holds.
+
+use super::*;
+
+impl Replica {
+    /// Says when projections show what was written to rich fields. Whoever chooses
+    /// [`Folding::WhenRead`] calls [`Replica::fold`] before every read.
+    pub fn set_folding(&mut self, folding: Folding) {
+        self.rich.folding = folding;
+    }
+
+    /// Whether projections lag behind, for other threads: true before a write is acknowledged that made it so.
+    pub fn lag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.rich.lag)
+    }
+
+    /// Whether a projection lags behind its rich fields.
+    pub fn lags(&self) -> bool {
+        !self.rich.stale.is_empty()
+    }
+
+    /// Has every projection show what its rich fields hold.
+    pub fn fold(&mut self, now_ms: u64) -> Result<(), ReplicaError> {
+        if !self.lags() {
+            return Ok(());
+        }
+        self.write(now_ms, |writing| writing.fold_all())
+    }
+
+    /// What a rich field shows, and where places in it are. A plain text or list shows as one that
+    /// nobody has edited yet. None if nothing is there.
+    pub fn show_rich(
+        &mut self,
+        space: &SpaceId,
+        collection: &str,
+        id: &DocId,
+        path: &[String],
+        ask: &RichAsk,
+    ) -> Result<Option<RichShown>, ReplicaError> {
+        self.refresh()?;
+        let path = Path::from_names(path.iter().map(String::as_str))
+            .map_err(|error| ReplicaError::Refused(error.to_string()))?;
+        let state = self.space(space)?;
+        let author = state.own.as_ref().map_or(1, |own| author_number(&own.id));
+        let Some(collection) = self.store.collection(state.no, collection)? else {
+            return Ok(None);
+        };
+        let tx = self.store.begin()?;
+        let mut document = Document::default();
+        let loaded = tx.with_doc_state(collection, id, |row| {
+            document.decode_into(row, &self.numbers)
+        })?;
+        match loaded {
+            None => return Ok(None),
+            Some(Err(error)) => return Err(ReplicaError::Refused(error.to_string())),
+            Some(Ok(())) if document.is_deleted() => return Ok(None),
+            Some(Ok(())) => {}
+        }
+        let fields = document.rich_fields(&self.numbers);
+        let field = fields
+            .iter()
+            .find(|field| field.is_visible && field.place.path == path);
+        let (kind, seed, key) = match field {
+            Some(field) => {
+                let key = (collection, id.clone(), field.place.key());
+                (Some(field.place.kind), None, key)
+            }
+            None => {
+                let value = document.get(path.as_ref(), &self.numbers);
+                let kind = match &value {
+                    None => return Ok(None),
+                    Some(Value::String(_)) => RichKind::Text,
+                    Some(Value::Array(_)) => RichKind::List,
+                    Some(_) => {
+                        return Err(ReplicaError::Refused(format!(
+                            "{path} is no text, list or tree"
+                        )));
+                    }
+                };
+                let place = RichPlace {
+                    path,
+                    kind,
+                    base: None,
+                };
+                // Opened beside the others and not kept: nothing of it is stored.
+                let key = (CollectionNo(u32::MAX), id.clone(), place.key());
+                (None, value, key)
+            }
+        };
+        self.rich.begin();
+        let engine = self.rich.engine;
+        let open = self.rich.open(&tx, &key, author)?;
+        let shown = (|| {
+            open.sow(
+                &engine,
+                key.2.first().copied().and_then(RichKind::from_tag),
+                seed.as_ref(),
+            )?;
+            let find = |place: &String| open.content.find_cursor(place, ask.unit);
+            let name = |at: &usize| open.content.cursor(*at, ask.unit);
+            Ok(RichShown {
+                kind,
+                value: open.content.value()?,
+                marked: open.content.marked()?,
+                places: ask.places.iter().map(find).collect::<Result<_, _>>()?,
+                names: ask.positions.iter().map(name).collect::<Result<_, _>>()?,
+            })
+        })();
+        if kind.is_none() || matches!(shown, Err(RichError::Broken { .. })) {
+            self.rich.open.remove(&key);
+        }
+        shown.map(Some).map_err(|error: RichError| refused(&error))
+    }
+}

@@ -390,6 +390,8 @@ pub fn kv_key(id: &str) -> Option<String> {
                 '~' => '/',
                 _ => return None,
             },
+            // A key's slash is written `.~`: an id with one is no key's.
+            '/' => return None,
             letter => letter,
         });
     }

@@ -655,7 +655,8 @@ impl Writing<'_> {
         Ok(())
     }
 
-    fn put_home_doc(
+    /// Merges fields into a document of the home space.
+    pub(crate) fn put_home_doc(
         &mut self,
         home: &SpaceId,
         collection: &str,

@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use stead_access::{IdentityId, MemberSubject, Name, OpId, PartyId, RemovalTarget, Whom};
-use stead_base::{DeviceId, DocId, SpaceId};
+use stead_base::{DeviceId, SpaceId};
 use stead_store::{Query, Read};
 
-use crate::{Change, Edit, OwnDevice, Replica, ReplicaError};
+use crate::{OwnDevice, Replica, ReplicaError};
 
 /// Home collection of names given to own devices after they were linked.
 const DEVICE_NAMES: &str = "device-names";
@@ -295,16 +295,9 @@ impl Replica {
         now_ms: u64,
     ) -> Result<(), ReplicaError> {
         let home = self.home().ok_or(ReplicaError::NoHome)?;
-        let id = DocId::parse(id).map_err(|error| ReplicaError::Refused(error.to_string()))?;
-        let edit = Edit {
-            collection: collection.to_owned(),
-            id: Some(id),
-            change: Change::Put {
-                value,
-                replace: false,
-            },
-        };
-        self.transact(&home, &[edit], now_ms).map(drop)
+        self.write(now_ms, |writing| {
+            writing.put_home_doc(&home, collection, id, value)
+        })
     }
 }
 

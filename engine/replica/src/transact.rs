@@ -602,29 +602,46 @@ impl Writing<'_> {
         if let Some(own) = &mut space.own {
             own.rosters = rosters;
         }
+        self.append_sealed(id, &writer, seq, hlc, &entry, &roster_bytes)?;
+        Ok(seq)
+    }
+
+    /// Stores a sealed entry as the next of one of this device's own logs, and takes up what it says
+    /// of the roster. What it says of documents is the caller's.
+    pub(crate) fn append_sealed(
+        &mut self,
+        id: &SpaceId,
+        writer: &WriterId,
+        seq: u64,
+        hlc: Hlc,
+        entry: &[u8],
+        roster: &[u8],
+    ) -> Result<(), ReplicaError> {
         let mut bytes = Vec::with_capacity(entry.len() + 4);
         stead_base::codec::put_uint(&mut bytes, entry.len() as u64);
-        bytes.extend_from_slice(&entry);
-        let leaf = EntryRef::parse(&entry)
+        bytes.extend_from_slice(entry);
+        let leaf = EntryRef::parse(entry)
             .map_err(|source| ReplicaError::Record {
                 what: "own entry",
                 source,
             })?
             .leaf_hash();
+        let space = self
+            .spaces
+            .get_mut(id)
+            .ok_or_else(|| ReplicaError::NoSuchSpace { name: id.short() })?;
         // Before the entry counts as taken: what it says changes nothing about itself.
-        let change = space.add_roster(&writer, seq, false, &roster_bytes);
-        if let Some(change) = change {
+        if let Some(change) = space.add_roster(writer, seq, false, roster) {
             self.rights_changed(id, &change);
         }
-        let state = writer_mut(self.spaces, id, &writer)?;
+        let state = writer_mut(self.spaces, id, writer)?;
         let node = state.record.tip.append(leaf);
         state.record.read = seq + 1;
         state.record.last_hlc = hlc;
         state.record.applied_hlc = hlc;
         state.applied = seq + 1;
         state.all_merged();
-        self.store_entries(id, &writer, seq, &bytes, node.as_slice())?;
-        Ok(seq)
+        self.store_entries(id, writer, seq, &bytes, node.as_slice())
     }
 
     /// Entries of a log that are held.

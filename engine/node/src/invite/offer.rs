@@ -92,11 +92,7 @@ impl Invites {
     }
 
     async fn answer(&self, connection: &Connection) -> Result<(), String> {
-        let streams = tokio::time::timeout(STEP_TIMEOUT, connection.accept_bi()).await;
-        let (out, input) = streams
-            .map_err(|_| "the other device opened no stream".to_owned())?
-            .map_err(|closed| closed.to_string())?;
-        let mut talk = Talk { out, input };
+        let mut talk = Talk::accept(connection).await?;
         let bytes = talk.receive(REQUEST_BYTES_MAX, STEP_TIMEOUT).await?;
         let request = JoinRequest::decode(&bytes).map_err(|error| error.to_string())?;
         let answer = self.admit(connection, request).await;

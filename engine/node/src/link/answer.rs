@@ -68,11 +68,7 @@ impl Links {
     }
 
     async fn answer(&self, connection: &Connection) -> Result<(), String> {
-        let streams = tokio::time::timeout(STEP_TIMEOUT, connection.accept_bi()).await;
-        let (out, input) = streams
-            .map_err(|_| "the other device opened no stream".to_owned())?
-            .map_err(|closed| closed.to_string())?;
-        let mut talk = Talk { out, input };
+        let mut talk = Talk::accept(connection).await?;
         let door = Door::of(connection.alpn());
         let circumstances = Circumstances {
             old: self.net.device_id(),

@@ -15,7 +15,7 @@ pub(crate) mod spoken;
 
 use std::time::Duration;
 
-use stead_net::{RecvStream, SendStream};
+use stead_net::{Connection, RecvStream, SendStream};
 
 /// The protocol of a connection that links with a link.
 pub const LINK_ALPN: &[u8] = b"stead/link/2";
@@ -83,6 +83,15 @@ pub(crate) struct Talk {
 }
 
 impl Talk {
+    /// The stream that the other device opens.
+    pub(crate) async fn accept(connection: &Connection) -> Result<Self, String> {
+        let streams = tokio::time::timeout(STEP_TIMEOUT, connection.accept_bi()).await;
+        let (out, input) = streams
+            .map_err(|_| "the other device opened no stream".to_owned())?
+            .map_err(|closed| closed.to_string())?;
+        Ok(Self { out, input })
+    }
+
     /// Sends one message.
     pub(crate) async fn send(&mut self, message: &[u8]) -> Result<(), String> {
         let length =

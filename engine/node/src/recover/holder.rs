@@ -59,11 +59,7 @@ impl Holder {
     }
 
     async fn answer(&self, connection: &Connection) -> Result<(), String> {
-        let streams = tokio::time::timeout(STEP_TIMEOUT, connection.accept_bi()).await;
-        let (out, input) = streams
-            .map_err(|_| "the other device opened no stream".to_owned())?
-            .map_err(|closed| closed.to_string())?;
-        let mut talk = Talk { out, input };
+        let mut talk = Talk::accept(connection).await?;
         let knocked = talk.receive(KNOCK_BYTES, STEP_TIMEOUT).await?;
         let knock = Knock::decode(&knocked).map_err(|error| error.to_string())?;
         let circumstances = Circumstances {

@@ -358,25 +358,6 @@ impl Writing<'_> {
             rosters: Some(1),
         };
         let entry = sealing.entry(&envelope, roster, &documents, clear)?;
-        let mut bytes = Vec::with_capacity(entry.len() + 4);
-        stead_base::codec::put_uint(&mut bytes, entry.len() as u64);
-        bytes.extend_from_slice(&entry);
-        let leaf = EntryRef::parse(&entry)
-            .map_err(|source| ReplicaError::Record {
-                what: "own entry",
-                source,
-            })?
-            .leaf_hash();
-        if let Some(change) = space.add_roster(log, seq, false, roster) {
-            self.rights_changed(id, &change);
-        }
-        let state = writer_mut(self.spaces, id, log)?;
-        let node = state.record.tip.append(leaf);
-        state.record.read = seq + 1;
-        state.record.last_hlc = hlc;
-        state.record.applied_hlc = hlc;
-        state.applied = seq + 1;
-        state.all_merged();
-        self.store_entries(id, log, seq, &bytes, node.as_slice())
+        self.append_sealed(id, log, seq, hlc, &entry, roster)
     }
 }

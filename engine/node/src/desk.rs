@@ -497,6 +497,15 @@ impl Desk {
         }
     }
 
+    /// A peer has named all that it has of a space. What it named to begin with may be here already,
+    /// from before a restart.
+    pub(crate) fn listed(&mut self, space: SpaceId) {
+        if let Some(key) = self.board.fetches.beginning_here(space) {
+            self.to_begin.push(key);
+            self.dirty = true;
+        }
+    }
+
     /// Begins the spaces whose checkpoints have come; a checkpoint that cannot be used is done
     /// without. Where each log stands is told with the next round, after the flush.
     fn begin_spaces(&mut self) {
@@ -530,9 +539,15 @@ impl Desk {
         self.note_outcome(began);
     }
 
-    /// A peer no longer has what comes next of a log: perhaps a checkpoint goes further, now or
-    /// once it is all here.
+    /// A peer no longer has entry `from` of a log, unless it came some other way meanwhile: perhaps a
+    /// checkpoint goes further, now or once it is all here.
     pub(crate) fn behind(&mut self, space: SpaceId, writer: WriterId, from: u64) {
+        let published = self.published.get(&space);
+        let tip = published.and_then(|it| it.tips.get(&writer));
+        if tip.is_some_and(|tip| tip.len > from) {
+            self.behind.remove(&(space, writer));
+            return;
+        }
         let began = self.replica.begin_again(&space, &writer, from, wall_ms());
         self.note_beginning(space, &began);
         match began {

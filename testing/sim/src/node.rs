@@ -385,6 +385,7 @@ impl Node {
                     self.beginnings.insert(space, (log, 0));
                 }
             }
+            Output::Listed { space } => self.begin_if_here(space, now),
             Output::Unavailable {
                 space,
                 writer,
@@ -486,7 +487,6 @@ impl Node {
             | Output::Shared { .. }
             | Output::Left { .. }
             | Output::Confirmed { .. }
-            | Output::Listed { .. }
             | Output::RoundTrip { .. } => {}
         }
     }
@@ -522,19 +522,8 @@ impl Node {
         match received {
             Ok(_) | Err(ReceiveError::NotAdmitted { .. } | ReceiveError::NoSuchSpace(_)) => {
                 self.answer(connection, Input::Stored { credit });
-                let len = self
-                    .replica
-                    .as_ref()
-                    .and_then(|it| tip(it, &space, &writer));
-                let len = len.map_or(0, |tip| tip.len);
-                if self
-                    .beginnings
-                    .get(&space)
-                    .is_some_and(|(log, upto)| *log == writer && len >= *upto)
-                {
-                    // One that cannot be used is done without.
-                    self.act(|replica| replica.begin_from(&space, &writer, wall));
-                    self.begun(space);
+                if self.beginnings.get(&space).is_some_and(|it| it.0 == writer) {
+                    self.begin_if_here(space, now);
                 }
             }
             Err(ReceiveError::Gap { .. }) => self.answer(
@@ -562,6 +551,24 @@ impl Node {
                     },
                 );
             }
+        }
+    }
+
+    /// Begins with the checkpoint that a space was waiting for, if all that peers named of it is here.
+    fn begin_if_here(&mut self, space: SpaceId, now: u64) {
+        let (Some((log, upto)), Some(replica)) = (self.beginnings.get(&space), &self.replica)
+        else {
+            return;
+        };
+        let (log, len) = (*log, tip(replica, &space, log).map_or(0, |tip| tip.len));
+        if len >= *upto {
+            let wall = self.wall(now);
+            // One that cannot be used is done without.
+            self.act(|replica| match replica.is_new_here(&space) {
+                true => replica.begin_from(&space, &log, wall).map(drop),
+                false => Ok(()),
+            });
+            self.begun(space);
         }
     }
 

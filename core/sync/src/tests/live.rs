@@ -1,5 +1,7 @@
 //! Live changes, in pairs, chains and meshes, with links that come and go.
 
+use std::collections::VecDeque;
+
 use super::net::{Dice, Net, space, writer};
 use crate::io::{Input, Output};
 use crate::limits::{CONFIRM_DELAY_MS, EAGER_BYTES_MAX};
@@ -293,6 +295,35 @@ fn a_range_that_the_peer_cannot_read_is_reported_and_may_be_had_elsewhere() {
     net.connect(1, 2);
     net.settle(&mut Dice::new(1));
     assert_eq!(entries(&net, 2, 0), 2);
+}
+
+#[test]
+fn what_follows_a_range_that_came_some_other_way_is_fetched_though_the_peer_has_no_such_range() {
+    for auto_fetch in [true, false] {
+        let mut net = members(3);
+        net.auto_fetch = auto_fetch;
+        net.write(0, space(1), writer(0), &[b"a", b"b", b"c"]);
+        net.devices[0].slow_reads = Some(VecDeque::new());
+        net.connect(2, 0);
+        net.settle(&mut Dice::new(1));
+        // Device 2 begins the log from a checkpoint while device 0 finds that it dropped its beginning.
+        net.write(2, space(1), writer(0), &[b"a", b"b"]);
+        let (_, _, read) = net.devices[0]
+            .slow_reads
+            .as_mut()
+            .unwrap()
+            .pop_front()
+            .unwrap();
+        assert_eq!(read.from, 0);
+        let failed = Input::ReadFailed {
+            space: space(1),
+            writer: writer(0),
+        };
+        net.tell(0, failed);
+        net.devices[0].slow_reads = None;
+        net.settle(&mut Dice::new(1));
+        net.assert_equal(&[0, 2]);
+    }
 }
 
 #[test]

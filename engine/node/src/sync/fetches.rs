@@ -27,8 +27,15 @@ pub(crate) struct Fetches {
 struct Plan {
     sessions: BTreeMap<SessionNo, Arc<Mailbox>>,
     logs: BTreeMap<LogKey, LogPlan>,
-    /// Spaces that begin with a checkpoint, and its log: the other logs wait for it.
-    beginnings: BTreeMap<SpaceId, WriterId>,
+    /// Spaces that begin with a checkpoint: the other logs wait for it.
+    beginnings: BTreeMap<SpaceId, Beginning>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Beginning {
+    /// The checkpoint's log.
+    log: WriterId,
+    progress_ms: u64,
 }
 
 #[derive(Debug, Default)]
@@ -68,18 +75,24 @@ impl Fetches {
     }
 
     /// A space of which nothing is here begins with the checkpoint in a log: it is fetched first.
-    pub(crate) fn begin_with(&self, (space, log): LogKey) {
-        self.lock().beginnings.entry(space).or_insert(log);
+    pub(crate) fn begin_with(&self, (space, log): LogKey, now_ms: u64) {
+        let progress_ms = now_ms;
+        let beginning = Beginning { log, progress_ms };
+        self.lock().beginnings.entry(space).or_insert(beginning);
+    }
+
+    /// The checkpoint that a space begins with, if no peer has more of it than is stored.
+    pub(crate) fn beginning_here(&self, space: SpaceId) -> Option<LogKey> {
+        let plan = self.lock();
+        let key = (space, plan.beginnings.get(&space)?.log);
+        let stored = plan.logs.get(&key).map_or(0, |log| log.stored);
+        plan.all_stored(key, stored).then_some(key)
     }
 
     /// Whether a log is the checkpoint that its space begins with, and all of it is stored.
     pub(crate) fn is_beginning(&self, (space, log): LogKey, len: u64) -> bool {
         let plan = self.lock();
-        plan.beginnings.get(&space) == Some(&log)
-            && plan
-                .logs
-                .get(&(space, log))
-                .is_none_or(|it| it.offers.values().all(|offered| *offered <= len))
+        plan.begins_with((space, log)) && plan.all_stored((space, log), len)
     }
 
     /// A space has begun, or does without a checkpoint: its logs are fetched.
@@ -123,6 +136,11 @@ impl Fetches {
             && assigned.to == no
         {
             assigned.progress_ms = now_ms;
+        }
+        if let Some(beginning) = plan.beginnings.get_mut(&key.0)
+            && beginning.log == key.1
+        {
+            beginning.progress_ms = now_ms;
         }
     }
 
@@ -174,7 +192,7 @@ impl Fetches {
         self.hold_until(no, key, range, u64::MAX);
         // A checkpoint that is more than is kept of a stranger is done without.
         let mut plan = self.lock();
-        if plan.beginnings.get(&key.0) == Some(&key.1) {
+        if plan.begins_with(key) {
             plan.beginnings.remove(&key.0);
         }
     }
@@ -232,6 +250,9 @@ impl Fetches {
             plan.cancel(no, key);
             plan.assign(key, Some(no), now_ms);
         }
+        // Whoever names a checkpoint and does not deliver it holds nobody up for longer.
+        plan.beginnings
+            .retain(|_, it| now_ms.saturating_sub(it.progress_ms) < STALL_MS + HOLD_MS);
         plan.assign_all(now_ms);
     }
 
@@ -253,11 +274,22 @@ impl Plan {
         }
     }
 
+    /// Whether a log is the checkpoint that its space begins with.
+    fn begins_with(&self, (space, log): LogKey) -> bool {
+        self.beginnings.get(&space).is_some_and(|it| it.log == log)
+    }
+
+    /// Whether no peer offers more of a log than `len` entries.
+    fn all_stored(&self, key: LogKey, len: u64) -> bool {
+        let log = self.logs.get(&key);
+        log.is_none_or(|log| log.offers.values().all(|offered| *offered <= len))
+    }
+
     /// Does without the checkpoints that nobody here can deliver any more.
     fn give_up_beginnings(&mut self) {
         let logs = &self.logs;
-        self.beginnings.retain(|space, log| {
-            let plan = logs.get(&(*space, *log));
+        self.beginnings.retain(|space, it| {
+            let plan = logs.get(&(*space, it.log));
             plan.is_some_and(|plan| !plan.offers.is_empty())
         });
     }
@@ -297,7 +329,7 @@ impl Plan {
         let Some(log) = self.logs.get(&key) else {
             return;
         };
-        let waits = self.beginnings.get(&key.0).is_some_and(|log| *log != key.1);
+        let waits = self.beginnings.contains_key(&key.0) && !self.begins_with(key);
         if waits || log.assigned.is_some() || log.hold_until_ms > now_ms {
             return;
         }
@@ -446,7 +478,7 @@ mod tests {
     #[test]
     fn the_other_logs_of_a_space_wait_for_the_checkpoint_that_it_begins_with() {
         let (fetches, peers) = with_sessions(1);
-        fetches.begin_with(key(9));
+        fetches.begin_with(key(9), 0);
         fetches.available(0, key(1), 0, 10, 0);
         fetches.available(0, key(9), 0, 5, 0);
         assert_eq!(orders(&peers[0]), ["fetch 0..5"]);
@@ -461,10 +493,34 @@ mod tests {
     #[test]
     fn without_the_peer_that_has_the_checkpoint_the_logs_are_fetched_whole() {
         let (fetches, peers) = with_sessions(2);
-        fetches.begin_with(key(9));
+        fetches.begin_with(key(9), 0);
         fetches.available(0, key(9), 0, 5, 0);
         fetches.available(1, key(1), 0, 10, 0);
         fetches.leave(0, 0);
         assert_eq!(orders(&peers[1]), ["fetch 0..10"]);
+    }
+
+    #[test]
+    fn a_checkpoint_that_no_peer_has_more_of_is_here() {
+        let (fetches, _) = with_sessions(1);
+        assert_eq!(fetches.beginning_here(key(9).0), None);
+        fetches.begin_with(key(9), 0);
+        assert_eq!(fetches.beginning_here(key(9).0), Some(key(9)));
+        fetches.available(0, key(9), 3, 5, 0);
+        assert_eq!(fetches.beginning_here(key(9).0), None);
+    }
+
+    #[test]
+    fn a_checkpoint_that_does_not_come_holds_nothing_up() {
+        let (fetches, peers) = with_sessions(1);
+        fetches.begin_with(key(9), 0);
+        fetches.available(0, key(9), 0, 5, 0);
+        fetches.available(0, key(1), 0, 10, 0);
+        assert_eq!(orders(&peers[0]), ["fetch 0..5"]);
+        fetches.received(0, key(9), STALL_MS);
+        fetches.tick(STALL_MS + HOLD_MS);
+        assert_eq!(orders(&peers[0]), [""; 0]);
+        fetches.tick(2 * STALL_MS + HOLD_MS);
+        assert_eq!(orders(&peers[0]), ["fetch 0..10"]);
     }
 }

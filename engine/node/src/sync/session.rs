@@ -299,7 +299,8 @@ impl Driver {
                         .look(move |desk| desk.replica.is_new_here(&space))
                         .await;
                     if is_new.unwrap_or(false) {
-                        self.context.fetches.begin_with((space, log));
+                        let key = (space, log);
+                        self.context.fetches.begin_with(key, steady_ms());
                     }
                 }
                 Output::Left { space } => {
@@ -356,7 +357,10 @@ impl Driver {
                     self.context.preparing.take(incoming).await;
                 }
                 Output::Read(request) => self.read(request).await,
-                Output::Confirmed { .. } | Output::Listed { .. } | Output::RoundTrip { .. } => {}
+                Output::Listed { space } => {
+                    self.with_desk(move |desk, _| desk.listed(space)).await;
+                }
+                Output::Confirmed { .. } | Output::RoundTrip { .. } => {}
                 Output::Diverged { space, writer, .. } => self.search_fork(space, writer).await,
                 Output::ProbeAsked { space, writer, at } => self.probe(space, writer, at).await,
                 Output::ProbeAnswered {

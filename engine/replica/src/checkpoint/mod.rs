@@ -96,12 +96,13 @@ impl Replica {
         fit.next().map(|info| info.log)
     }
 
-    /// Whether nothing of a space is here yet, so that beginning from a checkpoint saves all of its
-    /// history.
+    /// Whether nothing of a space is here yet but what this device wrote, so that beginning from a
+    /// checkpoint saves all of its history. Who knows who founded it has some.
     pub fn is_new_here(&self, id: &SpaceId) -> bool {
         self.space(id).is_ok_and(|space| {
             let mut logs = space.writers.iter();
             space.record.begins.is_none()
+                && space.roster.genesis().is_none()
                 && logs.all(|(log, state)| {
                     space.is_own(log)
                         || space.is_checkpoint(log)

@@ -389,7 +389,7 @@ pub(crate) struct Put {
     #[arg(long)]
     pub(crate) replace: bool,
     /// Add to a counter; additions made on several devices add up
-    #[arg(long, value_name = "FIELD=NUMBER", action = ArgAction::Append, allow_hyphen_values = true)]
+    #[arg(long, value_name = "FIELD=NUMBER", action = ArgAction::Append)]
     pub(crate) add: Vec<String>,
     /// Put an element into a set
     #[arg(long, value_name = "FIELD=VALUE", action = ArgAction::Append)]
@@ -622,4 +622,39 @@ fn parse_age(text: &str) -> Result<u64, String> {
         .into_iter()
         .find_map(read)
         .ok_or_else(|| format!("{text:?} is no age: write a number and m, h, d or y, such as 90d"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Command, CommandFactory as _};
+
+    use super::*;
+
+    #[test]
+    fn no_argument_swallows_an_option_that_is_written_after_it() {
+        fn check(command: &Command) {
+            for arg in command.get_positionals() {
+                assert!(
+                    !arg.is_allow_hyphen_values_set(),
+                    "{} {}",
+                    command.get_name(),
+                    arg.get_id()
+                );
+            }
+            command.get_subcommands().for_each(check);
+        }
+        check(&Args::command());
+        for line in [
+            &["stead", "kv", "put", "shop/prices", "apple", "-1", "--json"][..],
+            &["stead", "text", "insert", "s/c/d", "body", "--at", "8", "-"],
+            &[
+                "stead", "list", "insert", "s/c/d", "items", "-1", "--at", "0",
+            ],
+            &["stead", "list", "set", "s/c/d", "items", "0", "-1"],
+        ] {
+            if let Err(error) = Args::try_parse_from(line) {
+                panic!("{line:?}: {error}");
+            }
+        }
+    }
 }

@@ -322,9 +322,7 @@ pub(crate) fn read_fields(fields: &BTreeMap<String, Node>, held: &Value) -> Map<
 /// What is seen of a field, default and all.
 pub(crate) fn read_node(node: &Node, held: &Value) -> Option<Value> {
     if let NodeKind::Record(fields) = &node.kind {
-        let there = at(held, &node.key).is_some_and(|value| !is_hidden(fields, value));
-        let any = fields.values().any(|node| is_present(node, held));
-        if !there && !any && (node.optional || node.to_kind().empty().is_none()) {
+        if !is_present(node, held) && (node.optional || node.to_kind().empty().is_none()) {
             return None;
         }
         return Some(Value::Object(read_fields(fields, held)));
@@ -341,24 +339,15 @@ pub(crate) fn read_node(node: &Node, held: &Value) -> Option<Value> {
     }
 }
 
-/// Whether something is held of a field that is seen.
+/// Whether something is held of a field that is seen; of a record, the empty map that stands for it too.
 pub(crate) fn is_present(node: &Node, held: &Value) -> bool {
+    let there = at(held, &node.key);
     match &node.kind {
-        NodeKind::Record(fields) => fields.values().any(|node| is_present(node, held)),
-        _ => at(held, &node.key).is_some(),
-    }
-}
-
-/// Whether a map that is held at a record's key consists of fields that the revision does not see.
-fn is_hidden(fields: &BTreeMap<String, Node>, held: &Value) -> bool {
-    match held {
-        Value::Object(entries) => {
-            !entries.is_empty()
-                && !fields
-                    .values()
-                    .any(|node| node.key.last().is_some_and(|key| entries.contains_key(key)))
+        NodeKind::Record(fields) => {
+            there.is_some_and(|there| there.as_object().is_none_or(Map::is_empty))
+                || fields.values().any(|node| is_present(node, held))
         }
-        _ => false,
+        _ => there.is_some(),
     }
 }
 

@@ -1,8 +1,6 @@
 //! From what an app of a revision writes to what the document holds. Owns the refusal of wrong writes,
 //! and the promise that a write touches nothing that the app cannot see.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Map, Value};
 use stead_doc::{RichEdit, RichKind};
 
@@ -96,9 +94,9 @@ impl Projection {
         let Value::Object(entries) = value else {
             return Err(fault("", "a map of fields", value));
         };
-        let mut plan = Plan::new();
+        let mut plan = Plan::new(held);
         plan.record(&self.root, held, entries, replace, "")?;
-        Ok(plan.writes)
+        Ok(plan.finish())
     }
 
     /// Makes one field equal to a value.
@@ -111,18 +109,18 @@ impl Projection {
                 value: value.clone(),
             }]);
         }
-        let mut plan = Plan::new();
+        let mut plan = Plan::new(held);
         let scope_len = key.len() - node.key.len();
         plan.scope = key[..scope_len].to_vec();
         let scope = at(held, &plan.scope).unwrap_or(&Value::Null);
         plan.field(node, scope, value, true, &text)?;
+        let mut writes = plan.finish();
         // Said of this one field, a default is written down.
-        let is_default = node.default.is_some() || node.fallback.is_some();
-        if plan.writes.is_empty() && is_default && !is_present(node, scope) {
+        if writes.is_empty() && has_default(node) && !is_present(node, scope) {
             let value = to_held_value(node, None, value, &text)?;
-            plan.writes.push(Write::Set { path: key, value });
+            writes.push(Write::Set { path: key, value });
         }
-        Ok(plan.writes)
+        Ok(writes)
     }
 
     /// Deletes one field.
@@ -134,7 +132,7 @@ impl Projection {
             }]);
         }
         let is_entry = node.key.is_empty();
-        let mut plan = Plan::new();
+        let mut plan = Plan::new(held);
         plan.scope = key[..key.len() - node.key.len()].to_vec();
         let scope = at(held, &plan.scope).unwrap_or(&Value::Null);
         if !is_entry && node.to_field().must_be_written() && is_present(node, scope) {
@@ -144,8 +142,8 @@ impl Projection {
                 found: "its deletion, and every document must have it".to_owned(),
             });
         }
-        plan.unset(node, scope);
-        Ok(plan.writes)
+        plan.unset(node);
+        Ok(plan.finish())
     }
 
     /// Adds to a counter.
@@ -270,17 +268,32 @@ impl Projection {
 }
 
 /// Writes being gathered, for the document or an item of a list.
-struct Plan {
+///
+/// What depends on all that is said is decided at the end: [`Plan::finish`] sees whether a written record shows
+/// itself, and whether anything is left where a deleted one was.
+struct Plan<'p> {
+    /// The document or item, before.
+    held: &'p Value,
     writes: Vec<Write>,
     /// Leads to the document or entry of a map whose fields are written.
     scope: Vec<String>,
+    /// Where deleted fields are held that are no records.
+    gone: Vec<Vec<String>>,
+    /// The places of deleted records.
+    left: Vec<Vec<String>>,
+    /// Records and maps that were written, the inner ones first, each with its scope.
+    said: Vec<(Vec<String>, &'p Node, &'p Map<String, Value>)>,
 }
 
-impl Plan {
-    const fn new() -> Self {
+impl<'p> Plan<'p> {
+    const fn new(held: &'p Value) -> Self {
         Self {
+            held,
             writes: Vec::new(),
             scope: Vec::new(),
+            gone: Vec::new(),
+            left: Vec::new(),
+            said: Vec::new(),
         }
     }
 
@@ -291,9 +304,9 @@ impl Plan {
     /// `held` is the document or item that the record is a part of.
     fn record(
         &mut self,
-        record: &Node,
+        record: &'p Node,
         held: &Value,
-        entries: &Map<String, Value>,
+        entries: &'p Map<String, Value>,
         replace: bool,
         text: &str,
     ) -> Done {
@@ -320,7 +333,7 @@ impl Plan {
                         found: "nothing".to_owned(),
                     });
                 }
-                self.unset(node, held);
+                self.unset(node);
             }
         }
         Ok(())
@@ -328,9 +341,9 @@ impl Plan {
 
     fn field(
         &mut self,
-        node: &Node,
+        node: &'p Node,
         held: &Value,
-        value: &Value,
+        value: &'p Value,
         replace: bool,
         text: &str,
     ) -> Done {
@@ -339,19 +352,8 @@ impl Plan {
                 let Value::Object(entries) = value else {
                     return Err(fault(text, &node.to_kind().expected(), value));
                 };
-                let was_there = read_node(node, held).is_some();
-                let before = self.writes.len();
                 self.record(node, held, entries, replace, text)?;
-                let wrote = self.writes[before..]
-                    .iter()
-                    .any(|write| !matches!(write, Write::Unset { .. }));
-                // A record of nothing but empty fields is there all the same.
-                if !wrote && !was_there {
-                    self.writes.push(Write::Merge {
-                        path: self.path(node),
-                        value: Value::Object(Map::new()),
-                    });
-                }
+                self.said.push((self.scope.clone(), node, entries));
                 Ok(())
             }
             NodeKind::Map(of) => {
@@ -375,11 +377,13 @@ impl Plan {
                 }
                 if let (true, Value::Object(there)) = (replace, there) {
                     for key in there.keys().filter(|key| !entries.contains_key(*key)) {
-                        let path = [&place[..], std::slice::from_ref(key)].concat();
-                        self.writes.push(Write::Unset { path });
+                        self.scope.clone_from(&place);
+                        self.scope.push(key.clone());
+                        self.unset(of);
                     }
                 }
                 self.scope = outer;
+                self.said.push((self.scope.clone(), node, entries));
                 Ok(())
             }
             NodeKind::Set(seen) => self.set_elements(node, seen, held, value, text),
@@ -495,52 +499,93 @@ impl Plan {
         Ok(())
     }
 
-    /// Deletes a field with all that the revision sees below it, and nothing else.
-    fn unset(&mut self, node: &Node, held: &Value) {
-        let NodeKind::Record(fields) = &node.kind else {
-            if at(held, &node.key).is_some() {
-                let path = self.path(node);
-                self.writes.push(Write::Unset { path });
-            }
-            return;
-        };
-        // A field that was moved out of the record is still held below it, and may just have been written.
+    /// Deletes a field with all that the revision sees below it, and nothing else. An entry of a map goes
+    /// whole, as a document does.
+    fn unset(&mut self, node: &Node) {
         let place = self.path(node);
-        let is_written_below = self.writes.iter().any(|write| {
-            let path = write.path();
-            !matches!(write, Write::Unset { .. })
-                && path.len() > place.len()
-                && path.starts_with(&place)
-        });
-        let whole = !is_written_below
-            && at(held, &node.key)
-                .and_then(Value::as_object)
-                .is_some_and(|there| {
-                    !node.key.is_empty()
-                        && there
-                            .keys()
-                            .all(|key| is_seen_below(fields, &node.key, key))
+        let held = at(self.held, &place).map(|_| place);
+        match &node.kind {
+            NodeKind::Record(fields) if !node.key.is_empty() => {
+                fields.values().for_each(|node| self.unset(node));
+                self.left.extend(held);
+            }
+            _ => self.gone.extend(held),
+        }
+    }
+
+    /// All that was gathered, deletions first.
+    fn finish(mut self) -> Vec<Write> {
+        if self.gone.is_empty() && self.left.is_empty() && self.said.is_empty() {
+            return self.writes;
+        }
+        let mut now = self.held.clone();
+        for write in &self.writes {
+            write.clone().apply(&mut now);
+        }
+        for path in &self.gone {
+            remove(&mut now, path);
+        }
+        for (scope, node, entries) in std::mem::take(&mut self.said) {
+            self.scope = scope;
+            if self.shows(node, &now) {
+                continue;
+            }
+            let before = self.writes.len();
+            self.write_down(node, entries);
+            if self.writes.len() == before {
+                self.writes.push(Write::Merge {
+                    path: self.path(node),
+                    value: Value::Object(Map::new()),
                 });
-        for child in fields.values() {
-            let is_below = child.key.starts_with(&node.key);
-            if !(whole && is_below) {
-                self.unset(child, held);
+            }
+            for write in &self.writes[before..] {
+                write.clone().apply(&mut now);
             }
         }
-        if whole {
-            self.writes.push(Write::Unset { path: place });
+        // What is hidden in a record, or was moved out of it, is held on in its place.
+        self.left.retain(|place| {
+            at(&now, place)
+                .and_then(Value::as_object)
+                .is_none_or(Map::is_empty)
+        });
+        let mut gone = [self.gone, self.left].concat();
+        // A place sorts before what is held in it, and takes it along.
+        gone.sort_unstable();
+        gone.dedup_by(|path, above| path.starts_with(above));
+        let deletions = gone.into_iter().map(|path| Write::Unset { path });
+        deletions.chain(self.writes).collect()
+    }
+
+    /// Whether a record or map is seen; an entry of a map is if it is held.
+    fn shows(&self, node: &Node, now: &Value) -> bool {
+        let scope = at(now, &self.scope);
+        match node.key.is_empty() {
+            true => scope.is_some(),
+            false => read_node(node, scope.unwrap_or(&Value::Null)).is_some(),
+        }
+    }
+
+    /// Writes the defaults down that were given for a record's fields, and went without saying.
+    fn write_down(&mut self, record: &Node, entries: &Map<String, Value>) {
+        for (name, node) in record.fields().into_iter().flatten() {
+            match (&node.kind, entries.get(name)) {
+                (NodeKind::Record(_), Some(Value::Object(entries))) => {
+                    self.write_down(node, entries);
+                }
+                (_, Some(value)) if has_default(node) => {
+                    let path = self.path(node);
+                    let held = to_held_value(node, None, value, name).ok();
+                    self.writes
+                        .extend(held.map(|value| Write::Set { path, value }));
+                }
+                _ => {}
+            }
         }
     }
 }
 
-/// Whether a key held below a record is one that the record shows whole.
-fn is_seen_below(fields: &BTreeMap<String, Node>, base: &[String], key: &str) -> bool {
-    fields.values().any(|node| {
-        node.key.len() == base.len() + 1
-            && node.key.starts_with(base)
-            && node.key.last().is_some_and(|last| last == key)
-            && !matches!(node.kind, NodeKind::Record(_))
-    })
+const fn has_default(node: &Node) -> bool {
+    node.default.is_some() || node.fallback.is_some()
 }
 
 /// The held form of a single value.
@@ -600,9 +645,9 @@ fn to_held_value(
                 Some(there @ Value::Object(_)) => there.clone(),
                 _ => Value::Object(Map::new()),
             };
-            let mut plan = Plan::new();
+            let mut plan = Plan::new(&held);
             plan.record(node, &held, entries, true, text)?;
-            for write in plan.writes {
+            for write in plan.finish() {
                 apply(&mut held, write);
             }
             Ok(held)
@@ -643,6 +688,12 @@ fn partners(of: &Node, there: &[Value], values: &[Value]) -> Vec<Option<usize>> 
 
 /// Applies a write to JSON that is held inside a value.
 pub(crate) fn apply(held: &mut Value, write: Write) {
+    if let Write::Unset { path } = &write {
+        if at(held, path).is_some() {
+            remove(held, path);
+        }
+        return;
+    }
     let path = write.path().to_vec();
     let Some((last, above)) = path.split_last() else {
         return;
@@ -673,9 +724,7 @@ pub(crate) fn apply(held: &mut Value, write: Write) {
             let slot = entries.entry(last.clone()).or_insert(Value::Null);
             merge(slot, value);
         }
-        Write::Unset { .. } => {
-            entries.remove(last);
-        }
+        Write::Unset { .. } => {}
         Write::Add { delta, .. } => {
             let sum = entries.get(last).and_then(Value::as_i64).unwrap_or(0);
             entries.insert(last.clone(), sum.wrapping_add(delta).into());
@@ -695,6 +744,24 @@ pub(crate) fn apply(held: &mut Value, write: Write) {
                 items.retain(|item| *item != element);
             }
         }
+    }
+}
+
+/// Deletes what is held at a path, where something is. A map that nothing is left in is seen no more, unless it was made as an
+/// empty one: JSON does not tell.
+fn remove(held: &mut Value, path: &[String]) {
+    let (Some((name, below)), Value::Object(entries)) = (path.split_first(), held) else {
+        return;
+    };
+    let is_left = match entries.get_mut(name) {
+        Some(inner) if !below.is_empty() => {
+            remove(inner, below);
+            inner.as_object().is_none_or(|entries| !entries.is_empty())
+        }
+        _ => false,
+    };
+    if !is_left {
+        entries.remove(name);
     }
 }
 

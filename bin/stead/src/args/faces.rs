@@ -21,7 +21,7 @@ pub(crate) enum Kv {
         /// The key: at most 63 bytes, dots and slashes count twice
         key: String,
         /// The value
-        #[arg(allow_hyphen_values = true)]
+        #[arg(allow_negative_numbers = true)]
         value: Option<String>,
         /// Put the bytes of this file instead
         #[arg(long, value_name = "FILE", conflicts_with = "value")]

@@ -15,7 +15,7 @@ pub(crate) enum Text {
         #[command(flatten)]
         field: FieldAddress,
         /// What to put in; - reads standard input
-        #[arg(value_name = "TEXT", allow_hyphen_values = true)]
+        #[arg(value_name = "TEXT", allow_negative_numbers = true)]
         text: String,
         /// Before this character, counted from 0
         #[arg(long, value_name = "POSITION")]
@@ -42,7 +42,7 @@ pub(crate) enum Text {
         /// The name of the mark: bold, link
         mark: String,
         /// What the mark says, as JSON if it is JSON; null takes the mark off
-        #[arg(default_value = "true")]
+        #[arg(default_value = "true", allow_negative_numbers = true)]
         value: String,
     },
     /// Show the text
@@ -72,7 +72,7 @@ pub(crate) enum List {
         #[command(flatten)]
         field: FieldAddress,
         /// The elements, each as JSON if it is JSON and as text otherwise
-        #[arg(value_name = "VALUE", required = true, allow_hyphen_values = true)]
+        #[arg(value_name = "VALUE", required = true, allow_negative_numbers = true)]
         values: Vec<String>,
         /// Before this element, counted from 0
         #[arg(long, value_name = "POSITION")]
@@ -97,6 +97,7 @@ pub(crate) enum List {
         #[arg(value_name = "POSITION")]
         at: usize,
         /// Its value, as JSON if it is JSON and as text otherwise
+        #[arg(allow_negative_numbers = true)]
         value: String,
     },
     /// Move an element

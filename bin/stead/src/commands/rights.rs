@@ -98,8 +98,7 @@ pub(crate) fn revoke(home: &Path, args: Revoke, out: &Output) -> Result<(), Fail
         member: args.member,
     })?;
     if plan.memberships.is_empty() {
-        return Err(Failure::new(Code::NotFound, plan.sentence)
-            .hint("A single device of a person is taken out by that person: stead device remove"));
+        return Err(Failure::new(Code::NotFound, plan.sentence));
     }
     if args.yes {
         out.remark(&plan.sentence);

@@ -221,8 +221,6 @@ impl Replica {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
-
     #[test]
     fn what_is_written_through_any_revision_is_read_through_it(chain in chains(), steps in steps(6)) {
         let mut replica = Replica::new(1);

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{chain, seen};
 use crate::limits::FAULTS_MAX;
-use crate::{Declaration, Write, typescript};
+use crate::{Declaration, Projection, Write, typescript};
 
 fn things() -> Value {
     json!({
@@ -257,4 +257,69 @@ fn replacing_without_a_record_keeps_what_was_moved_out_of_it() {
     }
     assert_eq!(now, json!({"home": {"city": "Bern"}}));
     assert_eq!(view.read(&now), json!({"city": "Bern"}));
+}
+
+/// What is held after a put, as a document without concurrent changes would hold it.
+fn after(view: &Projection, held: &Value, value: Value, replace: bool) -> Value {
+    let mut now = held.clone();
+    for write in view.put(held, &value, replace).unwrap() {
+        write.apply(&mut now);
+    }
+    now
+}
+
+#[test]
+fn a_record_does_not_appear_because_the_last_field_moved_out_of_it_is_deleted() {
+    let moved = json!([{"hoist": {"from": "home", "name": "city"}}]);
+    let fields = json!({
+        "home": {"type": "record?", "fields": {"city": "string?", "tags": {"type": "set", "of": "int"}}}
+    });
+    let view = seen(&chain(fields, &[moved]), 2);
+    let held = json!({"home": {"city": "Bern"}});
+    assert_eq!(view.read(&held), json!({"city": "Bern"}));
+    assert_eq!(after(&view, &held, json!({}), true), json!({}));
+}
+
+#[test]
+fn a_record_that_was_said_to_hold_a_default_is_seen_though_hidden_fields_are_in_its_place() {
+    let removed = json!([{"in": {"name": "home", "lenses": [{"remove": {"name": "city"}}]}}]);
+    let fields = json!({
+        "home": {"type": "record?", "fields": {"city": "string?", "floor": {"type": "int", "default": 0}}}
+    });
+    let view = seen(&chain(fields, &[removed]), 2);
+    let held = json!({"home": {"city": "Bern"}});
+    assert_eq!(view.read(&held), json!({}));
+    let now = after(&view, &held, json!({"home": {"floor": 0}}), true);
+    assert_eq!(now, json!({"home": {"city": "Bern", "floor": 0}}));
+    // It is deleted again without what is hidden.
+    assert_eq!(after(&view, &now, json!({}), true), held);
+}
+
+#[test]
+fn an_empty_record_is_seen_until_it_is_deleted() {
+    let fields = json!({"m": {"type": "record?", "fields": {"a": "int?"}}});
+    let view = seen(&chain(fields, &[]), 1);
+    let now = after(&view, &json!({}), json!({"m": {}}), false);
+    assert_eq!(view.read(&now), json!({"m": {}}));
+    assert_eq!(after(&view, &now, json!({}), true), json!({}));
+}
+
+#[test]
+fn an_entry_of_a_map_is_deleted_whole() {
+    let removed = json!([{"map": {"name": "people", "lenses": [{"remove": {"name": "age"}}]}}]);
+    let fields = json!({
+        "people": {"type": "map", "of": {"fields": {"nick": "string?", "age": "int?"}}}
+    });
+    let view = seen(&chain(fields, &[removed]), 2);
+    let held = json!({"people": {"ada": {"nick": "a", "age": 36}, "ben": {"age": 4}}});
+    let path: Vec<String> = ["people", "ada"].map(str::to_owned).into();
+    assert_eq!(
+        view.unset(&held, &path),
+        Ok(vec![Write::Unset { path: path.clone() }])
+    );
+    let kept = json!({"people": {"ben": {}}});
+    assert_eq!(
+        view.put(&held, &kept, true),
+        Ok(vec![Write::Unset { path }])
+    );
 }

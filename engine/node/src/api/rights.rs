@@ -414,7 +414,11 @@ pub(super) fn removal(
     let name = replica.outline(space)?.name;
     let devices = plan.devices.len();
     let mut sentence = match (done, plan.memberships.is_empty()) {
-        (None, true) => format!("{who} has no membership of their own in {name}"),
+        (None, true) => replica.only_through(space, target).unwrap_or_else(|| {
+            format!(
+                "{who} has no membership of their own in {name}; a single device of a person is taken out by that person: stead device remove"
+            )
+        }),
         (None, false) if who == "you" => {
             format!("You leave {name} with {}", count(devices, "device"))
         }

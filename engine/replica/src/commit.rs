@@ -8,7 +8,7 @@ use stead_store::Read;
 
 use crate::opening::{Opened, Outcome, open_segment};
 use crate::parts::Parts;
-use crate::prepare::{Prepared, decode, verify_and_open};
+use crate::prepare::{Prepared, Work, decode, verify_and_open};
 use crate::space::SpaceState;
 use crate::writing::{Merging, Writing, writer_mut};
 use crate::{Event, ReceiveError, Replica, ReplicaError};
@@ -77,7 +77,7 @@ impl Replica {
     ) -> Vec<Result<Received, ReceiveError>> {
         let places: Vec<(SpaceId, Option<WriterId>)> = prepared
             .iter()
-            .map(|p| (p.space, p.work.as_ref().ok().map(|work| work.writer)))
+            .map(|batch| (batch.space, batch.writer()))
             .collect();
         let stored = self.unit(now_ms, merging, |writing| {
             let mut results = Vec::with_capacity(prepared.len());
@@ -180,11 +180,14 @@ impl Writing<'_> {
     /// Stores one batch and takes up what it says.
     pub(crate) fn store_batch(&mut self, batch: Prepared) -> Result<Received, ReceiveError> {
         let id = batch.space;
-        let mut work = batch.work?;
+        let mut work = match batch.work {
+            Err(ReceiveError::Gap { writer, .. }) => self.prepare_again(&id, &writer, &batch.bytes)?,
+            work => work?,
+        };
         let writer = work.writer;
         let space = self.spaces.get(&id).ok_or(ReceiveError::NoSuchSpace(id))?;
         let state = space.writers.get(&writer);
-        if let Some(frozen) = state.filter(|state| state.record.frozen.is_some()) {
+        if let Some(frozen) = state.filter(|state| state.is_frozen()) {
             return Ok(Received {
                 space: id,
                 writer,
@@ -238,6 +241,7 @@ impl Writing<'_> {
         )?;
         self.take_up(&id, &writer, &work.opened)?;
         self.merge_if_much()?;
+        self.freeze_if_complete(&id, &writer)?;
         let len = writer_mut(self.spaces, &id, &writer)?.record.tip.len();
         Ok(Received {
             space: id,
@@ -266,6 +270,22 @@ impl Writing<'_> {
             });
         }
         Ok(())
+    }
+
+    /// Prepares a batch that seemed to leave a gap: preparers know nothing of what this device wrote
+    /// itself.
+    fn prepare_again(
+        &mut self,
+        id: &SpaceId,
+        writer: &WriterId,
+        bytes: &[u8],
+    ) -> Result<Work, ReceiveError> {
+        let space = self.spaces.get(id).ok_or(ReceiveError::NoSuchSpace(*id))?;
+        let held = space.writers.get(writer).map(|state| &state.record.tip);
+        let tip = held.cloned().unwrap_or_default();
+        self.shared.set_tip(id, writer, &tip);
+        let batch = decode(bytes)?;
+        verify_and_open(id, &space.ring, &tip, &batch, bytes.len())
     }
 
     /// Takes up a run of opened entries: keys, then roster operations, then documents.
@@ -463,13 +483,14 @@ impl Writing<'_> {
             let Some(id) = self.unsettled.pop_first() else {
                 return Ok(());
             };
-            self.take_wrapped_keys(&id)?;
             let Some(space) = self.spaces.get_mut(&id) else {
                 continue;
             };
+            // A key that came before it was declared opens others only now.
             if space.use_declared_keys() {
                 self.dirty_space(&id);
             }
+            self.take_wrapped_keys(&id)?;
             if self.space(&id)?.record.is_beginning {
                 match self.finish_beginning(&id) {
                     Ok(_) => {}

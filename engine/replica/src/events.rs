@@ -49,7 +49,8 @@ pub enum Event {
         /// Which space.
         space: SpaceId,
     },
-    /// A writer was found to have signed two histories; its log is frozen where they part.
+    /// A writer was found to have signed two histories; its log, held up to where they part, is frozen
+    /// there.
     Forked {
         /// In which space.
         space: SpaceId,

@@ -5,8 +5,6 @@
 //! answer to a probe = prefix_root[32] branch        nothing held at that place: empty
 //! ```
 
-use std::collections::BTreeMap;
-
 use stead_base::{Decoder, Encoder, Hash, ScopeId, SpaceId, WriterId};
 use stead_log::{BatchEntries, Branch, ForkProof, Peaks, SignedHead, Tip, TreeSource, range_root};
 use stead_store::Read;
@@ -15,7 +13,7 @@ use crate::logs::StoredTree;
 use crate::opening::{Outcome, open_segment};
 use crate::space::{SpaceState, WriterState};
 use crate::starts::is_piece;
-use crate::writing::Writing;
+use crate::writing::{Writing, writer_mut};
 use crate::{Event, ReceiveError, Replica, ReplicaError};
 
 /// What to do after an answer to a probe.
@@ -29,32 +27,72 @@ pub enum ProbeNext {
     Nothing,
 }
 
-/// A search for the last common entry of two histories: it lies in `low..high`.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Search {
+/// A search for the first entry in which two histories differ: if there is one, it lies in `low..high`.
+///
+/// Of these, the entry whose number ends in the most zero bits is asked for. So the number of an
+/// entry tells what was answered before it was asked for, and searches at several peers at once need
+/// no memory and do not disturb each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Search {
     low: u64,
     high: u64,
 }
 
-/// Searches under way, by space and writer.
-pub(crate) type Searches = BTreeMap<(SpaceId, WriterId), Search>;
+impl Search {
+    /// The entry to ask for.
+    const fn middle(self) -> u64 {
+        match self.low {
+            0 => 0,
+            low => {
+                let last = self.high - 1;
+                let differing = 63 - ((low - 1) ^ last).leading_zeros();
+                last >> differing << differing
+            }
+        }
+    }
+
+    /// The search as it was when it asked for `at`, if this is where it began.
+    fn at(self, at: u64) -> Self {
+        if at == 0 {
+            return self;
+        }
+        let step = 1 << at.trailing_zeros();
+        Self {
+            low: self.low.max(at - step + 1),
+            high: self.high.min(at.saturating_add(step)),
+        }
+    }
+
+    fn next(self) -> ProbeNext {
+        match self.low < self.high {
+            true => ProbeNext::Ask(self.middle()),
+            false => ProbeNext::Nothing,
+        }
+    }
+}
 
 impl Replica {
     /// Starts to look for where a peer's history of a writer parts from the one held.
     pub fn fork_search(
-        &mut self,
+        &self,
         space: &SpaceId,
         writer: &WriterId,
     ) -> Result<ProbeNext, ReplicaError> {
-        let Some(head) = self.opened_head(space, writer)? else {
-            return Ok(ProbeNext::Nothing);
-        };
-        let search = Search {
-            low: self.dropped(space, writer),
-            high: head.len,
-        };
-        self.searches.insert((*space, *writer), search);
-        Ok(ProbeNext::Ask(middle(search)))
+        let search = self.whole_search(space, writer)?;
+        Ok(search.map_or(ProbeNext::Nothing, |(_, search)| search.next()))
+    }
+
+    /// The longest head that can be compared, and a search among all entries below it that are held.
+    fn whole_search(
+        &self,
+        space: &SpaceId,
+        writer: &WriterId,
+    ) -> Result<Option<(SignedHead, Search)>, ReplicaError> {
+        let head = self.opened_head(space, writer)?;
+        Ok(head.map(|head| {
+            let (low, high) = (self.dropped(space, writer), head.len);
+            (head, Search { low, high })
+        }))
     }
 
     /// Answers a peer's probe: the log opened at entry `at`. Empty if that is not held.
@@ -86,12 +124,11 @@ impl Replica {
         answer: &[u8],
         now_ms: u64,
     ) -> Result<ProbeNext, ReceiveError> {
-        let Some(mut search) = self.searches.remove(&(*space, *writer)) else {
+        let whole = self.whole_search(space, writer)?;
+        let Some((head, whole)) = whole.filter(|(_, it)| it.low <= at && at < it.high) else {
             return Ok(ProbeNext::Nothing);
         };
-        if at != middle(search) {
-            return Ok(ProbeNext::Nothing);
-        }
+        let mut search = whole.at(at);
         let misbehaved = |detail: String| ReceiveError::Misbehaved {
             writer: Some(*writer),
             detail,
@@ -105,12 +142,6 @@ impl Replica {
                 .1
                 .verify(space, writer, at, &theirs.0)
                 .map_err(|error| misbehaved(error.to_string()))?;
-            let Some(head) = self
-                .opened_head(space, writer)?
-                .filter(|head| at < head.len && at >= self.dropped(space, writer))
-            else {
-                return Ok(ProbeNext::Nothing);
-            };
             let (ours, root) = self.open_branch(space, writer, head, at)?;
             if root != theirs.0 {
                 search.high = at;
@@ -127,27 +158,24 @@ impl Replica {
                 return Ok(ProbeNext::Proof(proof));
             }
         }
-        if search.low >= search.high {
-            return Ok(ProbeNext::Nothing);
-        }
-        self.searches.insert((*space, *writer), search);
-        Ok(ProbeNext::Ask(middle(search)))
+        Ok(search.next())
     }
 
-    /// The proof that a writer forked its log, if one is held.
+    /// The proof that a writer forked its log, once the log is frozen here.
     pub fn fork_proof(
         &self,
         space: &SpaceId,
         writer: &WriterId,
     ) -> Result<Option<Vec<u8>>, ReplicaError> {
         match self.space(space)?.writers.get(writer) {
-            Some(state) => Ok(self.store.fork(state.no)?),
-            None => Ok(None),
+            Some(state) if state.is_frozen() => Ok(self.store.fork(state.no)?),
+            _ => Ok(None),
         }
     }
 
     /// Checks a fork proof and freezes the writer where its histories part. Returns whether that
-    /// changed anything. What this device wrote itself beyond that place is written again.
+    /// changed anything. What this device wrote itself beyond that place is written again. A log that
+    /// is not held as far as that place goes on to it, and is frozen then.
     pub fn accept_fork(
         &mut self,
         space: &SpaceId,
@@ -174,7 +202,7 @@ impl Replica {
             return Ok(false);
         }
         let tip = match state.record.tip.len() > fork.common {
-            true => Some(self.cut_tip(state, fork.common)?),
+            true => Some(cut_tip(&self.store, state, fork.common)?),
             false => None,
         };
         let own = self.space(space)?.is_own(writer);
@@ -249,27 +277,6 @@ impl Replica {
             })
     }
 
-    /// The tip of a log cut to `len` entries, under the head that covers it now.
-    fn cut_tip(&self, state: &WriterState, len: u64) -> Result<Tip, ReplicaError> {
-        let Some(head) = state.record.tip.head().copied() else {
-            return Ok(Tip::default());
-        };
-        if len == 0 {
-            return Ok(Tip::default());
-        }
-        let mut tree = StoredTree::new(&self.store, state)?;
-        let extension = tree.extension(len, head.len)?;
-        let mut peaks = Peaks::empty();
-        let mut at = 0;
-        while at < len {
-            let level = 63 - (len - at).leading_zeros();
-            peaks.push_complete(level, tree.subtree(level, at >> level)?);
-            at += 1 << level;
-        }
-        debug_assert_eq!(peaks.root(), range_root(&mut tree, 0, len)?);
-        Ok(Tip::under_head(peaks, head, extension))
-    }
-
     /// Document parcels of this device's own entries from `from` on.
     fn own_parcels(
         &self,
@@ -298,6 +305,30 @@ impl Replica {
 }
 
 impl Writing<'_> {
+    /// Freezes a log whose fork was proven before all entries that its histories share were here, if
+    /// they are now.
+    pub(crate) fn freeze_if_complete(
+        &mut self,
+        id: &SpaceId,
+        writer: &WriterId,
+    ) -> Result<(), ReplicaError> {
+        let state = writer_mut(self.spaces, id, writer)?;
+        let no = state.no;
+        let Some(common) = state.record.frozen.filter(|_| state.is_frozen()) else {
+            return Ok(());
+        };
+        let Some(proof) = self.tx.fork(no)? else {
+            return Ok(());
+        };
+        self.merge_all()?;
+        let state = writer_mut(self.spaces, id, writer)?;
+        let tip = match state.record.tip.len() > common {
+            true => Some(cut_tip(&self.tx, state, common)?),
+            false => None,
+        };
+        self.freeze(id, writer, common, tip, &proof)
+    }
+
     /// Cuts a writer's log to `common` entries for good, and takes back what came after.
     fn freeze(
         &mut self,
@@ -342,11 +373,13 @@ impl Writing<'_> {
         space.rebuild_roster();
         self.dirty_writer(id, writer);
         self.roster_changed(id);
-        self.events.push(Event::Forked {
-            space: *id,
-            writer: *writer,
-            len: common,
-        });
+        if writer_mut(self.spaces, id, writer)?.is_frozen() {
+            self.events.push(Event::Forked {
+                space: *id,
+                writer: *writer,
+                len: common,
+            });
+        }
         if was_applied > common {
             self.rebuild(id)?;
         }
@@ -412,8 +445,25 @@ impl Writing<'_> {
     }
 }
 
-const fn middle(search: Search) -> u64 {
-    search.low + (search.high - search.low) / 2
+/// The tip of a log cut to `len` entries, under the head that covers it now.
+fn cut_tip<R: Read>(store: &R, state: &WriterState, len: u64) -> Result<Tip, ReplicaError> {
+    let Some(head) = state.record.tip.head().copied() else {
+        return Ok(Tip::default());
+    };
+    if len == 0 {
+        return Ok(Tip::default());
+    }
+    let mut tree = StoredTree::new(store, state)?;
+    let extension = tree.extension(len, head.len)?;
+    let mut peaks = Peaks::empty();
+    let mut at = 0;
+    while at < len {
+        let level = 63 - (len - at).leading_zeros();
+        peaks.push_complete(level, tree.subtree(level, at >> level)?);
+        at += 1 << level;
+    }
+    debug_assert_eq!(peaks.root(), range_root(&mut tree, 0, len)?);
+    Ok(Tip::under_head(peaks, head, extension))
 }
 
 fn read_answer(input: &mut Decoder<'_>) -> Result<(Hash, Branch), stead_base::DecodeError> {
@@ -421,4 +471,36 @@ fn read_answer(input: &mut Decoder<'_>) -> Result<(Hash, Branch), stead_base::De
     let branch = Branch::decode(input)?;
     input.clone().finish("answer to a probe")?;
     Ok((root, branch))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_search_remembers_nothing_and_finds_every_place_where_histories_part() {
+        for (low, high) in (0..70).flat_map(|high| (0..high).map(move |low| (low, high))) {
+            let whole = Search { low, high };
+            for parts_at in low..high {
+                let (mut search, mut asked) = (whole, 0);
+                loop {
+                    let at = search.middle();
+                    assert_eq!(whole.at(at), search);
+                    asked += 1;
+                    assert!(asked <= 8, "{low}..{high}, {parts_at}");
+                    match at.cmp(&parts_at) {
+                        std::cmp::Ordering::Equal => break,
+                        std::cmp::Ordering::Less => search.low = at + 1,
+                        std::cmp::Ordering::Greater => search.high = at,
+                    }
+                    assert!(search.low < search.high);
+                }
+            }
+        }
+        let long = Search {
+            low: 1,
+            high: u64::MAX,
+        };
+        assert_eq!(long.at(long.middle()), long);
+    }
 }

@@ -102,6 +102,14 @@ impl Prepared {
         self.space
     }
 
+    /// Whose log the batch continues, or seemed to leave a gap in.
+    pub(crate) const fn writer(&self) -> Option<WriterId> {
+        match &self.work {
+            Ok(Work { writer, .. }) | Err(ReceiveError::Gap { writer, .. }) => Some(*writer),
+            Err(_) => None,
+        }
+    }
+
     /// Size of the batch in bytes.
     pub fn len(&self) -> usize {
         self.bytes.len()

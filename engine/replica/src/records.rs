@@ -269,7 +269,7 @@ pub(crate) struct WriterRecord {
     pub(crate) last_hlc: Hlc,
     /// Time of the last entry that documents contain.
     pub(crate) applied_hlc: Hlc,
-    /// Length at which a fork froze the log.
+    /// Length at which a fork freezes the log, which may not be held that far yet.
     pub(crate) frozen: Option<u64>,
     /// Entries that a newer version of Stead wrote and this one skipped.
     pub(crate) skipped: u64,

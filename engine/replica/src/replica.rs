@@ -34,7 +34,6 @@ pub struct Replica {
     pub(crate) events: Vec<Event>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) signing: Option<Arc<crate::signing::SigningDesk>>,
-    pub(crate) searches: crate::forks::Searches,
     pub(crate) pending: Pending,
     pub(crate) rich: RichDesk,
     /// A write failed half-way: what is in memory must be read again before the next one.
@@ -106,7 +105,6 @@ impl Replica {
             signing: None,
             pending: Pending::default(),
             rich: RichDesk::default(),
-            searches: crate::forks::Searches::new(),
             stale: true,
         };
         replica.refresh()?;
@@ -318,7 +316,7 @@ impl Replica {
                 writer: *writer,
                 len: state.record.tip.len(),
                 root: state.record.tip.root(),
-                frozen: state.record.frozen.is_some(),
+                frozen: state.is_frozen(),
             };
             space
                 .writers

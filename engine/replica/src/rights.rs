@@ -269,7 +269,10 @@ impl Replica {
         self.not_home(id)?;
         let plan = self.plan_removal(id, target)?;
         if plan.memberships.is_empty() {
-            return Err(ReplicaError::Refused(self.why_none(id, target)));
+            let why = self.only_through(id, target).unwrap_or_else(|| {
+                "nobody by that name has a membership of their own in this space".to_owned()
+            });
+            return Err(ReplicaError::Refused(why));
         }
         self.write(now_ms, |writing| writing.put_out(id, &plan, reason))?;
         let members = self.space(id)?.roster.members();
@@ -305,31 +308,37 @@ impl Replica {
         Ok(Some(Votes { said, ..votes }))
     }
 
-    /// Why someone has no membership of their own to end.
-    fn why_none(&self, id: &SpaceId, target: RemovalTarget) -> String {
-        let through = self.spaces.get(id).into_iter().flat_map(|space| {
-            let groups = space.roster.groups().into_iter();
-            groups.filter(|group| {
-                let parts = space.roster.parts_of_group(*group);
-                parts.iter().any(|part| match target {
-                    RemovalTarget::Identity(person) => part.is_person(person),
-                    RemovalTarget::Device(device) => part.is_held_by(&device),
-                    _ => false,
-                })
-            })
-        });
-        let names: Vec<String> = through
-            .map(|group| match self.spaces.get(&group) {
-                Some(space) => space.record.name.clone(),
-                None => group.short(),
-            })
-            .collect();
-        match names.first() {
-            None => "nobody by that name has a membership of their own in this space".to_owned(),
-            Some(group) => format!(
-                "they are in this space through the group {group} only: take them out of it with `stead group remove {group} NAME`, or put out the whole group"
-            ),
-        }
+    /// The group that lets someone in who has no membership of their own to end, in words that say what to do.
+    pub fn only_through(&self, id: &SpaceId, target: RemovalTarget) -> Option<String> {
+        let roster = &self.spaces.get(id)?.roster;
+        let (party, called) = match target {
+            RemovalTarget::Identity(person) => {
+                let contacts = self.contacts().unwrap_or_default().into_iter();
+                let mut names = contacts.filter(|contact| contact.identity == person);
+                let called = match names.next() {
+                    _ if self.identity() == Some(person) => "me".to_owned(),
+                    Some(contact) => contact.name,
+                    None => person.short(),
+                };
+                (PartyId::Identity(person), called)
+            }
+            RemovalTarget::Device(device) => (PartyId::Device(device), device.short()),
+            RemovalTarget::Group(_) | RemovalTarget::Membership(_) => return None,
+        };
+        let group = roster.groups().into_iter().find(|group| {
+            let mut parts = roster
+                .current_parts(MemberSubject::Group(*group))
+                .into_iter();
+            parts.any(|part| part.party == party)
+        })?;
+        let name = match self.spaces.get(&group) {
+            Some(space) => space.record.name.clone(),
+            None => group.short(),
+        };
+        let who = if called == "me" { "you" } else { &called };
+        Some(format!(
+            "only the group {name} lets {who} into this space: `stead group remove {name} {called}` ends that, in every space of the group"
+        ))
     }
 
     /// Members of a space by the start of what people call them: an identity, a device or a

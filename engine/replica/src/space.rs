@@ -81,6 +81,12 @@ impl WriterState {
         .encode()
     }
 
+    /// Whether a fork froze the log and all that its histories share is here: nothing may follow.
+    pub(crate) fn is_frozen(&self) -> bool {
+        let frozen = self.record.frozen;
+        frozen.is_some_and(|frozen| frozen <= self.record.tip.len())
+    }
+
     /// Entries that may count: all that are held, or those before a fork.
     pub(crate) fn accepted(&self) -> u64 {
         self.record.frozen.map_or(self.record.tip.len(), |frozen| {

@@ -225,6 +225,52 @@ fn a_restored_backup_that_wrote_before_it_met_anyone_forks_and_still_loses_nothi
 }
 
 #[test]
+fn a_restored_backup_sees_that_it_is_contradicted_and_asks_several_at_once_where() {
+    let (mut a, mut b) = (Device::on_disk(1), Device::new(2));
+    link(&mut a, &mut b);
+    let space = a.replica.create_space("s", a.now).unwrap();
+    for i in 0..20 {
+        a.write(&space, &[put("d", "x", json!({"v": i}))]);
+    }
+    let backup = a.backup();
+    for i in 0..7 {
+        a.write(&space, &[put("d", &format!("lost{i}"), json!({}))]);
+    }
+    sync(&mut a, &mut b);
+    let mut a = a.restore(backup);
+    a.write(&space, &[put("d", "mine", json!({}))]);
+    let own = a.replica.frontier(&space).unwrap();
+    let own = own.iter().max_by_key(|item| item.len).unwrap();
+    let (writer, held) = (own.writer, own.len);
+    // What follows on the other's story fits onto the end of this one, by its number.
+    let batch = b.replica.read_batch(&space, &writer, held, held + 3, 4096);
+    let received = a.replica.receive(&space, &batch.unwrap().unwrap(), a.now);
+    assert!(matches!(
+        received,
+        Err(ReceiveError::Contradiction { writer: of }) if of == writer
+    ));
+    let mut next = a.replica.fork_search(&space, &writer).unwrap();
+    let mut asked = Vec::new();
+    while let ProbeNext::Ask(at) = next {
+        asked.push(at);
+        // Every answer comes from two peers.
+        let answer = b.replica.probe(&space, &writer, at).unwrap();
+        let answered = |a: &mut Device| {
+            let now = a.now;
+            a.replica
+                .probe_answered(&space, &writer, at, &answer, now)
+                .unwrap()
+        };
+        next = answered(&mut a);
+        if matches!(next, ProbeNext::Ask(_)) {
+            assert_eq!(answered(&mut a), next);
+        }
+    }
+    assert!(matches!(next, ProbeNext::Proof(_)) && asked.len() > 2);
+    assert!(a.get(&space, "d", "mine").is_some(), "it is written again");
+}
+
+#[test]
 fn a_changed_batch_is_refused_and_changes_nothing() {
     let (mut a, mut b) = (Device::new(1), Device::new(2));
     link(&mut a, &mut b);

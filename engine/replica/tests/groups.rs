@@ -95,7 +95,6 @@ fn a_space_shared_with_a_group_opens_for_everyone_in_it() {
 }
 
 #[test]
-#[ignore = "fails since parts of spaces have keys of their own; see issue 3"]
 fn one_change_of_a_group_reaches_every_space_it_is_used_in() {
     let (mut a, mut b, mut c, group, space) = team();
     let mut d = person(4);

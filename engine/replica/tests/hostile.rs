@@ -154,6 +154,48 @@ fn a_member_who_tells_two_stories_is_frozen_and_the_honest_end_equal() {
 }
 
 #[test]
+fn who_hears_of_a_fork_before_it_holds_what_is_common_gets_that_and_ends_equal() {
+    // The rest comes from somebody who froze the log, or from who forked it, with more than is common.
+    for comes_with_more in [false, true] {
+        let (mut a, mut c, mut d) = (person(1), person(3), person(4));
+        let mut b = found(Device::on_disk(2));
+        let space = a.replica.create_space("shared", a.now).unwrap();
+        for other in [&mut b, &mut c, &mut d] {
+            share(&mut a, other, &space, Role::Writer);
+        }
+        b.write(&space, &[put("early", json!({"by": "b"}))]);
+        sync(&mut a, &mut b);
+        sync(&mut a, &mut d);
+        for n in 0..5 {
+            b.write(&space, &[put(&format!("common {n}"), json!({}))]);
+        }
+        let disk = b.backup();
+        let mut copy = Device::on_disk(2).restore(disk);
+        copy.now = b.now;
+        b.write(&space, &[put("story", json!({"told": "to a"}))]);
+        copy.write(&space, &[put("story", json!({"told": "to c"}))]);
+        relay(&b, &mut a, &space, &[]);
+        relay(&copy, &mut c, &space, &[]);
+        settle_forks(&mut [&mut a, &mut c]);
+        let frontier = a.replica.frontier(&space).unwrap();
+        let forked = frontier.iter().find(|item| item.frozen).unwrap().writer;
+        let proof = a.replica.fork_proof(&space, &forked).unwrap().unwrap();
+        let heeded = d.replica.accept_fork(&space, &forked, &proof, d.now);
+        assert!(heeded.unwrap());
+        assert_eq!(d.replica.fork_proof(&space, &forked).unwrap(), None);
+        assert_eq!(d.get(&space, "notes", "common 4"), None);
+        let from = if comes_with_more { &b } else { &a };
+        relay(from, &mut d, &space, &[]);
+        assert_eq!(d.replica.fork_proof(&space, &forked).unwrap(), Some(proof));
+        assert!(d.get(&space, "notes", "common 4").is_some());
+        assert_eq!(d.get(&space, "notes", "story"), None);
+        assert_equal(&a, &d, &space);
+        let held = d.replica.frontier(&space).unwrap();
+        assert!(frontier.iter().all(|item| held.contains(item)));
+    }
+}
+
+#[test]
 fn a_withheld_removal_only_delays_it() {
     let (mut a, mut b, mut c, space) = three_people(Role::Writer, Role::Writer);
     let of_a = own_logs(&a, &space);

@@ -29,7 +29,8 @@ pub enum Input {
         /// The checkpoint's log.
         log: WriterId,
     },
-    /// Entries were stored, written here or learned from anyone.
+    /// Entries were stored, written here or learned from anyone; or a log that began in its middle was
+    /// emptied, and is wanted whole.
     LocalAdvanced {
         /// The space.
         space: SpaceId,

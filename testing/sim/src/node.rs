@@ -311,9 +311,7 @@ impl Node {
 
     fn tell_log(&mut self, space: SpaceId, writer: WriterId) {
         let Some(replica) = &self.replica else { return };
-        let Some(tip) = tip(replica, &space, &writer) else {
-            return;
-        };
+        let tip = tip(replica, &space, &writer).unwrap_or(Tip::EMPTY);
         if tip.frozen {
             if let Ok(Some(proof)) = replica.fork_proof(&space, &writer) {
                 self.tell_sessions(&Input::Frozen {

@@ -169,7 +169,7 @@ impl Streaming {
         }
     }
 
-    /// Entries were stored here.
+    /// Entries were stored here, or a log was emptied to be fetched whole.
     pub(super) fn advanced(
         &mut self,
         context: &mut Context,
@@ -178,8 +178,12 @@ impl Streaming {
         tip: Tip,
         eager: bool,
     ) {
+        let before = context.locals.tip(space, &writer).len;
         if !context.locals.set(space, writer, tip) {
             return;
+        }
+        if tip.len < before {
+            return self.dropped(context, space, writer);
         }
         let Some(no) = self.number(space) else {
             return;

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::net::{Dice, Net, space, writer};
+use crate::Tip;
 use crate::io::{Input, Output};
 use crate::limits::{CONFIRM_DELAY_MS, EAGER_BYTES_MAX};
 use crate::message::Message;
@@ -323,6 +324,34 @@ fn what_follows_a_range_that_came_some_other_way_is_fetched_though_the_peer_has_
         net.devices[0].slow_reads = None;
         net.settle(&mut Dice::new(1));
         net.assert_equal(&[0, 2]);
+    }
+}
+
+#[test]
+fn a_log_that_was_emptied_is_fetched_whole() {
+    for auto_fetch in [true, false] {
+        for seed in 0..50 {
+            let mut net = members(2);
+            net.auto_fetch = auto_fetch;
+            net.write(0, space(1), writer(0), &[b"a", b"b", b"c"]);
+            net.write(1, space(1), writer(0), &[b"a", b"b"]);
+            net.connect(0, 1);
+            let mut dice = Dice::new(seed);
+            for _ in 0..dice.below(16) {
+                let side = dice.below(2);
+                net.deliver(0, side);
+            }
+            net.devices[1].spaces.get_mut(&space(1)).unwrap().clear();
+            let emptied = Input::LocalAdvanced {
+                space: space(1),
+                writer: writer(0),
+                tip: Tip::EMPTY,
+                eager: false,
+            };
+            net.tell(1, emptied);
+            net.settle(&mut dice);
+            net.assert_equal(&[0, 1]);
+        }
     }
 }
 

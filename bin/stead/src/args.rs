@@ -254,9 +254,10 @@ pub(crate) struct Link {
 ///
 /// Prints an invite. Whoever uses it joins with all their devices; `stead members` shows who did, and `stead revoke` takes
 /// an invite or a member back. With --group or --with nobody needs an invite: those people are let in at once.
+/// With --everyone a part becomes public: whoever has the link reads it, and nobody writes who could not before.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  stead share family                     one person may read and write\n  stead share family --role reader --uses 5\n  stead share recipes --role reader --anyone --days 30\n  stead share plans --group team         everyone in the group, whoever that will be\n  stead share plans --group team --role reader --on /archive\n  stead share plans --with grace         someone you share a space with already"
+    after_help = "Examples:\n  stead share family                     one person may read and write\n  stead share family --role reader --uses 5\n  stead share recipes --role reader --anyone --days 30\n  stead share plans --group team         everyone in the group, whoever that will be\n  stead share plans --group team --role reader --on /archive\n  stead share plans --with grace         someone you share a space with already\n  stead share site --everyone --on /blog the whole world may read /blog"
 )]
 pub(crate) struct Share {
     /// The space
@@ -276,6 +277,9 @@ pub(crate) struct Share {
     /// Let in this contact, without an invite: someone you share a space with already
     #[arg(long, value_name = "CONTACT", conflicts_with_all = ["uses", "anyone", "days"])]
     pub(crate) with: Option<String>,
+    /// Let the whole world read, by a link that works for all
+    #[arg(long, conflicts_with_all = ["role", "uses", "anyone", "days", "group", "with"])]
+    pub(crate) everyone: bool,
     /// Share this part of it only: /COLLECTION, /COLLECTION/ID or /COLLECTION/ID/FIELD
     #[arg(long, value_name = "PATH")]
     pub(crate) on: Option<String>,
@@ -310,9 +314,11 @@ impl std::fmt::Display for RoleName {
 
 /// Join a space that someone shares with you
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  stead join stead-invite:04d9...")]
+#[command(
+    after_help = "Examples:\n  stead join stead-invite:04d9...\n  stead join stead-public:04d9...     (read what is public, without becoming a member)"
+)]
 pub(crate) struct Join {
-    /// The invite you were given
+    /// The invite you were given, or the link of a public space
     #[arg(required = true, num_args = 1..)]
     pub(crate) invite: Vec<String>,
 }

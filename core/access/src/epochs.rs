@@ -9,7 +9,7 @@ use stead_base::{DeviceId, Encoder, ScopeId, SpaceId};
 use stead_crypt::{KeyId, hash};
 
 use crate::ledger::Ledger;
-use crate::members::{MemberSubject, Membership};
+use crate::members::Membership;
 use crate::op::OpId;
 use crate::rules::{Author, Ended, EndedBy};
 use crate::scopes::Start;
@@ -309,10 +309,7 @@ fn unbroken(declared: &BTreeSet<u32>) -> u32 {
 
 /// Every removal that took keys away from someone: of the membership, or of one of its devices.
 pub(crate) fn ends(membership: &Membership) -> impl Iterator<Item = &Ended> {
-    let had_keys = matches!(
-        membership.subject,
-        MemberSubject::Party(_) | MemberSubject::Group(_)
-    );
+    let had_keys = membership.subject.is_sealed_to();
     let whole = membership.ended.iter().filter(move |_| had_keys);
     let bounds = membership.lines.iter().flat_map(|line| &line.within);
     whole.chain(bounds.filter_map(|bounds| bounds.ended.as_ref()))

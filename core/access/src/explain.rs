@@ -20,6 +20,8 @@ pub enum Whom {
     Identity(IdentityId),
     /// The device behind a log, as to what it writes next.
     Writer(WriterId),
+    /// Whoever it is.
+    Everyone,
 }
 
 /// Why a membership allows something or does not.
@@ -72,9 +74,10 @@ impl Roster {
         let device = match whom {
             Whom::Device(device) => Some(device),
             Whom::Writer(writer) => self.device_of(&writer),
-            Whom::Identity(_) => None,
+            Whom::Identity(_) | Whom::Everyone => None,
         };
         let concerns = |membership: &&Membership| match (membership.subject, whom, device) {
+            (MemberSubject::Everyone, Whom::Everyone, _) => true,
             (MemberSubject::Everyone, ..) => action == Action::Read,
             (MemberSubject::Group(_), Whom::Identity(identity), _) => {
                 let parts = self.parts_of(&membership.id);

@@ -33,6 +33,13 @@ pub enum MemberSubject {
     Everyone,
 }
 
+impl MemberSubject {
+    /// Whether keys are sealed to it: an invite gets none, who joins by it does.
+    pub(crate) const fn is_sealed_to(&self) -> bool {
+        !matches!(self, Self::Invite { .. })
+    }
+}
+
 /// Who let a member in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GivenBy {

@@ -21,6 +21,8 @@ pub enum RemovalTarget {
     Device(DeviceId),
     /// A group, with all its memberships.
     Group(SpaceId),
+    /// Everyone, wherever they may read.
+    Everyone,
 }
 
 /// What a removal takes and does.
@@ -56,6 +58,7 @@ impl Roster {
                 }
                 RemovalTarget::Device(id) => subject == MemberSubject::Party(PartyId::Device(id)),
                 RemovalTarget::Group(id) => subject == MemberSubject::Group(id),
+                RemovalTarget::Everyone => subject == MemberSubject::Everyone,
             };
             if is_meant {
                 plan.memberships.push(membership.id);
@@ -121,10 +124,7 @@ impl Roster {
     }
 
     fn note_scopes(&self, membership: &Membership, plan: &mut RemovalPlan) {
-        if matches!(
-            membership.subject,
-            MemberSubject::Party(_) | MemberSubject::Group(_)
-        ) {
+        if membership.subject.is_sealed_to() {
             let scopes = self.scopes().iter();
             let read = scopes
                 .filter(|(scope, path)| **scope == ScopeId::ROSTER || membership.path.covers(path));

@@ -255,6 +255,29 @@ impl Roster {
         self.verdicts.is_public(path)
     }
 
+    /// Whether everyone may read something.
+    pub const fn has_public(&self) -> bool {
+        self.verdicts.has_public()
+    }
+
+    /// Whether everyone may read, or might once, what somebody wrote here: the membership secret is
+    /// in the hands of people who are no members.
+    pub fn was_public(&self) -> bool {
+        let mut given = self.memberships.values();
+        given.any(|it| it.subject == MemberSubject::Everyone)
+    }
+
+    /// Whether a scope's keys are sealed to everyone: `@roster`'s as soon as they may read anything.
+    pub fn is_sealed_to_everyone(&self, scope: ScopeId) -> bool {
+        match scope {
+            ScopeId::ROSTER => self.has_public(),
+            _ => self
+                .scopes()
+                .get(&scope)
+                .is_some_and(|path| self.is_public(path)),
+        }
+    }
+
     /// All scopes and where they are; `@roster` and `/` always are.
     pub const fn scopes(&self) -> &BTreeMap<ScopeId, Path> {
         self.keys.scopes()

@@ -135,6 +135,10 @@ impl Verdicts {
         self.public.iter().any(|open| open.covers(path))
     }
 
+    pub(crate) const fn has_public(&self) -> bool {
+        !self.public.is_empty()
+    }
+
     /// What is different in `self` from what was `before`.
     pub(crate) fn shifts_since(&self, before: &Self) -> BTreeMap<WriterId, Shift> {
         let mut shifts = BTreeMap::new();

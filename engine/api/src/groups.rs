@@ -153,4 +153,7 @@ pub struct SpaceGranted {
     pub path: String,
     /// What has happened, in one plain sentence.
     pub sentence: String,
+    /// For everyone: the [`PublicLink`](crate::PublicLink) by which they find the space.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
 }

@@ -10,16 +10,12 @@
 //! | length of relay 1 | relay, UTF-8 | CRC-32 of all before 4, big-endian
 //! ```
 
-use std::{
-    fmt,
-    net::{IpAddr, SocketAddr},
-    str::FromStr,
-};
+use std::{fmt, net::SocketAddr, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
 use crate::LinkError;
-use crate::link::{ADDRESSES_MAX, LinkSecret, RELAY_BYTES_MAX, Reader, base32, crc32, unbase32};
+use crate::link::{LinkSecret, Reader, base32, put_place, read_text};
 
 const PREFIX: &str = "stead-invite:";
 const VERSION: u8 = 1;
@@ -65,6 +61,9 @@ pub struct SpacePlanShare {
     /// Where; the whole space if not said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
+    /// Whether it is for everyone, as in [`SpaceGrant`](crate::SpaceGrant).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub everyone: bool,
 }
 
 /// The answer to [`SpacePlanShare`].
@@ -80,10 +79,10 @@ pub struct SharePlan {
     pub sentence: String,
 }
 
-/// `space.join`: uses an invite.
+/// `space.join`: uses an invite, or the public link of a space.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct SpaceJoin {
-    /// The invite's text.
+    /// The invite's text, or that of a [`PublicLink`](crate::PublicLink).
     pub invite: String,
 }
 
@@ -92,8 +91,11 @@ pub struct SpaceJoin {
 pub struct SpaceJoined {
     /// The space, 64 hexadecimal digits.
     pub space: String,
-    /// Its name.
+    /// Its name; the start of its id if nothing of it has come yet.
     pub name: String,
+    /// Whether this device reads there what is public, and is no member.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub public: bool,
 }
 
 /// What the text of an invite says. [`fmt::Display`] prints it, [`FromStr`] reads it.
@@ -127,66 +129,18 @@ impl InviteText {
         out.extend_from_slice(&index.to_be_bytes());
         out.extend_from_slice(&self.seed.0);
         out.extend_from_slice(&self.expires_ms.to_be_bytes());
-        let addresses = &self.addresses[..self.addresses.len().min(ADDRESSES_MAX)];
-        out.push(addresses.len() as u8);
-        for address in addresses {
-            match address.ip() {
-                IpAddr::V4(ip) => {
-                    out.push(4);
-                    out.extend_from_slice(&ip.octets());
-                }
-                IpAddr::V6(ip) => {
-                    out.push(6);
-                    out.extend_from_slice(&ip.octets());
-                }
-            }
-            out.extend_from_slice(&address.port().to_be_bytes());
-        }
-        let relay = self.relay.as_deref();
-        let relay = relay
-            .filter(|relay| relay.len() <= RELAY_BYTES_MAX)
-            .unwrap_or_default();
-        out.push(relay.len() as u8);
-        out.extend_from_slice(relay.as_bytes());
-        let sum = crc32(&out);
-        out.extend_from_slice(&sum.to_be_bytes());
+        put_place(&mut out, &self.addresses, self.relay.as_deref());
         out
     }
 
     fn from_bytes(bytes: &[u8]) -> Result<Self, LinkError> {
-        let (body, sum) = bytes.split_last_chunk::<4>().ok_or(LinkError::Damaged)?;
-        if crc32(body) != u32::from_be_bytes(*sum) {
-            return Err(LinkError::Damaged);
-        }
-        let mut reader = Reader(body);
-        let [version] = reader.take()?;
-        if version != VERSION {
-            return Err(LinkError::Version { version });
-        }
+        let mut reader = Reader::new(bytes, VERSION)?;
         let (device, space, log) = (reader.take()?, reader.take()?, reader.take()?);
         let seq = u64::from_be_bytes(reader.take()?);
         let index = u32::from_be_bytes(reader.take()?);
         let seed = LinkSecret(reader.take()?);
         let expires_ms = u64::from_be_bytes(reader.take()?);
-        let [count] = reader.take()?;
-        if usize::from(count) > ADDRESSES_MAX {
-            return Err(LinkError::Damaged);
-        }
-        let mut addresses = Vec::with_capacity(usize::from(count));
-        for _ in 0..count {
-            let ip = match reader.take()? {
-                [4] => IpAddr::from(reader.take::<4>()?),
-                [6] => IpAddr::from(reader.take::<16>()?),
-                _ => return Err(LinkError::Damaged),
-            };
-            addresses.push(SocketAddr::new(ip, u16::from_be_bytes(reader.take()?)));
-        }
-        let [len] = reader.take()?;
-        let relay = reader.0;
-        if relay.len() != usize::from(len) || relay.len() > RELAY_BYTES_MAX {
-            return Err(LinkError::Damaged);
-        }
-        let relay = std::str::from_utf8(relay).map_err(|_| LinkError::Damaged)?;
+        let (addresses, relay) = reader.place()?;
         Ok(Self {
             device,
             space,
@@ -194,7 +148,7 @@ impl InviteText {
             seed,
             expires_ms,
             addresses,
-            relay: (!relay.is_empty()).then(|| relay.to_owned()),
+            relay,
         })
     }
 }
@@ -209,21 +163,8 @@ impl fmt::Display for InviteText {
 impl FromStr for InviteText {
     type Err = LinkError;
 
-    /// Blanks and line ends inside the text do not matter.
     fn from_str(text: &str) -> Result<Self, LinkError> {
-        if text.len() > TEXT_BYTES_MAX * 2 {
-            return Err(LinkError::TooLong);
-        }
-        let text: String = text.chars().filter(|c| !c.is_whitespace()).collect();
-        if text.len() > TEXT_BYTES_MAX {
-            return Err(LinkError::TooLong);
-        }
-        let body = text
-            .get(..PREFIX.len())
-            .filter(|start| start.eq_ignore_ascii_case(PREFIX))
-            .and_then(|_| text.get(PREFIX.len()..))
-            .ok_or(LinkError::Prefix)?;
-        Self::from_bytes(&unbase32(body)?)
+        Self::from_bytes(&read_text(text, PREFIX, TEXT_BYTES_MAX)?)
     }
 }
 

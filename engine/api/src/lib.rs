@@ -25,6 +25,7 @@ mod linking;
 mod message;
 mod node;
 mod people;
+mod public;
 mod recovery;
 mod rich;
 mod rights;
@@ -82,6 +83,7 @@ pub use people::{
     DeviceRemove, DeviceRename, IdentityPhrase, IdentityShow, IdentityShown, IdentityWritten,
     OwnDevice, Phrase, SafetyWords, WordCheck, Words,
 };
+pub use public::PublicLink;
 pub use recovery::{
     RecoverAnew, RecoverBegin, RecoverDevice, RecoverDone, RecoverFinish, RecoverGiveUp,
     RecoverHolder, RecoverLook, RecoverPhase, RecoverSpace, RecoverState,

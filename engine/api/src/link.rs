@@ -97,80 +97,113 @@ impl Link {
         out.extend_from_slice(&self.key_hash);
         out.extend_from_slice(&self.secret.0);
         out.extend_from_slice(&self.expires_ms.to_be_bytes());
-        let addresses = &self.addresses[..self.addresses.len().min(ADDRESSES_MAX)];
-        out.push(addresses.len() as u8);
-        for address in addresses {
-            match address.ip() {
-                IpAddr::V4(ip) => {
-                    out.push(4);
-                    out.extend_from_slice(&ip.octets());
-                }
-                IpAddr::V6(ip) => {
-                    out.push(6);
-                    out.extend_from_slice(&ip.octets());
-                }
-            }
-            out.extend_from_slice(&address.port().to_be_bytes());
-        }
-        let relay = self
-            .relay
-            .as_deref()
-            .filter(|relay| relay.len() <= RELAY_BYTES_MAX)
-            .unwrap_or_default();
-        out.push(relay.len() as u8);
-        out.extend_from_slice(relay.as_bytes());
-        let sum = crc32(&out);
-        out.extend_from_slice(&sum.to_be_bytes());
+        put_place(&mut out, &self.addresses, self.relay.as_deref());
         out
     }
 
     fn from_bytes(bytes: &[u8]) -> Result<Self, LinkError> {
-        let (body, sum) = bytes.split_last_chunk::<4>().ok_or(LinkError::Damaged)?;
-        if crc32(body) != u32::from_be_bytes(*sum) {
-            return Err(LinkError::Damaged);
-        }
-        let mut reader = Reader(body);
-        let [version] = reader.take()?;
-        if version != VERSION {
-            return Err(LinkError::Version { version });
-        }
+        let mut reader = Reader::new(bytes, VERSION)?;
         let device = reader.take()?;
         let key_hash = reader.take()?;
         let secret = LinkSecret(reader.take()?);
         let expires_ms = u64::from_be_bytes(reader.take()?);
-        let [count] = reader.take()?;
-        if usize::from(count) > ADDRESSES_MAX {
-            return Err(LinkError::Damaged);
-        }
-        let mut addresses = Vec::with_capacity(usize::from(count));
-        for _ in 0..count {
-            let ip = match reader.take()? {
-                [4] => IpAddr::from(reader.take::<4>()?),
-                [6] => IpAddr::from(reader.take::<16>()?),
-                _ => return Err(LinkError::Damaged),
-            };
-            addresses.push(SocketAddr::new(ip, u16::from_be_bytes(reader.take()?)));
-        }
-        let [len] = reader.take()?;
-        let relay = reader.rest(usize::from(len))?;
-        let relay = std::str::from_utf8(relay).map_err(|_| LinkError::Damaged)?;
-        if relay.len() > RELAY_BYTES_MAX || relay.chars().any(char::is_control) {
-            return Err(LinkError::Damaged);
-        }
+        let (addresses, relay) = reader.place()?;
         Ok(Self {
             device,
             key_hash,
             secret,
             expires_ms,
             addresses,
-            relay: (!relay.is_empty()).then(|| relay.to_owned()),
+            relay,
         })
     }
 }
 
-pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
+/// Appends where a device may be reached, and the checksum over all before it.
+pub(crate) fn put_place(out: &mut Vec<u8>, addresses: &[SocketAddr], relay: Option<&str>) {
+    let addresses = &addresses[..addresses.len().min(ADDRESSES_MAX)];
+    out.push(addresses.len() as u8);
+    for address in addresses {
+        match address.ip() {
+            IpAddr::V4(ip) => {
+                out.push(4);
+                out.extend_from_slice(&ip.octets());
+            }
+            IpAddr::V6(ip) => {
+                out.push(6);
+                out.extend_from_slice(&ip.octets());
+            }
+        }
+        out.extend_from_slice(&address.port().to_be_bytes());
+    }
+    let relay = relay
+        .filter(|relay| relay.len() <= RELAY_BYTES_MAX)
+        .unwrap_or_default();
+    out.push(relay.len() as u8);
+    out.extend_from_slice(relay.as_bytes());
+    let sum = crc32(out);
+    out.extend_from_slice(&sum.to_be_bytes());
+}
+
+/// The bytes behind a prefix in a text; blanks and line ends inside it, as chat programs and terminals
+/// add them, do not matter.
+pub(crate) fn read_text(text: &str, prefix: &str, max: usize) -> Result<Vec<u8>, LinkError> {
+    if text.len() > max * 2 {
+        return Err(LinkError::TooLong);
+    }
+    let text: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+    if text.len() > max {
+        return Err(LinkError::TooLong);
+    }
+    let body = text
+        .get(..prefix.len())
+        .filter(|start| start.eq_ignore_ascii_case(prefix))
+        .and_then(|_| text.get(prefix.len()..))
+        .ok_or(LinkError::Prefix)?;
+    unbase32(body)
+}
+
+pub(crate) struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
+    /// What follows the version, if the checksum is right.
+    pub(crate) fn new(bytes: &'a [u8], expected: u8) -> Result<Self, LinkError> {
+        let (body, sum) = bytes.split_last_chunk::<4>().ok_or(LinkError::Damaged)?;
+        if crc32(body) != u32::from_be_bytes(*sum) {
+            return Err(LinkError::Damaged);
+        }
+        let mut reader = Self(body);
+        let [version] = reader.take()?;
+        match version == expected {
+            true => Ok(reader),
+            false => Err(LinkError::Version { version }),
+        }
+    }
+
+    /// Where a device may be reached: its addresses and its relay, with which the text ends.
+    pub(crate) fn place(&mut self) -> Result<(Vec<SocketAddr>, Option<String>), LinkError> {
+        let [count] = self.take()?;
+        if usize::from(count) > ADDRESSES_MAX {
+            return Err(LinkError::Damaged);
+        }
+        let mut addresses = Vec::with_capacity(usize::from(count));
+        for _ in 0..count {
+            let ip = match self.take()? {
+                [4] => IpAddr::from(self.take::<4>()?),
+                [6] => IpAddr::from(self.take::<16>()?),
+                _ => return Err(LinkError::Damaged),
+            };
+            addresses.push(SocketAddr::new(ip, u16::from_be_bytes(self.take()?)));
+        }
+        let [len] = self.take()?;
+        let relay = self.rest(usize::from(len))?;
+        let relay = std::str::from_utf8(relay).map_err(|_| LinkError::Damaged)?;
+        if relay.len() > RELAY_BYTES_MAX || relay.chars().any(char::is_control) {
+            return Err(LinkError::Damaged);
+        }
+        Ok((addresses, (!relay.is_empty()).then(|| relay.to_owned())))
+    }
+
     pub(crate) fn take<const N: usize>(&mut self) -> Result<[u8; N], LinkError> {
         let (head, rest) = self.0.split_first_chunk().ok_or(LinkError::Damaged)?;
         self.0 = rest;
@@ -195,21 +228,8 @@ impl fmt::Display for Link {
 impl FromStr for Link {
     type Err = LinkError;
 
-    /// Blanks and line ends inside the text, as chat programs and terminals add them, do not matter.
     fn from_str(text: &str) -> Result<Self, LinkError> {
-        if text.len() > TEXT_BYTES_MAX * 2 {
-            return Err(LinkError::TooLong);
-        }
-        let text: String = text.chars().filter(|c| !c.is_whitespace()).collect();
-        if text.len() > TEXT_BYTES_MAX {
-            return Err(LinkError::TooLong);
-        }
-        let body = text
-            .get(..PREFIX.len())
-            .filter(|start| start.eq_ignore_ascii_case(PREFIX))
-            .and_then(|_| text.get(PREFIX.len()..))
-            .ok_or(LinkError::Prefix)?;
-        Self::from_bytes(&unbase32(body)?)
+        Self::from_bytes(&read_text(text, PREFIX, TEXT_BYTES_MAX)?)
     }
 }
 

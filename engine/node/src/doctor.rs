@@ -237,7 +237,12 @@ impl Node {
         }
         for space in &outlines {
             let name = &space.name;
-            if space.role.is_none() {
+            if space.was_public {
+                let message = format!("Nothing in {name:?} is public any more.");
+                let hint =
+                    "`stead space leave` takes it off this device; an invite would let you in.";
+                checks.add("Spaces", CheckState::Warn, message, hint);
+            } else if space.role.is_none() {
                 let hint = "Bring a device that owns the space within reach.";
                 checks.add(
                     "Spaces",

@@ -27,6 +27,8 @@ pub(crate) fn replica(error: &ReplicaError) -> ApiError {
         ),
         ReplicaError::Removed { .. } => sentence(ErrorKind::NotAllowed, error)
             .hint("Ask whoever manages the space for an invite if that was a mistake."),
+        ReplicaError::OnlyMembersWrite { .. } => sentence(ErrorKind::NotAllowed, error)
+            .hint("Ask whoever manages the space for an invite."),
         ReplicaError::NoRight { .. } => sentence(ErrorKind::NotAllowed, error)
             .hint("Somebody who manages the space can give you more: `stead members` lists them."),
         ReplicaError::BreaksSchema { .. } => {

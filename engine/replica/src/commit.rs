@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use stead_access::{Change, Path, RosterOp, Shift, decode_boxes, decode_ops, verify_claim};
-use stead_base::{DocId, SpaceId, Stamp, WriterId};
+use stead_base::{DeviceId, DocId, SpaceId, Stamp, WriterId};
 use stead_store::Read;
 
 use crate::opening::{Opened, Outcome, open_segment};
@@ -181,7 +181,9 @@ impl Writing<'_> {
     pub(crate) fn store_batch(&mut self, batch: Prepared) -> Result<Received, ReceiveError> {
         let id = batch.space;
         let mut work = match batch.work {
-            Err(ReceiveError::Gap { writer, .. }) => self.prepare_again(&id, &writer, &batch.bytes)?,
+            Err(ReceiveError::Gap { writer, .. }) => {
+                self.prepare_again(&id, &writer, &batch.bytes)?
+            }
             work => work?,
         };
         let writer = work.writer;
@@ -221,9 +223,16 @@ impl Writing<'_> {
                 .filter(|writer| !space.admits(writer))
                 .count();
             let too_many = state.is_none() && strangers >= STRANGERS_MAX;
+            let is_public = state.is_none() && space.roster.was_public();
             let dropped = state.map_or(0, |state| state.record.base);
+            let claimant = claimant(space, &writer, &work.opened);
+            let by_member = claimant.is_some_and(|device| space.is_member(&device));
+            // Whoever has the public link can send logs: only those of people who are or were members
+            // are kept then, for these may have declared keys.
+            let is_known = claimant.is_some_and(|device| space.roster.record_of(&device).is_some());
             if work.tip.len() - dropped > STRANGER_ENTRIES_MAX
-                || (too_many && !claimed_by_member(space, &writer, &work.opened))
+                || (too_many && !by_member)
+                || (is_public && !is_known)
             {
                 return Err(ReceiveError::NotAdmitted { writer });
             }
@@ -561,15 +570,16 @@ impl Writing<'_> {
     }
 }
 
-/// Whether a new log begins with the claim of a device that is a member: there is always room for it.
-fn claimed_by_member(space: &SpaceState, writer: &WriterId, opened: &Opened) -> bool {
+/// The device that a new log begins with the claim of. There is always room for that of a member.
+fn claimant(space: &SpaceState, writer: &WriterId, opened: &Opened) -> Option<DeviceId> {
     let first = opened.entries.first().filter(|entry| entry.seq == 0);
     let said = first.and_then(|entry| decode_ops(&opened.arena[entry.roster.clone()]).ok());
-    said.unwrap_or_default().iter().any(|op| match op {
+    said?.iter().find_map(|op| match op {
         RosterOp::Claim { device, signature } => {
-            space.is_member(device) && verify_claim(device, &space.id, writer, signature).is_ok()
+            let verified = verify_claim(device, &space.id, writer, signature);
+            verified.is_ok().then_some(*device)
         }
-        _ => false,
+        _ => None,
     })
 }
 

@@ -142,7 +142,7 @@ impl SpaceState {
                 let (true, Some(key)) = (is_mine, key) else {
                     continue;
                 };
-                for (device, record) in self.roster.readers(*scope) {
+                for (device, record) in self.recipients(*scope) {
                     let has = device == *own
                         || self.record.served.contains(&served(&device, &epoch.key))
                         || self.unwraps(&device, *scope, &epoch.for_parent);
@@ -355,7 +355,7 @@ impl Writing<'_> {
             let RosterOp::Epoch(epoch) = op else {
                 continue;
             };
-            for (device, record) in space.roster.readers(key.scope) {
+            for (device, record) in space.recipients(key.scope) {
                 if device == own || space.unwraps(&device, key.scope, &epoch.for_parent) {
                     continue;
                 }
@@ -483,7 +483,7 @@ impl Writing<'_> {
         let mut groups: Vec<(Vec<ScopedKey>, Vec<DeviceRecord>)> = Vec::new();
         let readers: BTreeMap<ScopeId, Vec<DeviceId>> = (space.roster.scopes().keys())
             .map(|scope| {
-                let readers = space.roster.readers(*scope);
+                let readers = space.recipients(*scope);
                 (*scope, readers.into_keys().collect())
             })
             .collect();

@@ -53,6 +53,12 @@ pub enum ReplicaError {
         /// The space's name.
         space: String,
     },
+    /// This device reads a space as everyone may or might, and is no member.
+    #[error("only its members write in {space:?}: this device reads what is public there")]
+    OnlyMembersWrite {
+        /// The space's name.
+        space: String,
+    },
     /// This device may not write there.
     #[error(
         "this device may not write to {path} in {space:?}; `stead can me write {path} --space {space}` says why"

@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use stead_access::{
-    Card, DeviceRecord, Grant, GroupPart, IdentityId, Lengths, MemberSubject, Name, OpId, Party,
-    PartyId, Path, RemovalPlan, RemovalTarget, Role, RosterOp, Subject,
+    Card, DeviceRecord, Grant, GroupPart, IdentityId, MemberSubject, Name, OpId, Party, PartyId,
+    Path, RemovalPlan, RemovalTarget, Role, RosterOp, Subject,
 };
 use stead_base::{DeviceId, DocId, SpaceId};
 use stead_store::{Query, Read};
@@ -327,27 +327,6 @@ impl Replica {
         })?;
         self.reconcile(now_ms)?;
         Ok(op)
-    }
-
-    /// Lets everyone read what is at a path.
-    pub fn grant_everyone(
-        &mut self,
-        id: &SpaceId,
-        path: Path,
-        now_ms: u64,
-    ) -> Result<OpId, ReplicaError> {
-        self.not_home(id)?;
-        self.write(now_ms, |writing| {
-            let grant = RosterOp::Grant(Grant {
-                subject: Subject::Everyone,
-                role: Role::Reader,
-                path: path.clone(),
-                since: Lengths::none(),
-            });
-            writing.check_op(id, &grant)?;
-            writing.ensure_scope(id, &path)?;
-            writing.say(id, grant)
-        })
     }
 
     /// Takes someone out of a group, and out of every space where they are through it.

@@ -15,6 +15,7 @@ mod doctor;
 mod epochs;
 mod error;
 mod events;
+mod everyone;
 mod faces;
 mod forks;
 mod groups;

@@ -19,6 +19,8 @@ const DEVICE_NAMES: &str = "device-names";
 const CONTACTS: &str = "identities";
 /// Most documents of either collection that are looked at.
 const NAMES_MAX: u64 = 10_000;
+/// What those are called who may read what is public.
+const EVERYONE: &str = "everyone";
 /// Fewest digits by which an id is known.
 const ID_DIGITS_MIN: usize = 4;
 
@@ -176,12 +178,15 @@ impl Replica {
         }
     }
 
-    /// Whom a person means in a space: `me`, a contact, a membership, or what
+    /// Whom a person means in a space: `me`, `everyone` where something is public, a contact, a membership, or what
     /// [`Replica::find_member`] knows.
     pub fn find_target(&self, id: &SpaceId, wanted: &str) -> Result<RemovalTarget, ReplicaError> {
         if wanted == "me" {
             let identity = self.identity().ok_or(ReplicaError::NoHome)?;
             return Ok(RemovalTarget::Identity(identity));
+        }
+        if wanted == EVERYONE && self.space(id)?.roster.has_public() {
+            return Ok(RemovalTarget::Everyone);
         }
         let members = self.members(id)?;
         let person = |identity| MemberSubject::Party(PartyId::Identity(identity));
@@ -203,10 +208,14 @@ impl Replica {
         self.find_member(id, wanted)
     }
 
-    /// Whom a person asks about in a space; past members too. `me` is this very device.
+    /// Whom a person asks about in a space; past members too. `me` is this very device, `everyone`
+    /// whoever it is.
     pub fn find_whom(&self, id: &SpaceId, wanted: &str) -> Result<Whom, ReplicaError> {
         if wanted == "me" {
             return Ok(Whom::Device(self.device()));
+        }
+        if wanted == EVERYONE {
+            return Ok(Whom::Everyone);
         }
         let space = self.space(id)?;
         let names = self.device_names()?;

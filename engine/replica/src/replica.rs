@@ -66,6 +66,8 @@ pub struct SpaceInfo {
     pub is_home: bool,
     /// What this device may do; None while it has not been let in.
     pub role: Option<Role>,
+    /// Whether this device is no member and read what was public: nothing is any more.
+    pub was_public: bool,
     /// Documents that are not deleted.
     pub documents: u64,
     /// Log entries held.
@@ -254,11 +256,13 @@ impl Replica {
                 })
             })
             .collect();
+        let public = space.is_of_the_public();
         SpaceInfo {
             id: space.id,
             name: space.record.name.clone(),
             is_home: space.record.is_home,
-            role: role_of(&self.keys.id()),
+            role: role_of(&self.keys.id()).or(public.then_some(Role::Reader)),
+            was_public: space.is_outside() && !public && space.roster.was_public(),
             documents: 0,
             entries: space.writers.values().map(|w| w.record.tip.len()).sum(),
             waiting: space.writers.values().map(waiting).sum(),

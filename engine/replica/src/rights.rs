@@ -323,7 +323,9 @@ impl Replica {
                 (PartyId::Identity(person), called)
             }
             RemovalTarget::Device(device) => (PartyId::Device(device), device.short()),
-            RemovalTarget::Group(_) | RemovalTarget::Membership(_) => return None,
+            RemovalTarget::Group(_) | RemovalTarget::Membership(_) | RemovalTarget::Everyone => {
+                return None;
+            }
         };
         let group = roster.groups().into_iter().find(|group| {
             let mut parts = roster

@@ -1,7 +1,7 @@
 //! One space in memory: who is in it, which keys are held, where each log stands.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use stead_access::{
     Action, Change, KeyBox, KeyPlace, OpId, Path, Roster, RosterOp, ScopedKey, Stale, decode_ops,
@@ -12,6 +12,7 @@ use stead_crypt::{DeviceKeys, EpochKey, SigningKey, wrapkey};
 use stead_store::{SpaceNo, WriterNo};
 
 use crate::ReplicaError;
+use crate::everyone::Everyone;
 use crate::keyring::KeyRing;
 use crate::records::{RosterEntry, SpaceRecord, WrappedKey, WriterRecord};
 
@@ -126,6 +127,8 @@ pub(crate) struct SpaceState {
     pub(crate) letters_read: usize,
     /// Starts that turned out to be no good.
     pub(crate) bad_starts: BTreeSet<OpId>,
+    /// Made when first needed.
+    pub(crate) everyone: OnceLock<Everyone>,
 }
 
 impl SpaceState {
@@ -181,6 +184,7 @@ impl SpaceState {
             stale: BTreeSet::new(),
             letters_read: 0,
             bad_starts: BTreeSet::new(),
+            everyone: OnceLock::new(),
         };
         space.note_stale();
         space.use_declared_keys();
@@ -273,7 +277,7 @@ impl SpaceState {
     /// Whether this device reads what is at `path`. Once it was put out it goes on reading what it
     /// did, as far as its keys go.
     fn reads_at(&self, path: &Path) -> bool {
-        if self.is_member(&self.device) {
+        if self.takes_part() {
             return self.roster.can(&self.device, path, Action::Read);
         }
         let mut roots = self.record.view.keys();
@@ -296,9 +300,14 @@ impl SpaceState {
         roots.find(covers).copied()
     }
 
-    /// The outermost scopes that this device reads now; none if it is not a member.
+    /// Whether this device is a member, or reads what is public.
+    fn takes_part(&self) -> bool {
+        self.is_member(&self.device) || self.is_of_the_public()
+    }
+
+    /// The outermost scopes that this device reads now; none if it takes no part.
     pub(crate) fn roots(&self) -> Option<BTreeSet<ScopeId>> {
-        self.is_member(&self.device)
+        self.takes_part()
             .then(|| self.roster.reading_roots(&self.device))
     }
 
@@ -309,7 +318,7 @@ impl SpaceState {
         begun.map_or(0, |begun| begun.covers.of(writer))
     }
 
-    /// Opens the boxes of an entry that are for this device.
+    /// Opens the boxes of an entry that are for this device, or for everyone.
     pub(crate) fn open_boxes(
         &self,
         writer: &WriterId,
@@ -321,11 +330,12 @@ impl SpaceState {
             space: self.id,
             granted_at: (*writer, seq),
         };
-        let mine = boxes
-            .iter()
-            .filter(|key_box| key_box.is_for(keys.kem().public(), &self.id));
         let mut opened = Vec::new();
-        for key_box in mine {
+        for key_box in boxes {
+            if !key_box.is_for(keys.kem().public(), &self.id) {
+                opened.extend(self.open_public_box(&place, key_box));
+                continue;
+            }
             match open_keys(keys.kem(), &keys.id(), &place, key_box) {
                 Ok(keys) => opened.extend(keys),
                 Err(error) => {

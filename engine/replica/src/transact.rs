@@ -465,6 +465,7 @@ impl Writing<'_> {
             let name = space.record.name.clone();
             return Err(match space.roster.record_of(&device) {
                 Some(_) => ReplicaError::Removed { space: name },
+                None if space.roster.was_public() => ReplicaError::OnlyMembersWrite { space: name },
                 None => ReplicaError::NotAdmitted { space: name },
             });
         }

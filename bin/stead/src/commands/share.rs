@@ -5,7 +5,7 @@ use std::path::Path;
 use stead_api::{SpaceGrant, SpaceJoin, SpacePlanShare, SpaceShare};
 
 use crate::{
-    args::{Join, Share},
+    args::{Join, RoleName, Share},
     client::connect,
     exit::Failure,
     look,
@@ -15,6 +15,9 @@ use crate::{
 const DAY_MS: u64 = 24 * 3_600_000;
 
 pub(crate) fn share(home: &Path, share: &Share, out: &Output) -> Result<(), Failure> {
+    if share.everyone {
+        return publish(home, share, out);
+    }
     if share.group.is_some() || share.with.is_some() {
         return grant(home, share, out);
     }
@@ -24,6 +27,7 @@ pub(crate) fn share(home: &Path, share: &Share, out: &Output) -> Result<(), Fail
         space: share.space.clone(),
         role: share.role.to_string(),
         path: share.on.clone(),
+        everyone: false,
     })?;
     out.remark(&plan.sentence);
     let made = client.call(&SpaceShare {
@@ -70,6 +74,7 @@ fn grant(home: &Path, share: &Share, out: &Output) -> Result<(), Failure> {
         space: share.space.clone(),
         role: share.role.to_string(),
         path: share.on.clone(),
+        everyone: false,
     })?;
     out.remark(&plan.sentence);
     let granted = client.call(&SpaceGrant {
@@ -90,11 +95,56 @@ fn grant(home: &Path, share: &Share, out: &Output) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Lets everyone read, and says by which link.
+fn publish(home: &Path, share: &Share, out: &Output) -> Result<(), Failure> {
+    let mut client = connect(home)?;
+    let plan = client.call(&SpacePlanShare {
+        space: share.space.clone(),
+        role: RoleName::Reader.to_string(),
+        path: share.on.clone(),
+        everyone: true,
+    })?;
+    out.remark(&plan.sentence);
+    let granted = client.call(&SpaceGrant {
+        space: share.space.clone(),
+        everyone: true,
+        role: RoleName::Reader.to_string(),
+        path: share.on.clone(),
+        ..SpaceGrant::default()
+    })?;
+    out.json(&granted);
+    out.say(format!("{} {}", look::good("✔"), granted.sentence));
+    out.say("  They find it by this link, while this device is running:");
+    out.say(String::new());
+    out.say(format!(
+        "  stead join {}",
+        granted.link.as_deref().unwrap_or_default()
+    ));
+    out.say(String::new());
+    out.say(format!(
+        "  End it with:  {}",
+        look::code(&format!("stead revoke {} everyone", share.space))
+    ));
+    Ok(())
+}
+
 pub(crate) fn join(home: &Path, join: &Join, out: &Output) -> Result<(), Failure> {
     let joined = connect(home)?.call(&SpaceJoin {
         invite: join.invite.join(" "),
     })?;
     out.json(&joined);
+    if joined.public {
+        out.say(format!(
+            "{} You read what is public in {}. Only its members write there.",
+            look::good("✔"),
+            look::heading(&joined.name)
+        ));
+        out.say(format!(
+            "  What there is:  {}",
+            look::code("stead space list")
+        ));
+        return Ok(());
+    }
     out.say(format!(
         "{} You are in {}. What is in it is on its way to this device and to your others.",
         look::good("✔"),

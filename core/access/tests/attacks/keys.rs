@@ -51,6 +51,39 @@ fn an_epoch_that_misses_a_removal_is_stale_until_a_manager_repairs_it() {
 }
 
 #[test]
+fn what_everyone_read_is_stale_once_they_do_not_and_nothing_else_is() {
+    let mut w = World::founded();
+    w.say(0, scope("/posters"));
+    let posters = scope_at(&SPACE, &path("/posters"));
+    for scope in [ScopeId::ROSTER, ScopeId::ROOT, posters] {
+        w.say(0, epoch(scope, 0, 1, Lengths::none()));
+    }
+    let public = w.say(0, to(Subject::Everyone, Reader, "/posters"));
+    assert!(w.roster.is_sealed_to_everyone(posters));
+    assert!(w.roster.is_sealed_to_everyone(ScopeId::ROSTER));
+    assert!(!w.roster.is_sealed_to_everyone(ScopeId::ROOT));
+    assert!(w.roster.readers(posters).len() == 1 && w.roster.stale_scopes().is_empty());
+    let plan = w.roster.plan_removal(RemovalTarget::Everyone);
+    assert_eq!(plan.memberships, [public]);
+    assert_eq!(plan.scopes, [ScopeId::ROSTER, posters].into());
+    let removal = w.say(0, remove(&[public], &[]));
+    let misses = Stale::Misses(vec![removal]);
+    let stale = w.roster.stale_scopes();
+    assert_eq!(
+        (&stale[&ScopeId::ROSTER], &stale[&posters]),
+        (&misses, &misses)
+    );
+    assert!(!stale.contains_key(&ScopeId::ROOT));
+    assert!(!w.roster.is_sealed_to_everyone(posters) && !w.roster.has_public());
+    assert!(w.roster.was_public());
+    for scope in [ScopeId::ROSTER, posters] {
+        let knows = w.roster.known_removals(scope);
+        w.say(0, epoch(scope, 1, 2, knows));
+    }
+    assert!(w.roster.stale_scopes().is_empty());
+}
+
+#[test]
 fn a_device_taken_from_a_person_makes_what_it_read_stale() {
     let mut w = World::founded_by(Some(card(0, &[(0, None), (1, Some(0))])));
     w.claim(1);

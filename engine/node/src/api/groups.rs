@@ -5,10 +5,11 @@
 use stead_access::{IdentityId, PartyId, Path, Role};
 use stead_api::{
     ApiError, DeviceInfo, Done, ErrorKind, Group, GroupAdd, GroupCreate, GroupDelete, GroupPerson,
-    GroupRename, GroupRight, GroupShow, GroupTake, Groups, MemberKind, Removal, SpaceGrant,
-    SpaceGranted,
+    GroupRename, GroupRight, GroupShow, GroupTake, Groups, LinkSecret, MemberKind, PublicLink,
+    Removal, SpaceGrant, SpaceGranted,
 };
-use stead_base::SpaceId;
+use stead_base::{DeviceId, SpaceId};
+use stead_net::{PeerHints, RelayUrl};
 use stead_replica::{GroupInfo, GroupMember, Replica, ReplicaError};
 
 use super::Node;
@@ -122,6 +123,7 @@ impl Node {
                 "Everyone can be let in as reader only.",
             ));
         }
+        let (device, hints) = (self.device.id, self.net.local_hints());
         self.alter(move |desk| {
             let (replica, now_ms) = (&mut desk.replica, wall_ms());
             let who = if let Some(group) = &grant.group {
@@ -143,10 +145,31 @@ impl Node {
                 who,
                 role: role.to_string(),
                 path: path.to_string(),
+                link: match grant.everyone {
+                    true => public_link(replica, &space, &device, hints),
+                    false => None,
+                },
             })
         })
         .await
     }
+}
+
+/// The link by which everyone finds a space, through this device.
+fn public_link(
+    replica: &Replica,
+    space: &SpaceId,
+    device: &DeviceId,
+    hints: PeerHints,
+) -> Option<String> {
+    let link = PublicLink {
+        device: *device.as_bytes(),
+        space: *space.as_bytes(),
+        secret: LinkSecret(replica.membership_secret(space)?),
+        addresses: hints.addrs,
+        relay: hints.relay.as_ref().map(RelayUrl::to_string),
+    };
+    Some(link.to_string())
 }
 
 fn read_role(text: &str) -> Result<Role, ApiError> {

@@ -76,6 +76,7 @@ impl Node {
                 (_, Whom::Identity(identity)) => names.person(&identity),
                 (_, Whom::Device(device)) => names.device(&device),
                 (_, Whom::Writer(writer)) => writer.short(),
+                (_, Whom::Everyone) => "Everyone".to_owned(),
             };
             let mut because: Vec<Reason> = Vec::new();
             for reason in &decision.because {
@@ -380,6 +381,7 @@ pub(super) fn removal(
         RemovalTarget::Identity(id) => names.person(&id),
         RemovalTarget::Device(id) => names.device(&id),
         RemovalTarget::Group(id) => names.group(&id),
+        RemovalTarget::Everyone => names.subject(&MemberSubject::Everyone),
         RemovalTarget::Membership(id) => find(&id).map_or_else(
             || format!("membership {id}"),
             |it| names.subject(&it.subject),
@@ -422,7 +424,13 @@ pub(super) fn removal(
         (None, false) if who == "you" => {
             format!("You leave {name} with {}", count(devices, "device"))
         }
+        (None, false) if target == RemovalTarget::Everyone => {
+            format!("What comes in {name} is for members only, and what everyone could read until now stays read")
+        }
         (None, false) => format!("{who} loses {name} on {}", count(devices, "device")),
+        (Some(true), _) if target == RemovalTarget::Everyone => {
+            format!("nothing in {name} is public any more")
+        }
         (Some(true), _) => format!(
             "{who} {} out of {name}",
             if who == "you" { "are" } else { "is" }
@@ -485,6 +493,7 @@ pub(super) fn removal(
         RemovalTarget::Identity(id) => id.to_string(),
         RemovalTarget::Device(id) => id.to_string(),
         RemovalTarget::Group(id) => id.to_string(),
+        RemovalTarget::Everyone => "everyone".to_owned(),
     };
     Ok(Removal {
         id,

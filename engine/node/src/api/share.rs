@@ -16,7 +16,7 @@ impl Node {
         let on = read_on(plan.path.as_deref())?;
         let planned = self
             .store
-            .look(move |desk| plan_of(&desk.replica, &space, role, &on));
+            .look(move |desk| plan_of(&desk.replica, &space, role, &on, plan.everyone));
         planned.await?.map_err(|error| faults::replica(&error))
     }
 }
@@ -26,6 +26,7 @@ fn plan_of(
     space: &SpaceId,
     role: Role,
     on: &Path,
+    everyone: bool,
 ) -> Result<SharePlan, ReplicaError> {
     let name = replica.outline(space)?.name;
     let parts: Vec<String> = on.parts().collect();
@@ -41,7 +42,15 @@ fn plan_of(
         Role::Manager => "read and write, and let readers and writers into,",
         Role::Owner => "do everything with",
     };
-    let sentence = if on.is_whole_space() {
+    let sentence = if everyone {
+        let what = match on.is_whole_space() {
+            true => format!("all of {name}, its past included,"),
+            false => format!("{on} in {name}"),
+        };
+        format!(
+            "Everyone who has the link, and whoever they hand it to, can read {what} and who is in the space; what was read cannot be taken back."
+        )
+    } else if on.is_whole_space() {
         format!("Whoever is let in can {may} all of {name}, its past included.")
     } else {
         let keys = match (makes_keys, documents) {

@@ -132,7 +132,10 @@ impl Node {
                 }
             }
         }
-        (state.phase, state.detail) = if outline.role.is_none() {
+        (state.phase, state.detail) = if outline.was_public {
+            let detail = "nothing in it is public any more".to_owned();
+            (SyncPhase::Waiting, detail)
+        } else if outline.role.is_none() {
             (SyncPhase::Waiting, "waiting to be let in".to_owned())
         } else if others.count() == 0 {
             (SyncPhase::Alone, "only on this device".to_owned())

@@ -1,9 +1,9 @@
-//! The invited side: using an invite that somebody gave.
+//! The invited side: using an invite that somebody gave, or the public link of a space.
 
 use std::time::Duration;
 
 use stead_access::OpId;
-use stead_api::{ApiError, ErrorKind, InviteText, SpaceJoined};
+use stead_api::{ApiError, ErrorKind, InviteText, PublicLink, SpaceJoined};
 use stead_base::{Decoder, DeviceId, SpaceId, WriterId};
 use stead_crypt::Zeroizing;
 use stead_net::{Net, PeerHints};
@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use super::INVITE_ALPN;
 use super::codec::{ANSWER_BYTES_MAX, JoinAnswer, JoinRequest, TICKET_INFO, circumstances};
 use crate::clock::wall_ms;
+use crate::desk::Desk;
 use crate::directory::Introductions;
 use crate::faults;
 use crate::link::Talk;
@@ -33,8 +34,11 @@ pub(crate) struct Joiner {
 }
 
 impl Joiner {
-    /// Joins the space of an invite.
+    /// Joins the space of an invite, or opens that of a public link.
     pub(crate) async fn join(&self, text: &str) -> Result<SpaceJoined, ApiError> {
+        if PublicLink::is_meant(text) {
+            return self.open_public(text).await;
+        }
         let text: InviteText = text.parse().map_err(|error| {
             faults::sentence(ErrorKind::LinkMalformed, &error)
                 .hint("Copy the whole invite again, from `stead-invite:` to its end.")
@@ -58,12 +62,7 @@ impl Joiner {
             expires_ms: text.expires_ms,
         };
         let ready = self.store.look(move |desk| {
-            if desk.replica.space_ids().contains(&space) {
-                return Err(ApiError::new(
-                    ErrorKind::LinkTaken,
-                    "This space is on this device already.",
-                ));
-            }
+            not_here(desk, &space)?;
             let card = desk.replica.card();
             let card = card.map_err(|error| faults::replica(&error))?;
             Ok((card, desk.replica.keys().kem().clone()))
@@ -128,20 +127,59 @@ impl Joiner {
         }
         self.introductions.introduce(maker, hints);
         let name = ticket.name.clone();
-        let joined = self.store.change(move |desk| {
-            let joined = desk.replica.join_shared(&ticket, wall_ms());
-            desk.note_outcome(&joined);
-            joined.map_err(|error| faults::replica(&error))
-        });
-        joined.await??;
-        self.first_sync(space).await;
+        self.open(ticket).await?;
         Ok(SpaceJoined {
             space: space.to_string(),
             name,
+            public: false,
         })
     }
 
-    /// Waits until the space says that this device is in it.
+    /// Opens the space of a public link. Nobody is asked: whatever device holds the space gives it to
+    /// who knows the secret in the link.
+    async fn open_public(&self, text: &str) -> Result<SpaceJoined, ApiError> {
+        let link: PublicLink = text.parse().map_err(|error| {
+            faults::sentence(ErrorKind::LinkMalformed, &error)
+                .hint("Copy the whole link again, from `stead-public:` to its end.")
+        })?;
+        let holder = DeviceId::from_bytes(link.device);
+        let space = SpaceId::from_bytes(link.space);
+        self.store
+            .look(move |desk| not_here(desk, &space))
+            .await??;
+        let hints = PeerHints {
+            addrs: link.addresses,
+            relay: link.relay.as_deref().and_then(|text| text.parse().ok()),
+        };
+        if !hints.is_empty() {
+            self.net.learn(holder, hints.clone());
+        }
+        self.introductions.introduce(holder, hints);
+        self.open(SpaceTicket::public(space, link.secret.0)).await?;
+        let name = self
+            .store
+            .look(move |desk| desk.replica.space_name(&space).map(str::to_owned));
+        Ok(SpaceJoined {
+            space: space.to_string(),
+            name: name.await?.unwrap_or_else(|| space.short()),
+            public: true,
+        })
+    }
+
+    /// Opens a space, and waits a moment for what is in it.
+    async fn open(&self, ticket: SpaceTicket) -> Result<(), ApiError> {
+        let space = ticket.id;
+        let opened = self.store.change(move |desk| {
+            let opened = desk.replica.join_shared(&ticket, wall_ms());
+            desk.note_outcome(&opened);
+            opened.map_err(|error| faults::replica(&error))
+        });
+        opened.await??;
+        self.first_sync(space).await;
+        Ok(())
+    }
+
+    /// Waits until the space says that this device is in it, or may read there.
     async fn first_sync(&self, space: SpaceId) {
         let mut members = self.members.clone();
         let admitted = async {
@@ -156,5 +194,15 @@ impl Joiner {
             }
         };
         let _ = tokio::time::timeout(FIRST_SYNC, admitted).await;
+    }
+}
+
+fn not_here(desk: &Desk, space: &SpaceId) -> Result<(), ApiError> {
+    match desk.replica.space_ids().contains(space) {
+        false => Ok(()),
+        true => Err(ApiError::new(
+            ErrorKind::LinkTaken,
+            "This space is on this device already.",
+        )),
     }
 }

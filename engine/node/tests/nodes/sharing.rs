@@ -101,6 +101,7 @@ async fn who_is_let_into_a_part_finds_that_and_nothing_else() {
         space: "family".to_owned(),
         role: "writer".to_owned(),
         path: on.clone(),
+        everyone: false,
     });
     assert!(plan.makes_keys && plan.documents == 1, "{plan:?}");
     assert!(plan.sentence.contains("/notes/one in family"), "{plan:?}");

@@ -1,6 +1,6 @@
 //! Links and messages as a person's programs send them.
 
-use stead_api::{Link, LinkSecret};
+use stead_api::{Link, LinkSecret, PublicLink};
 
 /// Links with few and many addresses.
 pub fn links() -> Vec<Vec<u8>> {
@@ -17,6 +17,13 @@ pub fn links() -> Vec<Vec<u8>> {
         relay: relay.map(str::to_owned),
     };
     let first = link(0, None);
+    let public = PublicLink {
+        device: [1; 32],
+        space: [3; 32],
+        secret: LinkSecret([2; 32]),
+        addresses: link(2, None).addresses,
+        relay: Some("https://relay.example".to_owned()),
+    };
     vec![
         first.to_string().into_bytes(),
         first.to_qr_text().into_bytes(),
@@ -25,6 +32,7 @@ pub fn links() -> Vec<Vec<u8>> {
             .to_string()
             .into_bytes(),
         format!(" {}\n", link(1, None)).into_bytes(),
+        public.to_string().into_bytes(),
     ]
 }
 

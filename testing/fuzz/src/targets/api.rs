@@ -1,12 +1,18 @@
 //! Links, and the messages of the API in both directions.
 
-use stead_api::{FaceValue, Incoming, Link, feed_place, kv_key, parse_incoming, parse_request};
+use stead_api::{
+    FaceValue, Incoming, Link, PublicLink, feed_place, kv_key, parse_incoming, parse_request,
+};
 
-/// The text of a link: what is read prints as a link that reads as the same.
+/// The text of a link, or of a public one: what is read prints as a link that reads as the same.
 pub fn link(data: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(data) else {
         return false;
     };
+    if let Ok(public) = text.parse::<PublicLink>() {
+        assert_eq!(public.to_string().parse::<PublicLink>(), Ok(public));
+        return true;
+    }
     let Ok(link) = text.parse::<Link>() else {
         return false;
     };

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use stead_api::{ApiError, Commit, ErrorKind};
 use stead_base::{SpaceId, WriterId};
 use stead_crypt::Zeroizing;
-use stead_replica::{DocChange, Event, ReceiveError, Replica, ReplicaError};
+use stead_replica::{DocChange, Event, ReceiveError, Replica, ReplicaError, SCHEMAS};
 use stead_sync::{Input, SpaceMembership, Tip};
 use tokio::sync::{oneshot, watch};
 
@@ -590,6 +590,7 @@ impl Desk {
             }
             self.reconcile |= many || docs.iter().any(|doc| doc.collection == SPACES);
         }
+        self.indexing |= many || docs.iter().any(|doc| doc.collection == SCHEMAS);
         // Groups and offers tell this device what to open and what to carry where.
         self.reconcile |= many || docs.iter().any(|doc| veil::is_kept(&doc.collection));
         let (changed, any) = self.changed_docs.entry(space).or_default();

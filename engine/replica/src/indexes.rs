@@ -1,10 +1,35 @@
-//! Indexes of collections on this device: asked for by name, built in steps between other work.
+//! Indexes of collections on this device: asked for by name or by a schema, built in steps between
+//! other work.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 
 use stead_base::SpaceId;
-use stead_store::{IndexOrigin, IndexProgress, IndexRow, IndexSpec, Read};
+use stead_schema::Projection;
+use stead_store::{IndexKind, IndexOrigin, IndexProgress, IndexRow, IndexSpec, Read, StoreError};
 
-use crate::writing::Merging;
+use crate::schemas::SCHEMAS;
+use crate::writing::{Merging, Writing};
 use crate::{Replica, ReplicaError, ReplicaReader};
+
+/// The schemas that changed in a unit of work.
+#[derive(Debug, Default)]
+pub(crate) struct ChangedSchemas {
+    one: BTreeSet<(SpaceId, String)>,
+    all: BTreeSet<SpaceId>,
+}
+
+impl ChangedSchemas {
+    /// The schema of a collection changed.
+    pub(crate) fn one(&mut self, space: SpaceId, collection: String) {
+        self.one.insert((space, collection));
+    }
+
+    /// Any schema of a space may have changed.
+    pub(crate) fn all_of(&mut self, space: SpaceId) {
+        self.all.insert(space);
+    }
+}
 
 /// An index with the name of its collection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,4 +118,94 @@ impl ReplicaReader {
             Ok(found)
         })?)
     }
+}
+
+impl Writing<'_> {
+    /// Has collections indexed as their newest revisions say, whose schemas changed.
+    pub(crate) fn follow_schemas(&mut self) -> Result<(), ReplicaError> {
+        let ChangedSchemas { mut one, all } = std::mem::take(&mut self.changed_schemas);
+        for space in all {
+            let named = self.collections_of_schemas(&space)?;
+            one.extend(named.into_iter().map(|name| (space, name)));
+        }
+        for (space, collection) in one {
+            if self.spaces.contains_key(&space) {
+                self.follow_schema(&space, &collection)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The collections of a space that have a schema, or an index because they had one.
+    fn collections_of_schemas(
+        &mut self,
+        space: &SpaceId,
+    ) -> Result<BTreeSet<String>, ReplicaError> {
+        let mut names = BTreeSet::new();
+        let Some(row) = self.tx.space(space)? else {
+            return Ok(names);
+        };
+        for collection in self.tx.collections(row.no)? {
+            let indexes = self.tx.indexes_of(collection.no)?;
+            let is_schema = |index: &IndexRow| index.is_wanted(IndexOrigin::BySchema);
+            if indexes.iter().any(is_schema) {
+                names.insert(collection.name);
+            } else if collection.name == SCHEMAS {
+                self.tx.each_doc(collection.no, &mut |id, _| {
+                    names.insert(id.to_string());
+                    ControlFlow::Continue(())
+                })?;
+            }
+        }
+        Ok(names)
+    }
+
+    fn follow_schema(&mut self, space: &SpaceId, collection: &str) -> Result<(), ReplicaError> {
+        let compiled = self.schema(space, collection)?;
+        let newest = compiled.and_then(|compiled| compiled.newest);
+        let wanted = newest.map_or_else(BTreeSet::new, |newest| declared(&newest));
+        // What has no schema and no document has no index either.
+        let space_no = self.space(space)?.no;
+        let no = match (wanted.is_empty(), self.tx.collection(space_no, collection)?) {
+            (_, Some(no)) => no,
+            (true, None) => return Ok(()),
+            (false, None) => self.collection_no(space, collection)?,
+        };
+        for row in self.tx.indexes_of(no)? {
+            if row.is_wanted(IndexOrigin::BySchema) && !wanted.contains(&row.spec) {
+                self.tx.remove_index(no, &row.spec, IndexOrigin::BySchema)?;
+            }
+        }
+        for spec in &wanted {
+            match self.tx.add_index(no, spec, IndexOrigin::BySchema) {
+                Ok(_) => {}
+                // Whatever a schema asks for, what it says of documents is taken in.
+                Err(StoreError::Index(error)) => {
+                    tracing::warn!(%error, collection, "an index of a schema is left out");
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The indexes that a revision declares, over what documents hold.
+fn declared(revision: &Projection) -> BTreeSet<IndexSpec> {
+    let held = |path: &[String]| revision.key_path(path).map(|key| key.path);
+    let fields = revision.indexes().iter().map(|index| {
+        let paths: Option<Vec<_>> = index.iter().map(|field| held(&field.path)).collect();
+        (IndexKind::Fields, paths)
+    });
+    let texts = revision.search().iter().map(|path| held(path)).collect();
+    let text = (!revision.search().is_empty()).then_some((IndexKind::Text, texts));
+    fields
+        .chain(text)
+        .filter_map(|(kind, paths)| {
+            Some(IndexSpec {
+                kind,
+                paths: paths?,
+            })
+        })
+        .collect()
 }

@@ -12,6 +12,7 @@ use stead_log::SignedHead;
 use stead_store::{CollectionNo, Tx};
 
 use crate::events::{DocChange, Event};
+use crate::indexes::ChangedSchemas;
 use crate::merge::Pending;
 use crate::prepare::Shared;
 use crate::replica::save_numbers;
@@ -53,6 +54,7 @@ pub(crate) struct Writing<'r> {
     dirty_spaces: BTreeSet<SpaceId>,
     dirty_writers: BTreeSet<(SpaceId, WriterId)>,
     touched: BTreeMap<SpaceId, Touched>,
+    pub(crate) changed_schemas: ChangedSchemas,
     /// Whether anything in memory has been changed.
     pub(crate) began: bool,
 }
@@ -117,6 +119,7 @@ impl Replica {
             dirty_spaces: BTreeSet::new(),
             dirty_writers: BTreeSet::new(),
             touched: BTreeMap::new(),
+            changed_schemas: ChangedSchemas::default(),
             // What is gathered is in no other place in memory: a failure has it read again.
             began: has_pending,
         };
@@ -127,6 +130,7 @@ impl Replica {
                 Merging::Later => writing.merge_if_much()?,
             }
             writing.fold_if_due()?;
+            writing.follow_schemas()?;
             writing.tell_lag();
             writing.save_rows()?;
             Ok(value)
@@ -246,6 +250,7 @@ impl Writing<'_> {
     pub(crate) fn touch(&mut self, space: &SpaceId, collection: &str, id: &DocId) {
         if collection == SCHEMAS {
             self.schemas.remove(&(*space, id.to_string()));
+            self.changed_schemas.one(*space, id.to_string());
         }
         let touched = self.touched.entry(*space).or_default();
         if touched.docs.len() >= CHANGES_LISTED_MAX {
@@ -263,6 +268,7 @@ impl Writing<'_> {
     /// Notes that any document of a space may have changed.
     pub(crate) fn touch_everything(&mut self, space: &SpaceId) {
         self.schemas.retain(|(of, _), _| of != space);
+        self.changed_schemas.all_of(*space);
         let touched = self.touched.entry(*space).or_default();
         touched.many = true;
         touched.docs.clear();

@@ -10,6 +10,7 @@ use stead_access::{Path, Role};
 use stead_base::{DocId, SpaceId};
 use stead_replica::{Change, Edit, ReplicaError, Speaks};
 use stead_schema::{Chain, Declaration, Revision, Wanted, lenses_from_json};
+use stead_store::{IndexKind, IndexOrigin, IndexSpec};
 use world::{Device, link, sync};
 
 fn edit(id: &str, change: Change) -> Edit {
@@ -574,4 +575,97 @@ fn a_revision_that_is_not_known_is_refused_by_name() {
         refused.to_string().contains("notes has no schema"),
         "{refused}"
     );
+}
+
+/// The indexes of `tasks`: kind, fields as they are held, and whether a person wants it too.
+fn indexes(device: &mut Device, space: &SpaceId) -> Vec<(IndexKind, Vec<Vec<String>>, bool)> {
+    while device.replica.build_indexes(2, device.now).unwrap() {}
+    let found = device.replica.reader().unwrap().unwrap().indexes(space);
+    found
+        .unwrap()
+        .into_iter()
+        .filter(|index| index.row.is_wanted(IndexOrigin::BySchema))
+        .map(|index| {
+            assert!(index.row.is_complete());
+            let by_hand = index.row.is_wanted(IndexOrigin::ByHand);
+            (index.row.spec.kind, index.row.spec.paths, by_hand)
+        })
+        .collect()
+}
+
+#[test]
+fn collections_are_indexed_everywhere_as_their_newest_revisions_say() {
+    let mut a = Device::on_disk(1);
+    let space = a.replica.create_space("work", a.now).unwrap();
+    let by_rank = IndexSpec {
+        kind: IndexKind::Fields,
+        paths: vec![path(&["rank"])],
+    };
+    a.replica
+        .add_index(&space, "tasks", &by_rank, IndexOrigin::ByHand, a.now)
+        .unwrap();
+    let wanted = |lenses: Value, declared: Option<Value>, chain: &Chain| {
+        let wanted = Wanted {
+            lenses: lenses_from_json(&lenses).unwrap(),
+            declaration: declared.map(|it| Declaration::from_json(&it).unwrap()),
+            ..Wanted::default()
+        };
+        chain.evolve(wanted).unwrap().unwrap()
+    };
+    let first = wanted(
+        json!([]),
+        Some(json!({
+            "fields": {"title": "string", "rank": "int?", "home": {"type": "record?", "fields": {"city": "string?"}}},
+            "indexes": [["-rank"], ["home.city", "title"]], "search": ["title"],
+        })),
+        &Chain::empty("tasks".into()),
+    );
+    a.replica.put_revision(&space, &first, a.now).unwrap();
+    for n in 0..5 {
+        let edits = [put(
+            &format!("t{n}"),
+            json!({"title": format!("task {n}"), "rank": n}),
+        )];
+        a.replica.transact(&space, &edits, a.now).unwrap();
+    }
+    let mut b = Device::on_disk(2);
+    b.replica.create_home(b.now).unwrap();
+    share(&mut a, &mut b, &space, Role::Reader);
+    let of_first = vec![
+        (IndexKind::Fields, vec![path(&["rank"])], true),
+        (
+            IndexKind::Fields,
+            vec![path(&["home", "city"]), path(&["title"])],
+            false,
+        ),
+        (IndexKind::Text, vec![path(&["title"])], false),
+    ];
+    assert_eq!(indexes(&mut a, &space), of_first);
+    let on_b = indexes(&mut b, &space);
+    assert_eq!(on_b.len(), 3, "{on_b:?}");
+    // A revision that only renames is over the same index; what none wants any more goes.
+    let chain = a.replica.schema(&space, "tasks").unwrap().unwrap().chain;
+    let second = wanted(
+        json!([{"rename": {"from": "title", "to": "name"}}]),
+        None,
+        &chain,
+    );
+    a.replica.put_revision(&space, &second, a.now).unwrap();
+    assert_eq!(indexes(&mut a, &space), of_first);
+    let chain = a.replica.schema(&space, "tasks").unwrap().unwrap().chain;
+    let bare = json!({"fields": {"name": "string", "rank": "int?"}, "indexes": [["name"]]});
+    let third = wanted(json!([]), Some(bare), &chain);
+    a.replica.put_revision(&space, &third, a.now).unwrap();
+    sync(&mut a, &mut b);
+    let of_third = vec![(IndexKind::Fields, vec![path(&["title"])], false)];
+    assert_eq!(indexes(&mut a, &space), of_third);
+    assert_eq!(indexes(&mut b, &space), of_third);
+    let by_hand = a
+        .replica
+        .reader()
+        .unwrap()
+        .unwrap()
+        .indexes(&space)
+        .unwrap();
+    assert!(by_hand.iter().any(|index| index.row.spec == by_rank));
 }

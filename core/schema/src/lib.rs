@@ -37,6 +37,7 @@
 //! # }
 //! ```
 
+mod apply;
 mod chain;
 mod codec;
 mod convert;
@@ -55,6 +56,7 @@ mod shape;
 mod typescript;
 mod write;
 
+pub use apply::Write;
 pub use chain::{Aside, AsideReason, Chain, Known};
 pub use convert::{Conversion, DECIMALS_MAX};
 pub use declared::{
@@ -74,7 +76,7 @@ pub use projection::{KeyPath, Projection, Reference};
 pub use revision::{Index, IndexField, Revision, RevisionId};
 pub use scalar::{Bounds, Pattern, Scalar};
 pub use typescript::typescript;
-pub use write::{Write, preview};
+pub use write::preview;
 
 /// JSON, as declared types are written and read.
 pub use serde_json::{Value, json};

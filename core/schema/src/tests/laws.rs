@@ -8,9 +8,9 @@ use stead_doc::{Changes, Document, Edit, Numbers, Path, Transaction};
 
 use super::random::{chains, object_of};
 use super::seen;
+use crate::apply::apply;
 use crate::convert::same;
 use crate::shape::{Node, NodeKind};
-use crate::write::apply;
 use crate::{Chain, Fields, Projection, Revision, Write, lenses_from_json, lenses_to_json};
 
 /// A write: through which revision, whether it replaces, and seeds of what is written.

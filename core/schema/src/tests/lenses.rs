@@ -12,7 +12,7 @@ use crate::{
 fn put(chain: &Chain, number: usize, held: &mut Value, value: Value) {
     let writes = seen(chain, number).put(held, &value, false).unwrap();
     for write in writes {
-        crate::write::apply(held, write);
+        crate::apply::apply(held, write);
     }
 }
 

@@ -34,7 +34,7 @@ fn a_seed_of_people_replays_to_the_same_world() {
 
 #[test]
 fn worlds_of_people_are_as_hostile_as_they_claim() {
-    let reports: Vec<_> = (0..16)
+    let reports: Vec<_> = (0..24)
         .filter_map(|seed| stead_sim::run_people(seed).ok())
         .collect();
     let sum = |of: fn(&stead_sim::PeopleReport) -> usize| reports.iter().map(of).sum::<usize>();

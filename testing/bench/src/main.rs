@@ -11,13 +11,17 @@ mod device;
 mod growth;
 mod machine;
 mod memory;
+mod newcomer;
+mod node;
 mod open;
 mod plot;
 mod query;
 mod remote;
 mod resident;
 mod rights;
+mod rights_peers;
 mod rows;
+mod schema;
 mod single;
 mod typing;
 
@@ -50,6 +54,8 @@ const BENCHES: &[(&str, Bench)] = &[
     ("bytes", bytes::run),
     ("memory", memory::run),
     ("growth", growth::run),
+    ("newcomer", newcomer::run),
+    ("schema", schema::run),
     ("rights", rights::run),
     ("query", query::run),
     ("typing", typing::run),

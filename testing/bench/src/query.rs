@@ -1,24 +1,26 @@
 //! Queries over 150 thousand documents: a page by filter and order, a search, and a live query after
 //! one change; beside SQLite with a table, an index and a text index made by hand.
 
+use std::ops::Range;
 use std::path::Path;
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use serde_json::{Value, json};
-use stead_api::{
-    Client, DocPut, DocWatch, Edit, IndexAdd, IndexList, Notification, Op, SortKey, SpaceCreate,
-};
-use stead_node::{Bind, Lan, Node, NodeConfig};
+use stead_api::{Client, DocPut, DocWatch, Edit, IndexAdd, Notification, Op, SortKey};
 use stead_replica::{Condition, Direction, Query, Replica, ReplicaReader, Scalar, Test};
 use stead_store::{CollectionNo, Durability, IndexKind, IndexOrigin, IndexSpec};
 
 use crate::data::{Records, places};
 use crate::device::{fresh, now_ms, write_bulk};
+use crate::node::{COLLECTION, SPACE, fill, wait_for_indexes, with_node};
 use crate::rows::{Aim, Row};
 use crate::{Failure, Scale};
 
 const ROUNDS: usize = 300;
+/// An event that has not come by then does not come.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// A common word of places' names.
 const WORD: &str = "San";
 
@@ -80,7 +82,7 @@ pub(crate) fn run(scale: Scale) -> Result<Vec<Row>, Failure> {
     let ours_search = ask(&mut reader, &space, &search)?;
     let theirs_search = asked(&peer, search_sql)?;
     drop((reader, replica));
-    let (live, window) = live(&records)?;
+    let (live, window) = with_node(|home, client| live(home, client, &records))?;
     let within = |name: &str, ours: f64, theirs: f64| {
         // Rates, so that the ratio is ours over theirs.
         Row::new(name, "queries/s", 1e3 / ours, Aim::TimesPeer(1.0 / 1.2))
@@ -189,67 +191,19 @@ fn peer(path: &Path, records: &Records) -> Result<Connection, Failure> {
     Ok(conn)
 }
 
-/// Milliseconds between the acknowledgement of a change and its event, in the middle of many.
-fn live(records: &Records) -> Result<(f64, f64), Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()?;
-    let folder = tempfile::tempdir()?;
-    let mut config = NodeConfig::new(folder.path(), "bench");
-    config.bind = Bind::Addr(([127, 0, 0, 1], 0).into());
-    config.lan = Lan::Off;
-    config.websocket = false;
-    let node = runtime.block_on(Node::start(config))?;
-    let told = follow(folder.path(), records);
-    runtime.block_on(node.stop());
-    told
-}
-
-fn follow(home: &Path, records: &Records) -> Result<(f64, f64), Failure> {
-    let mut client = Client::connect(home)?;
-    client.call(&SpaceCreate {
-        name: "bench".into(),
-    })?;
-    let all: Vec<_> = records.ids.iter().zip(&records.values).collect();
-    for part in all.chunks(5_000) {
-        let edits = part.iter().map(|(id, value)| Edit {
-            collection: "cities".into(),
-            id: Some(id.to_string()),
-            op: Op::Put {
-                value: (*value).clone(),
-                replace: false,
-            },
-        });
-        let edits = edits.collect();
-        client.call(&DocPut {
-            space: "bench".into(),
-            edits,
-            idempotency_key: None,
-            revisions: Default::default(),
-        })?;
-    }
+/// Milliseconds between the acknowledgement of a change and its event, in the middle of many documents.
+fn live(home: &Path, client: &mut Client, records: &Records) -> Result<(f64, f64), Failure> {
+    fill(client, records)?;
     client.call(&IndexAdd {
-        space: "bench".into(),
-        collection: "cities".into(),
+        space: SPACE.into(),
+        collection: COLLECTION.into(),
         fields: vec![vec!["name".into()]],
         text: false,
     })?;
-    let list = IndexList {
-        space: "bench".into(),
-        collection: None,
-    };
-    while client
-        .call(&list)?
-        .indexes
-        .iter()
-        .any(|index| !index.complete)
-    {
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    wait_for_indexes(client)?;
     let whole = DocWatch {
-        space: "bench".into(),
-        collection: "cities".into(),
+        space: SPACE.into(),
+        collection: COLLECTION.into(),
         ..DocWatch::default()
     };
     let sort = vec![SortKey {
@@ -262,16 +216,19 @@ fn follow(home: &Path, records: &Records) -> Result<(f64, f64), Failure> {
         ..whole.clone()
     };
     Ok((
-        delay(home, &mut client, &whole, records)?,
-        delay(home, &mut client, &window, records)?,
+        delay(home, client, &whole, records, ROUNDS..2 * ROUNDS)?,
+        delay(home, client, &window, records, 0..ROUNDS)?,
     ))
 }
 
+/// Median milliseconds from a change's acknowledgement to its event. One change is on its way at a
+/// time: events of changes that come faster than they are told are one event.
 fn delay(
     home: &Path,
     client: &mut Client,
     watch: &DocWatch,
     records: &Records,
+    numbers: Range<usize>,
 ) -> Result<f64, Failure> {
     let mut watcher = Client::connect(home)?;
     watcher.call(watch)?;
@@ -281,48 +238,38 @@ fn delay(
             break;
         }
     }
-    let heard = std::thread::spawn(move || {
-        let mut times = Vec::new();
-        while times.len() < ROUNDS {
-            match watcher.next_notification() {
-                Ok(Notification::Watch(event)) if !event.changes.is_empty() => {
-                    times.push(Instant::now())
-                }
-                Ok(_) => {}
-                Err(_) => break,
+    let (tell, heard) = mpsc::channel();
+    std::thread::spawn(move || {
+        while let Ok(Notification::Watch(event)) = watcher.next_notification() {
+            if !event.changes.is_empty() && tell.send(Instant::now()).is_err() {
+                break;
             }
         }
-        times
     });
-    let mut acknowledged = Vec::with_capacity(ROUNDS);
-    for round in 0..ROUNDS {
-        // Always seen: it comes to the top of the window.
-        let value: Value = json!({"name": format!("  {round:06}")});
+    let mut delays = Vec::with_capacity(ROUNDS);
+    // Downwards, so that each change comes to the top of the window.
+    for number in numbers.rev() {
+        let value: Value = json!({"name": format!("  {number:06}")});
         let edits = vec![Edit {
-            collection: "cities".into(),
-            id: Some(records.ids[round % records.ids.len()].to_string()),
+            collection: COLLECTION.into(),
+            id: Some(records.ids[number % records.ids.len()].to_string()),
             op: Op::Put {
                 value,
                 replace: false,
             },
         }];
         client.call(&DocPut {
-            space: "bench".into(),
+            space: SPACE.into(),
             edits,
             idempotency_key: None,
             revisions: Default::default(),
         })?;
-        acknowledged.push(Instant::now());
+        let acknowledged = Instant::now();
+        let told = heard
+            .recv_timeout(PATIENCE)
+            .map_err(|_| format!("change {number} was not told of"))?;
+        delays.push(told.saturating_duration_since(acknowledged).as_secs_f64() * 1e3);
     }
-    let heard = heard.join().map_err(|_| "the watcher failed")?;
-    let mut delays: Vec<f64> = acknowledged
-        .iter()
-        .zip(&heard)
-        .map(|(done, heard)| heard.saturating_duration_since(*done).as_secs_f64() * 1e3)
-        .collect();
     delays.sort_by(f64::total_cmp);
-    delays
-        .get(delays.len() / 2)
-        .copied()
-        .ok_or_else(|| "no event was heard".into())
+    Ok(delays[delays.len() / 2])
 }

@@ -9,6 +9,7 @@ use automerge::transaction::Transactable;
 use rusqlite::Connection;
 use serde_json::json;
 use stead_base::SpaceId;
+use stead_crypt::DeviceKeys;
 use stead_replica::{Query, Replica};
 use stead_store::{CollectionNo, Durability};
 use yrs::updates::decoder::Decode;
@@ -22,7 +23,7 @@ use crate::{Failure, Scale};
 /// Transactions that the sender makes under one signature.
 const GROUP: usize = 64;
 /// Bytes of a batch, and of the batches that are stored in one commit.
-const BATCH_BYTES: usize = 256 << 10;
+pub(crate) const BATCH_BYTES: usize = 256 << 10;
 const COMMIT_BYTES: usize = 8 << 20;
 
 pub(crate) fn run(scale: Scale) -> Result<Vec<Row>, Failure> {
@@ -57,7 +58,9 @@ fn stead(records: &Records, changes: usize) -> Result<f64, Failure> {
     let folder = tempfile::tempdir()?;
     let (mut sender, space) = fresh(&folder.path().join("sender.db"), Durability::Ordered)?;
     write_bulk(&mut sender, &space, records)?;
-    let mut receiver = receiver(&mut sender, &space, folder.path())?;
+    let keys = DeviceKeys::from_seed(&[9; 32]);
+    let path = folder.path().join("receiver.db");
+    let mut receiver = receiver(&mut sender, &space, &path, keys)?;
     let before = read_new(&sender, &receiver, &space)?;
     take_up(&mut receiver, &space, before)?;
     let mut random = Random(7);
@@ -91,10 +94,10 @@ fn stead(records: &Records, changes: usize) -> Result<f64, Failure> {
 pub(crate) fn receiver(
     sender: &mut Replica,
     space: &SpaceId,
-    folder: &Path,
+    path: &Path,
+    keys: DeviceKeys,
 ) -> Result<Replica, Failure> {
-    let keys = stead_crypt::DeviceKeys::from_seed(&[9; 32]);
-    let mut receiver = open(&folder.join("receiver.db"), keys, Durability::Ordered)?;
+    let mut receiver = open(path, keys, Durability::Ordered)?;
     sender.grant_device(&receiver.device_record(), now_ms())?;
     let ticket = sender.ticket(space).ok_or("the sender has no such space")?;
     receiver.join_space(&ticket, false, now_ms())?;

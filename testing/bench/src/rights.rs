@@ -7,15 +7,17 @@ use std::time::Instant;
 use serde_json::json;
 use stead_access::{
     Action, AddedBy, Card, CardDevice, DeviceRecord, Grant, IdentityId, Lengths, Name, Party, Path,
-    RemovalTarget, Role, Roster, RosterOp, Subject, sign_claim, sign_genesis, sign_identity_device,
+    RemovalTarget, Role, Roster, RosterOp, Subject, Whom, sign_claim, sign_genesis,
+    sign_identity_device,
 };
-use stead_base::{SpaceId, WriterId};
+use stead_base::{DeviceId, SpaceId, WriterId};
 use stead_crypt::{DeviceKeys, SigningKey};
-use stead_replica::Replica;
-use stead_store::Durability;
+use stead_replica::{Query, Replica};
+use stead_store::{CollectionNo, Condition, Durability, Filter, Test};
 
 use crate::data::{FIELDS, Random, places};
 use crate::device::{fresh, now_ms, open, set, write_bulk};
+use crate::rights_peers;
 use crate::rows::{Aim, Row};
 use crate::{Failure, Scale};
 
@@ -23,6 +25,9 @@ const MEMBERS: usize = 1_000;
 const GRANTS: usize = 10_000;
 const DECISIONS: usize = 1_000_000;
 const GROUP: usize = 64;
+/// How everything begins that the removed writer writes.
+const LATE: &str = "late ";
+const EXPLANATIONS: usize = 1_000;
 
 pub(crate) fn run(scale: Scale) -> Result<Vec<Row>, Failure> {
     let mut rows = vec![decision()?];
@@ -117,6 +122,7 @@ fn in_and_out(members: usize) -> Result<Vec<Row>, Failure> {
     replica.grant(&space, Party::Identity(last), Role::Reader, whole, now_ms())?;
     let adding = start.elapsed().as_secs_f64() * 1e3;
     let added = log_bytes(&replica, &space)?;
+    let deciding = decide(&replica, &space, keys_of(members).id())?;
     let start = Instant::now();
     replica.revoke(&space, target, None, now_ms())?;
     let removing = start.elapsed().as_secs_f64() * 1e3;
@@ -124,12 +130,39 @@ fn in_and_out(members: usize) -> Result<Vec<Row>, Failure> {
     let row = |what: &str, unit, value| {
         Row::new(format!("{what}, {members} members"), unit, value, Aim::None)
     };
+    let mut add = row("add one reader", "ms", adding);
+    let mut remove = row("remove one reader and renew all keys", "ms", removing);
+    let mut decide = row("decide about one reader, and say why", "ns", deciding);
+    for (name, measure) in rights_peers::PEERS {
+        match measure(members) {
+            Ok(costs) => {
+                add = add.peer(name, costs.add_ms);
+                remove = remove.peer(name, costs.remove_ms);
+                decide = decide.peer(name, costs.decide_ns);
+            }
+            Err(error) => eprintln!("    {name} at {members} members: {error}"),
+        }
+    }
     Ok(vec![
-        row("add one reader", "ms", adding),
+        add,
         row("add one reader: bytes of log", "bytes", added - before),
-        row("remove one reader and renew all keys", "ms", removing),
+        remove,
         row("remove one reader: bytes of log", "bytes", removed - added),
+        decide,
     ])
+}
+
+/// Nanoseconds of one answer to whether a device may read, with the reasons.
+fn decide(replica: &Replica, space: &SpaceId, asked: DeviceId) -> Result<f64, Failure> {
+    let path = Path::of(["notes", "one"])?;
+    let start = Instant::now();
+    for _ in 0..EXPLANATIONS {
+        let whom = Whom::Device(black_box(asked));
+        if !replica.explain(space, whom, Action::Read, &path)?.allowed {
+            return Err("who was let in may not read".into());
+        }
+    }
+    Ok(start.elapsed().as_nanos() as f64 / EXPLANATIONS as f64)
 }
 
 /// A removal that makes entries void that documents already hold.
@@ -162,7 +195,7 @@ fn voided(scale: Scale) -> Result<Row, Failure> {
         let group: Vec<_> = (0..GROUP)
             .map(|i| {
                 let id = &records.ids[random.below(records.ids.len())];
-                let value = json!(format!("late {round}.{i}"));
+                let value = json!(format!("{LATE}{round}.{i}"));
                 (space, vec![set(id, FIELDS[i % 4], value)])
             })
             .collect();
@@ -173,16 +206,35 @@ fn voided(scale: Scale) -> Result<Row, Failure> {
     }
     deliver(&a, &mut c, &space)?;
     deliver(&b, &mut c, &space)?;
+    if late(&c, &space)? == 0 {
+        return Err("the writer's entries do not count before the removal".into());
+    }
     a.revoke(&space, RemovalTarget::Identity(identity), None, now_ms())?;
     let start = Instant::now();
     deliver(&a, &mut c, &space)?;
     let seconds = start.elapsed().as_secs_f64();
+    let left = late(&c, &space)?;
+    if left != 0 {
+        return Err(format!("{left} documents still show what the removal made void").into());
+    }
     Ok(Row::new(
         format!("a removal that voids {} thousand entries", count / 1000),
         "s",
         seconds,
         Aim::None,
     ))
+}
+
+/// Documents whose name is one that the removed writer wrote.
+fn late(replica: &Replica, space: &SpaceId) -> Result<u64, Failure> {
+    let query = Query {
+        filter: vec![Filter::Is(Condition {
+            path: vec![FIELDS[0].to_owned()],
+            test: Test::Prefix(LATE.to_owned()),
+        })],
+        ..Query::all(CollectionNo(0))
+    };
+    Ok(replica.count(space, "cities", query)?)
 }
 
 /// Gives one replica everything that the other has of a space.

@@ -68,7 +68,7 @@ impl Row {
     fn aim_in_words(&self) -> String {
         let peer = self.peers.first().map_or("", |(name, _)| *name);
         match self.aim {
-            Aim::TimesPeer(times) => format!("{times} x {peer}"),
+            Aim::TimesPeer(times) => format!("{} x {peer}", number(times)),
             Aim::AtLeast(least) => format!(">= {}", number(least)),
             Aim::AtMost(most) => format!("<= {}", number(most)),
             Aim::Smallest => "smallest".to_owned(),

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use stead_api::{ApiError, Commit, ErrorKind};
 use stead_base::{Hash, SpaceId};
@@ -29,7 +29,7 @@ const COMMANDS_PER_ROUND_MAX: usize = 1024;
 pub(crate) const GATHERED_BYTES_MAX: usize = 32 << 20;
 
 /// Received batches have stopped flowing when none came for this long.
-const QUIET_MS: u32 = 25;
+const QUIET: Duration = Duration::from_millis(25);
 
 /// Answers a caller once its change is flushed, or could not be.
 pub(crate) type Ack = Box<dyn FnOnce(Result<(), ApiError>) + Send>;
@@ -203,9 +203,10 @@ fn run(mut desk: Desk, mut inbox: mpsc::Receiver<Command>, due: &watch::Sender<O
     if let Err(error) = desk.settle() {
         tracing::warn!(%error, "starting with a store that does not take writes");
     }
+    let mut received = Instant::now();
     loop {
         let first = match desk.waits_for_more() {
-            true => match next_soon(&mut inbox) {
+            true => match next_before(&mut inbox, received + QUIET) {
                 Err(TryRecvError::Empty) => {
                     desk.merge_pending();
                     Round::default().finish(&mut desk);
@@ -235,7 +236,11 @@ fn run(mut desk: Desk, mut inbox: mpsc::Receiver<Command>, due: &watch::Sender<O
             round.take(&mut desk, next);
         }
         let stop = round.stop.take();
+        let has_received = round.bytes > 0;
         round.finish(&mut desk);
+        if has_received {
+            received = Instant::now();
+        }
         // And a step after each round, so that a busy node gets there too.
         if desk.is_indexing() && stop.is_none() {
             desk.index_step();
@@ -254,15 +259,19 @@ fn run(mut desk: Desk, mut inbox: mpsc::Receiver<Command>, due: &watch::Sender<O
     }
 }
 
-/// The next command, if it comes while a stream of batches would still be flowing.
-fn next_soon(inbox: &mut mpsc::Receiver<Command>) -> Result<Command, TryRecvError> {
-    for _ in 0..QUIET_MS {
+/// The next command, if it comes before the stream of batches counts as over: whatever else is asked
+/// meanwhile does not keep what was received from being merged.
+fn next_before(
+    inbox: &mut mpsc::Receiver<Command>,
+    end: Instant,
+) -> Result<Command, TryRecvError> {
+    while Instant::now() < end {
         match inbox.try_recv() {
             Err(TryRecvError::Empty) => std::thread::sleep(Duration::from_millis(1)),
             next => return next,
         }
     }
-    inbox.try_recv()
+    Err(TryRecvError::Empty)
 }
 
 #[derive(Default)]

@@ -306,6 +306,10 @@ impl Writing<'_> {
     ) -> Result<(), ReplicaError> {
         self.take_keys(id, writer, opened)?;
         self.take_roster(id, writer, opened)?;
+        // Keys that were refused for coming before they were declared are taken now.
+        if self.space(id)?.has_enough_undeclared_keys() {
+            self.take_keys(id, writer, opened)?;
+        }
         if self.space(id)?.admits(writer) {
             self.gather(id, writer, opened)?;
         }

@@ -206,8 +206,9 @@ impl SpaceState {
         let same = |held: &ScopedKey| {
             held.scope == scope && held.generation == generation && held.key == *key
         };
-        if used || self.undeclared.iter().any(same) || self.undeclared.len() >= UNDECLARED_KEYS_MAX
-        {
+        let declared = (self.roster).may_open_under(scope, generation, &key.id());
+        let refused = self.has_enough_undeclared_keys() && !declared;
+        if used || self.undeclared.iter().any(same) || refused {
             return Ok(false);
         }
         let context = key_context(&self.id, scope, generation);
@@ -224,6 +225,11 @@ impl SpaceState {
             key: EpochKey::from_bytes(key.expose()),
         });
         Ok(self.use_declared_keys())
+    }
+
+    /// Whether keys that nobody declared are not kept any more: any member can send such keys.
+    pub(crate) fn has_enough_undeclared_keys(&self) -> bool {
+        self.undeclared.len() >= UNDECLARED_KEYS_MAX
     }
 
     /// Uses the kept keys that are known to be the space's: the first roster key by the membership

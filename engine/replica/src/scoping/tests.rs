@@ -4,8 +4,8 @@ use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde_json::json;
 use stead_access::{
-    Grant, Lengths, MemberSubject, Party, Path, Role, RosterOp, ScopeStart, Subject, encode_ops,
-    scope_at, sign_claim,
+    Grant, Lengths, MemberSubject, Party, Path, RemovalTarget, Role, RosterOp, ScopeStart, Subject,
+    encode_ops, scope_at, sign_claim,
 };
 use stead_base::{DocId, Encoder, Entropy, Hash, Hlc, ScopeId, SpaceId, Stamp, WriterId};
 use stead_checkpoint::{BlockKind, DocumentsWriter, pieces};
@@ -405,4 +405,26 @@ fn a_writer_who_speaks_of_another_part_in_its_own_is_not_heard() {
     sync(&mut a, &mut b, &space);
     assert_eq!(title(&b, &space, ("diary", "monday")), None);
     assert_eq!(title(&a, &space, ("diary", "monday")).unwrap(), "own");
+}
+
+#[test]
+fn keys_that_nobody_declared_keep_no_declared_key_out() {
+    let (mut a, mut b, mut c) = (person(1), person(2), person(3));
+    let space = a.create_space("work", NOW).unwrap();
+    share(&mut a, &mut b, &space, Role::Reader, "/");
+    share(&mut a, &mut c, &space, Role::Writer, "/");
+    sync(&mut a, &mut b, &space);
+    for n in 0..200 {
+        let junk = EpochKey::from_bytes(&[n; 32]);
+        let state = b.spaces.get_mut(&space).unwrap();
+        let scope = ScopeId::ROOT;
+        let kept = state.add_key(scope, 9, &junk, &b.keys, &mut *b.entropy);
+        assert!(!kept.unwrap());
+    }
+    assert!(b.spaces[&space].has_enough_undeclared_keys());
+    let target = RemovalTarget::Identity(c.identity().unwrap());
+    a.revoke(&space, target, None, NOW + 40).unwrap();
+    put(&mut a, &space, ("notes", "n"), json!({"title": "after"}));
+    sync(&mut a, &mut b, &space);
+    assert_eq!(title(&b, &space, ("notes", "n")).as_deref(), Some("after"));
 }

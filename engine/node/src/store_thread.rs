@@ -261,10 +261,7 @@ fn run(mut desk: Desk, mut inbox: mpsc::Receiver<Command>, due: &watch::Sender<O
 
 /// The next command, if it comes before the stream of batches counts as over: whatever else is asked
 /// meanwhile does not keep what was received from being merged.
-fn next_before(
-    inbox: &mut mpsc::Receiver<Command>,
-    end: Instant,
-) -> Result<Command, TryRecvError> {
+fn next_before(inbox: &mut mpsc::Receiver<Command>, end: Instant) -> Result<Command, TryRecvError> {
     while Instant::now() < end {
         match inbox.try_recv() {
             Err(TryRecvError::Empty) => std::thread::sleep(Duration::from_millis(1)),

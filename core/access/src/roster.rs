@@ -16,7 +16,7 @@ use crate::compound::{StandingPart, card_parts, group_parts};
 use crate::epochs::{Epoch, Keys, Stale};
 use crate::ledger::{Genesis, Ledger, RosterError, Touched};
 use crate::members::{MemberSubject, Membership, memberships};
-use crate::op::{Checkpoint, OpId, Party, Subject};
+use crate::op::{Checkpoint, OpId, Party, StartEpoch, Subject};
 use crate::rules::{Author, Line};
 use crate::verdicts::{Span, Verdicts};
 use crate::{Action, DeviceRecord, Name, Path, RosterOp};
@@ -317,6 +317,27 @@ impl Roster {
     /// they learned of the removal that made its epoch void; nothing new is sealed under it.
     pub fn may_open_under(&self, scope: ScopeId, generation: u32, key: &KeyId) -> bool {
         self.keys.ever_declared(scope, generation, *key) || self.declares(scope, generation, key)
+    }
+
+    /// Keys that members declared who may not do so, and that nobody did who may: what they sealed
+    /// under them opens once somebody who manages the scope declares the keys as well.
+    pub fn asked_epochs(&self) -> impl Iterator<Item = &StartEpoch> {
+        let said = self.ledger.epochs.iter().flat_map(|(scope, said)| {
+            let path = self.place_of(*scope);
+            said.values().filter_map(move |said| Some((path?, said)))
+        });
+        said.filter(|(path, said)| {
+            let Author::Entry { writer, seq } = said.by else {
+                return false;
+            };
+            let of_roster = said.what.scope == ScopeId::ROSTER;
+            let mut spans = self.spans(&writer).iter();
+            spans.any(|span| {
+                span.since <= seq && seq < span.limit && (of_roster || span.path.covers(path))
+            })
+        })
+        .map(|(_, said)| &said.what)
+        .filter(|epoch| !self.may_open_under(epoch.scope, epoch.generation, &epoch.key))
     }
 
     /// The scopes under whose current key nothing new may be sealed, and why: someone who was

@@ -17,9 +17,9 @@ use crate::writing::Writing;
 use crate::{Replica, ReplicaError};
 
 /// Boxes that one entry carries; more go into entries of their own.
-const BOXES_PER_ENTRY: usize = 256;
+pub(crate) const BOXES_PER_ENTRY: usize = 256;
 /// Operations that one entry carries while epochs are started.
-const OPS_PER_ENTRY: usize = 256;
+pub(crate) const OPS_PER_ENTRY: usize = 256;
 
 /// What a key that is sealed under the next generation's is bound to.
 fn previous_context(space: &SpaceId, scope: ScopeId, generation: u32) -> Vec<u8> {
@@ -105,6 +105,10 @@ impl SpaceState {
 
     /// The key to seal roster operations under, which also heal a stale epoch.
     pub(crate) fn newest_key(&self, scope: ScopeId) -> Option<(u32, &EpochKey)> {
+        let below = self.said_below.filter(|_| scope == ScopeId::ROSTER);
+        if let Some(earlier) = below.and_then(|below| self.key_below(below)) {
+            return Some(earlier);
+        }
         let epoch = self.roster.current_epoch(scope)?;
         let key = self.ring.find(scope, epoch.generation, &epoch.key)?;
         Some((epoch.generation, key))

@@ -370,6 +370,7 @@ impl Writing<'_> {
         }
         self.tx.put_fork(no, proof)?;
         let space = self.space(id)?;
+        let before = space.roster.clone();
         space.rebuild_roster();
         self.dirty_writer(id, writer);
         self.roster_changed(id);
@@ -380,6 +381,7 @@ impl Writing<'_> {
                 len: common,
             });
         }
+        self.hand_on_lost_keys(id, &before)?;
         if was_applied > common {
             self.rebuild(id)?;
         }

@@ -24,6 +24,7 @@ mod history;
 mod identity;
 mod indexes;
 mod keyring;
+mod late_keys;
 mod logs;
 mod membership;
 mod merge;

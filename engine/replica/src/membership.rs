@@ -171,6 +171,7 @@ impl Replica {
             .collect();
         let stale = self.spaces_to_rekey();
         let own = self.device();
+        let asked = self.spaces_asked_for_keys();
         let lacking = self.spaces.values();
         let lacking: Vec<SpaceId> = lacking
             .filter(|space| space.newest_key(ScopeId::ROSTER).is_some())
@@ -180,6 +181,7 @@ impl Replica {
         let groups = self.group_work(&home)?;
         let unscoped: Vec<SpaceId> = self.spaces_to_scope();
         let nothing = missing.is_empty() && out_of_step.is_empty() && stale.is_empty();
+        let nothing = nothing && asked.is_empty();
         if nothing && lacking.is_empty() && groups.is_empty() && unscoped.is_empty() {
             return Ok(false);
         }
@@ -199,6 +201,9 @@ impl Replica {
             writing.do_group_work(&home, &groups)?;
             for id in &stale {
                 writing.renew_if_allowed(id)?;
+            }
+            for id in &asked {
+                writing.declare_asked_keys(id)?;
             }
             for id in &unscoped {
                 writing.tend_scopes(id)?;

@@ -8,7 +8,7 @@ use stead_access::{
     open_keys,
 };
 use stead_base::{DeviceId, Hash, Hlc, ScopeId, SpaceId, WriterId};
-use stead_crypt::{DeviceKeys, EpochKey, SigningKey, wrapkey};
+use stead_crypt::{DeviceKeys, EpochKey, KeyId, SigningKey, wrapkey};
 use stead_store::{SpaceNo, WriterNo};
 
 use crate::ReplicaError;
@@ -123,6 +123,9 @@ pub(crate) struct SpaceState {
     pub(crate) reread: bool,
     /// Scopes under whose epoch nothing may be sealed: it misses a removal.
     pub(crate) stale: BTreeSet<ScopeId>,
+    /// While keys are handed on whose declaration was lost: what is said of that is sealed under an
+    /// earlier generation of `@roster` than this, which all have.
+    pub(crate) said_below: Option<u32>,
     /// Roster entries in which letters to this device were looked for.
     pub(crate) letters_read: usize,
     /// Starts that turned out to be no good.
@@ -182,6 +185,7 @@ impl SpaceState {
             undeclared: held,
             reread: false,
             stale: BTreeSet::new(),
+            said_below: None,
             letters_read: 0,
             bad_starts: BTreeSet::new(),
             everyone: OnceLock::new(),
@@ -230,6 +234,12 @@ impl SpaceState {
     /// Whether keys that nobody declared are not kept any more: any member can send such keys.
     pub(crate) fn has_enough_undeclared_keys(&self) -> bool {
         self.undeclared.len() >= UNDECLARED_KEYS_MAX
+    }
+
+    /// Whether a key is kept that no member has declared.
+    pub(crate) fn keeps_undeclared(&self, scope: ScopeId, generation: u32, key: &KeyId) -> bool {
+        let mut kept = self.undeclared.iter();
+        kept.any(|it| (it.scope, it.generation) == (scope, generation) && it.key.id() == *key)
     }
 
     /// Uses the kept keys that are known to be the space's: the first roster key by the membership

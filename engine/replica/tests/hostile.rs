@@ -196,6 +196,64 @@ fn who_hears_of_a_fork_before_it_holds_what_is_common_gets_that_and_ends_equal()
 }
 
 #[test]
+fn what_was_sealed_under_a_key_that_a_fork_takes_away_opens_for_all() {
+    // C may declare keys or not; A may have declared another of the generation; C's log may be at A
+    // before the proof or after.
+    for case in 0..8 {
+        let role = if case & 1 == 0 {
+            Role::Writer
+        } else {
+            Role::Manager
+        };
+        let (renews, early) = (case & 2 != 0, case & 4 != 0);
+        let (mut a, mut c, mut d) = (person(1), person(3), person(4));
+        let mut b = found(Device::on_disk(2));
+        let space = a.replica.create_space("shared", a.now).unwrap();
+        share(&mut a, &mut b, &space, Role::Manager);
+        share(&mut a, &mut c, &space, role);
+        share(&mut b, &mut d, &space, Role::Reader);
+        sync(&mut a, &mut b);
+        sync(&mut a, &mut c);
+        let disk = b.backup();
+        let mut copy = Device::on_disk(2).restore(disk);
+        copy.now = b.now;
+        copy.write(&space, &[put("story", json!({"told": "to a"}))]);
+        relay(&copy, &mut a, &space, &[]);
+        // B puts D out and renews the keys in the story that it tells to C.
+        revoke(&mut b, &d, &space);
+        relay(&b, &mut c, &space, &[]);
+        c.write(&space, &[put("kept", json!({"by": "c"}))]);
+        if renews {
+            revoke(&mut a, &d, &space);
+        }
+        if early {
+            relay(&c, &mut a, &space, &own_logs(&b, &space));
+            assert_eq!(a.get(&space, "notes", "kept"), None);
+        }
+        settle_forks(&mut [&mut a, &mut c]);
+        let author = |device: &Device, name| Some(device.get(&space, "notes", name)?["by"].clone());
+        assert_eq!(author(&a, "kept"), Some(json!("c")), "case {case}");
+        assert_eq!(a.get(&space, "notes", "story"), None);
+        assert_equal(&a, &c, &space);
+        // All go on, and who comes later reads it too.
+        c.write(&space, &[put("after", json!({"by": "c"}))]);
+        let mut e = person(5);
+        share(&mut a, &mut e, &space, Role::Reader);
+        sync(&mut a, &mut c);
+        sync(&mut a, &mut e);
+        for name in ["kept", "after"] {
+            assert_eq!(author(&a, name), Some(json!("c")), "case {case}");
+        }
+        assert_equal(&a, &c, &space);
+        assert_equal(&a, &e, &space);
+        // What was put out stays out.
+        a.write(&space, &[put("later", json!({}))]);
+        relay(&a, &mut d, &space, &own_logs(&b, &space));
+        assert_eq!(d.get(&space, "notes", "later").is_none(), renews);
+    }
+}
+
+#[test]
 fn a_withheld_removal_only_delays_it() {
     let (mut a, mut b, mut c, space) = three_people(Role::Writer, Role::Writer);
     let of_a = own_logs(&a, &space);

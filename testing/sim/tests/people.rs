@@ -2,7 +2,9 @@
 //! show nothing to those they knew to be out.
 
 /// Seeds that failed once; each stays for good.
-const ONCE_FAILED: &[u64] = &[3, 10, 22, 32, 65, 76, 98, 106, 125, 143, 170, 214];
+const ONCE_FAILED: &[u64] = &[
+    3, 10, 22, 32, 65, 76, 98, 106, 125, 143, 162, 170, 214, 215, 355,
+];
 
 fn run(seeds: impl IntoIterator<Item = u64>) {
     let failures: Vec<String> = seeds

@@ -222,6 +222,7 @@ impl Held {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use stead_crypt::DeviceKeys;
 
     fn knock() -> Knock {
@@ -271,5 +272,36 @@ mod tests {
         assert!(decode_list(&endless).is_err());
         assert!(Held::decode(&[&[1, b'x'][..], &endless].concat()).is_err());
         assert!(Answer::decode(&[3]).is_err() && Answer::decode(&[1, 0]).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn hostile_bytes_are_refused_or_read_as_they_are(
+            noise in prop::collection::vec(any::<u8>(), 0..600),
+            at in any::<prop::sample::Index>(),
+            flip in 1u8..,
+        ) {
+            let keys = DeviceKeys::from_seed(&[3; 32]);
+            let word = RootWord { nonce: [4; 32], signature: [5; 64] };
+            let record = DeviceRecord::of(&keys, Name::from_any("new"));
+            let words = Words { record, words: vec![word; 2] }.encode();
+            let list = encode_list(&[SpaceId::from_bytes([1; 32]); 3]);
+            for mut bytes in [noise.clone(), knock().encode(), words, list] {
+                if bytes != noise {
+                    let at = at.index(bytes.len());
+                    bytes[at] ^= flip;
+                }
+                if let Ok(knock) = Knock::decode(&bytes) {
+                    prop_assert_eq!(knock.encode(), bytes.clone());
+                }
+                if let Ok(words) = Words::decode(&bytes) {
+                    prop_assert_eq!(words.encode(), bytes.clone());
+                }
+                if let Ok(list) = decode_list(&bytes) {
+                    prop_assert_eq!(encode_list(&list), bytes.clone());
+                }
+                let _ = (Held::decode(&bytes).is_ok(), Answer::decode(&bytes).is_ok());
+            }
+        }
     }
 }

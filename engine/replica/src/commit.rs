@@ -225,7 +225,9 @@ impl Writing<'_> {
             let too_many = state.is_none() && strangers >= STRANGERS_MAX;
             let is_public = state.is_none() && space.roster.was_public();
             let dropped = state.map_or(0, |state| state.record.base);
-            let claimant = claimant(space, &writer, &work.opened);
+            let claimant = (too_many || is_public)
+                .then(|| claimant(space, &writer, &work.opened))
+                .flatten();
             let by_member = claimant.is_some_and(|device| space.is_member(&device));
             // Whoever has the public link can send logs: only those of people who are or were members
             // are kept then, for these may have declared keys.

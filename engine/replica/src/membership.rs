@@ -180,9 +180,9 @@ impl Replica {
             .collect();
         let groups = self.group_work(&home)?;
         let unscoped: Vec<SpaceId> = self.spaces_to_scope();
-        let nothing = missing.is_empty() && out_of_step.is_empty() && stale.is_empty();
-        let nothing = nothing && asked.is_empty();
-        if nothing && lacking.is_empty() && groups.is_empty() && unscoped.is_empty() {
+        let in_step = missing.is_empty() && out_of_step.is_empty();
+        let keyed = stale.is_empty() && asked.is_empty() && lacking.is_empty();
+        if in_step && keyed && groups.is_empty() && unscoped.is_empty() {
             return Ok(false);
         }
         let before = self.roster_entries();

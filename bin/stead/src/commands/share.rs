@@ -15,10 +15,7 @@ use crate::{
 const DAY_MS: u64 = 24 * 3_600_000;
 
 pub(crate) fn share(home: &Path, share: &Share, out: &Output) -> Result<(), Failure> {
-    if share.everyone {
-        return publish(home, share, out);
-    }
-    if share.group.is_some() || share.with.is_some() {
+    if share.everyone || share.group.is_some() || share.with.is_some() {
         return grant(home, share, out);
     }
     let uses = (!share.anyone).then_some(share.uses);
@@ -67,64 +64,46 @@ pub(crate) fn share(home: &Path, share: &Share, out: &Output) -> Result<(), Fail
     Ok(())
 }
 
-/// Lets in who needs no invite.
+/// Lets in who needs no invite, and says by which link if that is everyone.
 fn grant(home: &Path, share: &Share, out: &Output) -> Result<(), Failure> {
     let mut client = connect(home)?;
+    let role = match share.everyone {
+        true => RoleName::Reader.to_string(),
+        false => share.role.to_string(),
+    };
     let plan = client.call(&SpacePlanShare {
         space: share.space.clone(),
-        role: share.role.to_string(),
+        role: role.clone(),
         path: share.on.clone(),
-        everyone: false,
+        everyone: share.everyone,
     })?;
     out.remark(&plan.sentence);
     let granted = client.call(&SpaceGrant {
         space: share.space.clone(),
         group: share.group.clone(),
         person: share.with.clone(),
-        everyone: false,
-        role: share.role.to_string(),
+        everyone: share.everyone,
+        role,
         path: share.on.clone(),
     })?;
     out.json(&granted);
     out.say(format!("{} {}", look::good("✔"), granted.sentence));
-    out.say("  The space opens on their devices by itself when they next meet one of yours.");
-    out.say(format!(
-        "  Who is in it:  {}",
-        look::code(&format!("stead members {}", share.space))
-    ));
-    Ok(())
-}
-
-/// Lets everyone read, and says by which link.
-fn publish(home: &Path, share: &Share, out: &Output) -> Result<(), Failure> {
-    let mut client = connect(home)?;
-    let plan = client.call(&SpacePlanShare {
-        space: share.space.clone(),
-        role: RoleName::Reader.to_string(),
-        path: share.on.clone(),
-        everyone: true,
-    })?;
-    out.remark(&plan.sentence);
-    let granted = client.call(&SpaceGrant {
-        space: share.space.clone(),
-        everyone: true,
-        role: RoleName::Reader.to_string(),
-        path: share.on.clone(),
-        ..SpaceGrant::default()
-    })?;
-    out.json(&granted);
-    out.say(format!("{} {}", look::good("✔"), granted.sentence));
-    out.say("  They find it by this link, while this device is running:");
-    out.say(String::new());
-    out.say(format!(
-        "  stead join {}",
-        granted.link.as_deref().unwrap_or_default()
-    ));
-    out.say(String::new());
-    out.say(format!(
-        "  End it with:  {}",
-        look::code(&format!("stead revoke {} everyone", share.space))
-    ));
+    if let Some(link) = &granted.link {
+        out.say("  They find it by this link, while this device is running:");
+        out.say(String::new());
+        out.say(format!("  stead join {link}"));
+        out.say(String::new());
+        out.say(format!(
+            "  End it with:  {}",
+            look::code(&format!("stead revoke {} everyone", share.space))
+        ));
+    } else {
+        out.say("  The space opens on their devices by itself when they next meet one of yours.");
+        out.say(format!(
+            "  Who is in it:  {}",
+            look::code(&format!("stead members {}", share.space))
+        ));
+    }
     Ok(())
 }
 

@@ -217,25 +217,18 @@ impl Streaming {
         let space = share.space;
         let here = context.locals.tip(&space, &writer).len;
         let log = share.log(writer);
-        let mut may_go_on = false;
         match &log.fetch {
-            // It came some other way meanwhile: what follows it may be had.
-            Some(fetch) if fetch.stage == Stage::Asked && here > fetch.next => {
-                let from = fetch.next;
-                log.incoming = log.incoming.max(here);
-                may_go_on = true;
-                context.output(Output::Unavailable {
-                    space,
-                    writer,
-                    from,
-                });
-            }
             Some(fetch) if fetch.stage == Stage::Asked => {
                 let from = fetch.next;
-                // Not on offer any more until the peer says so again.
-                log.theirs_gone = log.theirs;
-                log.theirs = log.theirs.min(from);
-                log.their_check = None;
+                if here > from {
+                    // It came some other way meanwhile: what follows it may be had.
+                    log.incoming = log.incoming.max(here);
+                } else {
+                    // Not on offer any more until the peer says so again.
+                    log.theirs_gone = log.theirs;
+                    log.theirs = log.theirs.min(from);
+                    log.their_check = None;
+                }
                 context.output(Output::Unavailable {
                     space,
                     writer,
@@ -250,10 +243,8 @@ impl Streaming {
                 });
             }
         }
-        let is_taken_back = self.end_fetch(context, no, writer) == Some(Stage::TakenBack);
-        if is_taken_back || may_go_on {
-            self.offer_fetch(context, no, writer);
-        }
+        self.end_fetch(context, no, writer);
+        self.offer_fetch(context, no, writer);
         Ok(())
     }
 

@@ -41,13 +41,7 @@ impl BlockKind {
 
 /// Compresses a block and cuts it into pieces.
 pub fn pieces(kind: BlockKind, body: &[u8]) -> Result<Vec<Vec<u8>>, CheckpointError> {
-    if body.len() > BLOCK_BYTES_MAX {
-        let (found, max) = (body.len(), BLOCK_BYTES_MAX);
-        return Err(CheckpointError::TooLarge { found, max });
-    }
-    let mut packed = Vec::new();
-    put_uint(&mut packed, body.len() as u64);
-    packed.extend_from_slice(&lz4_flex::block::compress(body));
+    let packed = pack(body)?;
     let count = packed.len().div_ceil(PIECE_BYTES_MAX) as u64;
     let cut = packed.chunks(PIECE_BYTES_MAX);
     let piece = |(at, bytes): (u64, &[u8])| {
@@ -57,6 +51,18 @@ pub fn pieces(kind: BlockKind, body: &[u8]) -> Result<Vec<Vec<u8>>, CheckpointEr
         piece
     };
     Ok((0..).zip(cut).map(piece).collect())
+}
+
+/// Compresses a block.
+pub(crate) fn pack(body: &[u8]) -> Result<Vec<u8>, CheckpointError> {
+    if body.len() > BLOCK_BYTES_MAX {
+        let (found, max) = (body.len(), BLOCK_BYTES_MAX);
+        return Err(CheckpointError::TooLarge { found, max });
+    }
+    let mut packed = Vec::new();
+    put_uint(&mut packed, body.len() as u64);
+    packed.extend_from_slice(&lz4_flex::block::compress(body));
+    Ok(packed)
 }
 
 /// Joins pieces to blocks.
@@ -100,7 +106,7 @@ impl Assembler {
     }
 }
 
-fn unfold(packed: &[u8]) -> Result<Vec<u8>, CheckpointError> {
+pub(crate) fn unfold(packed: &[u8]) -> Result<Vec<u8>, CheckpointError> {
     let mut input = Decoder::new(packed);
     let len = input.uint_max(BLOCK_BYTES_MAX as u64, "block length")? as usize;
     // No LZ4 block unfolds to more than 255 times its size.

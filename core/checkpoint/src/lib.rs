@@ -9,6 +9,7 @@ mod block;
 mod documents;
 mod error;
 mod logs;
+mod part;
 
 pub use block::{
     Assembler, BLOCK_BYTES_MAX, BLOCK_BYTES_TARGET, BlockKind, PIECE_BYTES_MAX, pieces,
@@ -16,3 +17,7 @@ pub use block::{
 pub use documents::{DocumentsReader, DocumentsWriter, Place};
 pub use error::CheckpointError;
 pub use logs::{LogStart, decode_logs, encode_logs};
+pub use part::{
+    ASKED_DOCUMENTS_MAX, Ask, Choose, DocumentName, PART_COLLECTIONS_MAX, PART_DOCUMENTS_MAX,
+    PART_QUERIES_MAX, PART_QUERY_BYTES_MAX, Slice, SliceField, Units,
+};

@@ -11,6 +11,7 @@ mod fork;
 mod head;
 mod proof;
 mod skeleton;
+mod thin;
 mod tip;
 mod tree;
 
@@ -23,6 +24,7 @@ pub use proof::{ConsistencyProof, InclusionProof, ProofError};
 pub use skeleton::{
     KEPT_ENTRIES_MAX, KeptEntry, Skeleton, SkeletonError, SkeletonTree, VerifiedSkeleton,
 };
+pub use thin::{ThinBatch, VerifiedThin};
 pub use tip::{Tip, VerifiedBatch};
 pub use tree::{
     NODE_LEVEL, Peaks, TreeSource, parent_hash, range_root, subtree_places, subtree_root,

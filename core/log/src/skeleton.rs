@@ -12,6 +12,7 @@
 //! kept. Which entries must be kept is for the engine to say; this file knows places and hashes.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use stead_base::codec::{DecodeError, DecodeFault, Decoder, Encoder};
 use stead_base::limits::{ENTRY_BYTES_MAX, LOG_LEN_MAX};
@@ -90,16 +91,7 @@ impl<'a> Skeleton<'a> {
         out.raw(writer.as_bytes()).uint(len).uint(head.len);
         out.raw(&head.signature);
         encode_hashes(extension, &mut out);
-        out.uint(kept.len() as u64);
-        let mut at = 0;
-        for (seq, entry) in kept {
-            out.uint(seq.saturating_sub(at));
-            for (level, index) in subtree_places(at, *seq) {
-                out.raw(tree.subtree(level, index)?.as_bytes());
-            }
-            out.bytes(entry);
-            at = seq + 1;
-        }
+        put_runs(&mut out, 0, kept, tree)?;
         Ok(out.finish())
     }
 
@@ -183,33 +175,66 @@ impl<'a> Skeleton<'a> {
         Ok(kept)
     }
 
-    fn walk(&self, mut each: impl FnMut(Step<'a>)) -> Result<(), SkeletonError> {
-        let mut input = Decoder::new(self.runs);
-        let mut at = 0u64;
-        for _ in 0..self.kept {
-            let skip = input.uint_max(self.len, "skipped entries")?;
-            if at + skip >= self.len {
-                return Err(SkeletonError::Length);
-            }
-            for (level, index) in subtree_places(at, at + skip) {
-                let hash = Hash::from_bytes(input.array("subtree")?);
-                each(Step::Skipped { level, index, hash });
-            }
-            at += skip;
-            let entry = EntryRef::parse(input.bytes(ENTRY_BYTES_MAX, "kept entry")?)?;
-            each(Step::Kept(KeptEntry { seq: at, entry }));
-            at += 1;
-        }
-        input.finish("skeleton")?;
-        match at == self.len {
-            true => Ok(()),
-            false => Err(SkeletonError::Length),
-        }
+    fn walk(&self, each: impl FnMut(Step<'a>)) -> Result<(), SkeletonError> {
+        walk_runs(self.runs, 0..self.len, self.kept, each)
     }
 }
 
-enum Step<'a> {
+/// Goes through kept entries and what stands for the others, over exactly the places of `range`.
+pub(crate) fn walk_runs<'a>(
+    runs: &'a [u8],
+    range: Range<u64>,
+    kept: usize,
+    mut each: impl FnMut(Step<'a>),
+) -> Result<(), SkeletonError> {
+    let mut input = Decoder::new(runs);
+    let mut at = range.start;
+    for _ in 0..kept {
+        let skip = input.uint_max(range.end, "skipped entries")?;
+        if at + skip >= range.end {
+            return Err(SkeletonError::Length);
+        }
+        for (level, index) in subtree_places(at, at + skip) {
+            let hash = Hash::from_bytes(input.array("subtree")?);
+            each(Step::Skipped { level, index, hash });
+        }
+        at += skip;
+        let entry = EntryRef::parse(input.bytes(ENTRY_BYTES_MAX, "kept entry")?)?;
+        each(Step::Kept(KeptEntry { seq: at, entry }));
+        at += 1;
+    }
+    input.finish("kept entries")?;
+    match at == range.end {
+        true => Ok(()),
+        false => Err(SkeletonError::Length),
+    }
+}
+
+/// Writes kept entries and the hashes that stand for the others, from place `from` on.
+pub(crate) fn put_runs<S: TreeSource>(
+    out: &mut Encoder,
+    from: u64,
+    kept: &[(u64, Vec<u8>)],
+    tree: &mut S,
+) -> Result<(), S::Error> {
+    out.uint(kept.len() as u64);
+    let mut at = from;
+    for (seq, entry) in kept {
+        out.uint(seq.saturating_sub(at));
+        for (level, index) in subtree_places(at, *seq) {
+            out.raw(tree.subtree(level, index)?.as_bytes());
+        }
+        out.bytes(entry);
+        at = seq + 1;
+    }
+    Ok(())
+}
+
+/// One place, or a complete subtree of places, of a log of which entries are left out.
+pub(crate) enum Step<'a> {
+    /// Entries that are left out.
     Skipped { level: u32, index: u64, hash: Hash },
+    /// One that is kept.
     Kept(KeptEntry<'a>),
 }
 

@@ -7,6 +7,8 @@ use stead_crypt::SigningKey;
 use crate::batch::{Batch, BatchEntries, BatchError};
 use crate::head::SignedHead;
 use crate::proof::{decode_hashes, encode_hashes};
+use crate::skeleton::Step;
+use crate::thin::{ThinBatch, VerifiedThin};
 use crate::tree::{Peaks, subtree_places};
 
 /// A verified prefix of a log: its peaks, the signed head that covers it, and the subtree hashes
@@ -156,6 +158,47 @@ impl Tip {
             leaves,
             bytes,
             nodes,
+        })
+    }
+
+    /// Checks that `batch`, with most of its entries left out, continues this log under one signature
+    /// of its writer. It must begin where the log ends.
+    pub fn verify_thin<'a>(
+        &self,
+        space: &SpaceId,
+        batch: &ThinBatch<'a>,
+    ) -> Result<VerifiedThin<'a>, BatchError> {
+        let held = self.len();
+        if batch.from != held {
+            return Err(BatchError::Gap {
+                held,
+                start: batch.from,
+            });
+        }
+        let mut tip = self.clone();
+        let mut kept = Vec::new();
+        let mut has_gaps = false;
+        batch.walk(|step| match step {
+            Step::Skipped { level, hash, .. } => {
+                has_gaps = true;
+                tip.peaks.push_complete(level, hash);
+            }
+            Step::Kept(entry) => {
+                tip.peaks.push(entry.entry.leaf_hash());
+                kept.push(entry);
+            }
+        })?;
+        tip.cover(
+            space,
+            &batch.writer,
+            batch.head_len,
+            batch.signature,
+            &batch.extension,
+        )?;
+        Ok(VerifiedThin {
+            tip,
+            kept,
+            has_gaps,
         })
     }
 

@@ -124,7 +124,7 @@ fn file(conn: &Connection, findings: &mut Vec<Finding>) -> Result<(), StoreError
 
 fn logs(conn: &Connection, findings: &mut Vec<Finding>) -> Result<(), StoreError> {
     let mut statement = conn.prepare(
-        "SELECT no, count, segment.bytes, coalesce(len, 0) FROM writer LEFT JOIN segment \
+        "SELECT no, count, segment.bytes, coalesce(len, 0), length(skeleton.bytes)=0 FROM writer LEFT JOIN segment \
          ON key=(no << 40) + 0xffffffffff LEFT JOIN skeleton ON writer=no ORDER BY no",
     )?;
     let mut rows = statement.query([])?;
@@ -147,9 +147,15 @@ fn logs(conn: &Connection, findings: &mut Vec<Finding>) -> Result<(), StoreError
             });
         }
         let mut end: u64 = row.get(3)?;
+        // Of a thin log, and of a checkpoint that was replaced, no skeleton is kept: what is held below
+        // its end is what was kept of it.
+        let (is_thin, thin_len) = (row.get::<_, Option<bool>>(4)?.unwrap_or(false), end);
         let mut stored = segments.query(<[i64; 2]>::from(no.keys()?))?;
         while let Some(row) = stored.next()? {
             let (start, count) = (at_of_key(row.get(0)?), row.get::<_, u32>(1)?);
+            if is_thin && start + u64::from(count) <= thin_len {
+                continue;
+            }
             if start != end {
                 findings.push(Finding::LogGap {
                     writer,

@@ -38,6 +38,16 @@ pub trait Read: Source {
         one(self.connection(), sql, [key], |row| row.get(0))
     }
 
+    /// Named values whose names start with `prefix`, by name.
+    fn meta_from(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>> {
+        let sql = "SELECT key, value FROM meta WHERE key>=?1 AND key<?2 ORDER BY key";
+        // No name has the highest code point in it.
+        let end = format!("{prefix}\u{10ffff}");
+        all(self.connection(), sql, [prefix, &end], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+    }
+
     /// A sealed secret by name.
     fn get_secret(&self, name: &str) -> Result<Option<Vec<u8>>> {
         let sql = "SELECT sealed FROM secret WHERE name=?1";
@@ -207,6 +217,54 @@ pub trait Read: Source {
             }
         }
         Ok(())
+    }
+
+    /// Calls `f` with the id and merged state of each document of a collection behind `after`, in the
+    /// order of the ids, the deleted ones included.
+    fn each_doc_after(
+        &self,
+        collection: CollectionNo,
+        after: Option<&DocId>,
+        f: &mut EachDoc<'_>,
+    ) -> Result<()> {
+        let mut statement = self.connection().prepare_cached(
+            "SELECT id, state FROM doc WHERE collection=?1 AND id>?2 ORDER BY id",
+        )?;
+        let after = after.map(DocKey::new);
+        let after = after.as_ref().map_or(&[][..], DocKey::as_bytes);
+        let mut rows = statement.query(params![collection, after])?;
+        while let Some(row) = rows.next()? {
+            let id = row.get_ref(0)?.as_blob().map_err(wrong_type)?;
+            let id = DocKey::decode(id).map_err(wrong_type)?;
+            let state = row.get_ref(1)?.as_blob().map_err(wrong_type)?;
+            if f(&id, state).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Bytes that a document takes: its state and its projection. None if there is none.
+    fn doc_bytes(&self, collection: CollectionNo, id: &DocId) -> Result<Option<u64>> {
+        let sql = "SELECT length(state) + length(body) FROM doc WHERE collection=?1 AND id=?2";
+        let key = DocKey::new(id);
+        one(
+            self.connection(),
+            sql,
+            params![collection, key.as_bytes()],
+            |row| row.get(0),
+        )
+    }
+
+    /// How many entries of a log are held, and in how many bytes.
+    fn held_entries(&self, writer: WriterNo) -> Result<(u64, u64)> {
+        let (first, last) = writer.keys()?;
+        let sql = "SELECT coalesce(sum(count), 0), coalesce(sum(length(bytes)), 0) FROM segment \
+                   WHERE key BETWEEN ?1 AND ?2";
+        Ok(self
+            .connection()
+            .prepare_cached(sql)?
+            .query_row([first, last], |row| Ok((row.get(0)?, row.get(1)?)))?)
     }
 
     /// The collections of a space, by name.

@@ -282,6 +282,12 @@ impl<'s> Tx<'s> {
         self.execute(sql, params![writer, len, skeleton]).map(drop)
     }
 
+    /// Notes that of the first `len` entries of a log only some are held, and no skeleton.
+    pub fn keep_thin(&self, writer: WriterNo, len: u64) -> Result<()> {
+        let sql = "INSERT OR REPLACE INTO skeleton (writer, len, bytes) VALUES (?1, ?2, x'')";
+        self.execute(sql, params![writer, len]).map(drop)
+    }
+
     /// Forgets all of a log: entries, heads, subtree roots and skeleton.
     pub fn empty_log(&self, writer: WriterNo) -> Result<()> {
         self.truncate_log(writer, 0, |_, _| 0)?;
@@ -405,6 +411,23 @@ impl<'s> Tx<'s> {
         .map(drop)
     }
 
+    /// Removes a document's row and rich fields, as if it had never been here.
+    pub fn drop_doc(&self, collection: CollectionNo, id: &DocId) -> Result<()> {
+        use crate::ReadRich;
+        for (field, _) in self.rich_of(collection, id)? {
+            self.remove_rich(field)?;
+        }
+        if self.doc_state(collection, id)?.is_none() {
+            return Ok(());
+        }
+        // Indexes hold no deleted document.
+        self.put_doc(collection, id, &[], &EMPTY_BODY, true)?;
+        let key = DocKey::new(id);
+        let sql = "DELETE FROM doc WHERE collection=?1 AND id=?2";
+        self.execute(sql, params![collection, key.as_bytes()])
+            .map(drop)
+    }
+
     /// Removes every document row of a space, to be built again from the log.
     pub fn clear_docs(&self, space: SpaceNo) -> Result<()> {
         self.clear_rich(space)?;
@@ -499,6 +522,9 @@ impl Drop for Tx<'_> {
         }
     }
 }
+
+/// `{}` in SQLite's JSONB.
+const EMPTY_BODY: [u8; 1] = [0x0c];
 
 fn fill<'a, 's>(
     conn: &'s Connection,

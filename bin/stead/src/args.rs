@@ -239,6 +239,13 @@ pub(crate) struct Link {
         requires = "words"
     )]
     pub(crate) at: Option<String>,
+    /// On the device that uses the link: keep only this of a space, as SPACE, SPACE/COLLECTION or
+    /// SPACE/COLLECTION/DOCUMENT; repeat it for more. Of a SPACE alone, only what is looked at
+    #[arg(long, value_name = "WHAT", action = clap::ArgAction::Append, requires = "words", conflicts_with = "spoken")]
+    pub(crate) keep: Vec<String>,
+    /// Keep of every other space only what is looked at
+    #[arg(long, requires = "words", conflicts_with = "spoken")]
+    pub(crate) on_demand: bool,
     /// How many minutes the link or the words may be used
     #[arg(long, value_name = "MINUTES", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=10), conflicts_with = "words")]
     pub(crate) minutes: u64,
@@ -321,6 +328,15 @@ pub(crate) struct Join {
     /// The invite you were given, or the link of a public space
     #[arg(required = true, num_args = 1..)]
     pub(crate) invite: Vec<String>,
+    /// Keep only this of the space on this device: COLLECTION or COLLECTION/DOCUMENT; repeat it for more
+    #[arg(long, value_name = "WHAT", action = clap::ArgAction::Append)]
+    pub(crate) keep: Vec<String>,
+    /// Keep nothing of the space but what is looked at
+    #[arg(long)]
+    pub(crate) on_demand: bool,
+    /// Most room for what was only looked at, such as 50MB
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub(crate) budget: Option<u64>,
 }
 
 /// Make, list and leave spaces
@@ -361,6 +377,44 @@ pub(crate) enum Space {
         /// Do not ask
         #[arg(long, short)]
         yes: bool,
+    },
+    /// Show or choose how much of a space this device keeps
+    #[command(
+        after_help = "Examples:\n  stead space keep work                                       (what is kept now)\n  stead space keep work --collection notes --document plans/2027\n  stead space keep work --query tasks --where done=false --sort -due --limit 100\n  stead space keep work --on-demand --budget 20MB             (only what is looked at)\n  stead space keep work --all"
+    )]
+    Keep {
+        /// The space's name
+        space: String,
+        /// Keep this collection; repeat it for more
+        #[arg(long, short, value_name = "COLLECTION", action = clap::ArgAction::Append)]
+        collection: Vec<String>,
+        /// Keep this document, as COLLECTION/DOCUMENT; repeat it for more
+        #[arg(long, short, value_name = "COLLECTION/DOCUMENT", action = clap::ArgAction::Append)]
+        document: Vec<String>,
+        /// Keep what is found in this collection by --where, in the order of --sort, up to --limit
+        #[arg(long, short, value_name = "COLLECTION")]
+        query: Option<String>,
+        /// A condition of the query; repeat it for more
+        #[arg(long = "where", short = 'w', value_name = "CONDITION", action = clap::ArgAction::Append, requires = "query")]
+        conditions: Vec<crate::query::WhereArg>,
+        /// Sort what the query finds by this field, or from the greatest down with a minus before it
+        #[arg(long, short, value_name = "[-]FIELD", action = clap::ArgAction::Append, allow_hyphen_values = true, requires = "query")]
+        sort: Vec<crate::query::SortArg>,
+        /// Keep at most this many of what the query finds
+        #[arg(long, short = 'n', value_name = "N", requires = "query")]
+        limit: Option<u32>,
+        /// Keep nothing but what is looked at
+        #[arg(long, conflicts_with_all = ["collection", "document", "query"])]
+        on_demand: bool,
+        /// Most room for what was only looked at, such as 50MB
+        #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+        budget: Option<u64>,
+        /// Keep all of the space again
+        #[arg(long, conflicts_with_all = ["collection", "document", "query", "on_demand", "budget"])]
+        all: bool,
+        /// Do it even if no reachable device is known to have everything
+        #[arg(long)]
+        lose_unsynced: bool,
     },
     /// Stop keeping a space on this device and erase its data here
     #[command(after_help = "Example:\n  stead space leave family")]
@@ -613,6 +667,19 @@ pub(crate) struct Try {
 }
 
 /// Reads an age such as `90d` as milliseconds.
+/// Reads an amount of bytes: a number and B, KB, MB or GB.
+fn parse_size(text: &str) -> Result<u64, String> {
+    const UNITS: [(&str, u64); 4] = [("KB", 1 << 10), ("MB", 1 << 20), ("GB", 1 << 30), ("B", 1)];
+    let upper = text.trim().to_ascii_uppercase();
+    let read = |(unit, bytes): (&str, u64)| {
+        let number = upper.strip_suffix(unit)?.trim();
+        number.parse::<u64>().ok()?.checked_mul(bytes)
+    };
+    UNITS.into_iter().find_map(read).ok_or_else(|| {
+        format!("{text:?} is no size: write a number and KB, MB or GB, such as 50MB")
+    })
+}
+
 fn parse_age(text: &str) -> Result<u64, String> {
     const UNITS: [(&str, u64); 4] = [
         ("m", 60_000),

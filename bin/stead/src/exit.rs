@@ -78,7 +78,7 @@ impl fmt::Display for Failure {
 impl From<ApiError> for Failure {
     fn from(error: ApiError) -> Self {
         let code = match error.kind {
-            ErrorKind::NotFound | ErrorKind::LinkNobody => Code::NotFound,
+            ErrorKind::NotFound | ErrorKind::NotHere | ErrorKind::LinkNobody => Code::NotFound,
             ErrorKind::InvalidParams | ErrorKind::Ambiguous | ErrorKind::BadName => Code::Usage,
             ErrorKind::Exists
             | ErrorKind::LinkMalformed

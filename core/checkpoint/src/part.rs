@@ -61,7 +61,9 @@ impl Units {
     pub fn holds(&self, collection: &str, id: &DocId) -> bool {
         self.collections.contains(collection)
             || (!self.documents.is_empty()
-                && self.documents.contains(&(collection.to_owned(), id.clone())))
+                && self
+                    .documents
+                    .contains(&(collection.to_owned(), id.clone())))
     }
 
     /// Adds what is in another.
@@ -375,11 +377,7 @@ fn flag(input: &mut Decoder<'_>) -> Result<bool, DecodeError> {
     }
 }
 
-fn ascends<T: Ord>(
-    input: &Decoder<'_>,
-    set: &mut BTreeSet<T>,
-    next: T,
-) -> Result<(), DecodeError> {
+fn ascends<T: Ord>(input: &Decoder<'_>, set: &mut BTreeSet<T>, next: T) -> Result<(), DecodeError> {
     if set.last().is_some_and(|last| *last >= next) {
         return Err(not_canonical("choice", input.offset()));
     }
@@ -419,13 +417,16 @@ mod tests {
 
     fn units() -> impl Strategy<Value = Units> {
         let queries = prop::collection::btree_set(("[a-d]{1,4}", any::<Vec<u8>>()), 0..4);
-        (prop::collection::btree_set("[a-d]{1,4}", 0..5), names(), queries).prop_map(
-            |(collections, documents, queries)| Units {
+        (
+            prop::collection::btree_set("[a-d]{1,4}", 0..5),
+            names(),
+            queries,
+        )
+            .prop_map(|(collections, documents, queries)| Units {
                 collections,
                 documents,
                 queries,
-            },
-        )
+            })
     }
 
     proptest! {

@@ -137,6 +137,15 @@ pub enum PeerMisbehaved {
         /// The writer.
         writer: WriterId,
     },
+    /// More questions for slices at once than allowed, or two with one token.
+    #[error("too many questions for slices at once")]
+    TooManyAsks,
+    /// A slice, or a piece of one, that was not asked for or is too large.
+    #[error("a slice of {space} was not asked for, or is too large")]
+    SliceNotAskedFor {
+        /// The space.
+        space: SpaceId,
+    },
     /// A second fork proof for one writer.
     #[error("a second fork proof for {writer} in {space}")]
     ForkProofTwice {

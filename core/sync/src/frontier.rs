@@ -64,6 +64,8 @@ pub(crate) struct Locals {
     spaces: BTreeMap<SpaceId, SpaceMembership>,
     /// Logs that hold checkpoints for who lacks a space.
     beginnings: BTreeMap<SpaceId, WriterId>,
+    /// Spaces of which a part is kept, and how long thin logs are.
+    parts: BTreeMap<SpaceId, BTreeMap<WriterId, u64>>,
 }
 
 impl Locals {
@@ -75,6 +77,28 @@ impl Locals {
     pub(crate) fn remove(&mut self, space: &SpaceId) {
         self.spaces.remove(space);
         self.beginnings.remove(space);
+        self.parts.remove(space);
+    }
+
+    /// Notes that a part of a space is kept, and how long its thin logs are.
+    pub(crate) fn part(&mut self, space: SpaceId, thin: BTreeMap<WriterId, u64>) {
+        self.parts.insert(space, thin);
+    }
+
+    /// Lengths of thin logs, if only a part of a space is kept.
+    pub(crate) fn thin(&self, space: &SpaceId) -> Option<&BTreeMap<WriterId, u64>> {
+        self.parts.get(space)
+    }
+
+    pub(crate) fn thin_mut(&mut self, space: &SpaceId) -> Option<&mut BTreeMap<WriterId, u64>> {
+        self.parts.get_mut(space)
+    }
+
+    /// How far a log goes here, thin or whole.
+    pub(crate) fn reach(&self, space: &SpaceId, writer: &WriterId) -> u64 {
+        let thin = self.thin(space).and_then(|thin| thin.get(writer));
+        let whole = self.tip(space, writer).len;
+        thin.map_or(whole, |len| whole.max(*len))
     }
 
     /// Notes the log that a newcomer to a space begins with.

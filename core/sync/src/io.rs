@@ -4,6 +4,7 @@ use crate::error::PeerMisbehaved;
 use crate::frame::Frame;
 use crate::frontier::{SpaceMembership, Tip};
 use bytes::Bytes;
+use std::collections::BTreeMap;
 use stead_base::{SpaceId, WriterId};
 
 /// Something that happened. What names a space or log that is not shared (any more) is ignored:
@@ -140,6 +141,59 @@ pub enum Input {
     /// The driver's queue of unwritten frames is long, or short again. While it is long no more
     /// batches are read for the peer, so that live changes do not wait behind them.
     Congested(bool),
+    /// This device keeps only a part of a space: other writers' logs are thin here, of these lengths. They
+    /// are not told to peers, and are fetched once [`Input::Choose`] said what is to be in them. Comes
+    /// before the space is added; to change it, the space is removed and added.
+    Part {
+        /// The space.
+        space: SpaceId,
+        /// The lengths of the thin logs.
+        thin: BTreeMap<WriterId, u64>,
+    },
+    /// A thin log is longer, or was emptied.
+    ThinAdvanced {
+        /// The space.
+        space: SpaceId,
+        /// Whose log.
+        writer: WriterId,
+        /// Entries that are held or stood for now.
+        len: u64,
+    },
+    /// Tells the peer what this device chose of a space: in answer to [`Output::GivesParts`], and
+    /// whenever it changes.
+    Choose {
+        /// The space.
+        space: SpaceId,
+        /// Which edition of the choice; 0 while more of the same edition follows.
+        revision: u64,
+        /// At most [`CHOICE_BYTES_MAX`](crate::limits::CHOICE_BYTES_MAX).
+        choice: Bytes,
+    },
+    /// Asks the peer for a slice. At most
+    /// [`ASKS_IN_FLIGHT_MAX`](crate::limits::ASKS_IN_FLIGHT_MAX) wait for their answer in a session; more
+    /// wait here.
+    Ask {
+        /// The space.
+        space: SpaceId,
+        /// Names the question; the driver's to choose, and never again in this session.
+        token: u64,
+        /// At most [`ASK_BYTES_MAX`](crate::limits::ASK_BYTES_MAX).
+        ask: Bytes,
+    },
+    /// Answers an [`Output::Asked`].
+    Sliced {
+        /// The space.
+        space: SpaceId,
+        /// The question.
+        token: u64,
+        /// The slice, at most [`SLICE_BYTES_MAX`](crate::limits::SLICE_BYTES_MAX); none if there is none.
+        slice: Option<Bytes>,
+    },
+    /// What a query of the peer's choice finds may have changed: tells it so.
+    Stir {
+        /// The space.
+        space: SpaceId,
+    },
     /// Measure the round trip now; the answer is an [`Output::RoundTrip`].
     Ping,
     /// End the session in good order.
@@ -224,6 +278,65 @@ pub enum Output {
         batch: Bytes,
         /// Bytes to give back.
         credit: u64,
+    },
+    /// This device keeps a part of a space that the peer shares now: whether the peer understands that.
+    /// One that does not gives nothing but what it writes itself.
+    GivesParts {
+        /// The space.
+        space: SpaceId,
+        /// Whether it does.
+        gives: bool,
+    },
+    /// The peer keeps a part of a space; this is a part of what it chose.
+    Chosen {
+        /// The space.
+        space: SpaceId,
+        /// Which edition; 0 while more of the same edition follows.
+        revision: u64,
+        /// What it chose, in the engine's bytes.
+        choice: Bytes,
+    },
+    /// A thin batch from the peer, as [`Output::Batch`] otherwise.
+    Thin {
+        /// The space.
+        space: SpaceId,
+        /// Whose log.
+        writer: WriterId,
+        /// First entry, as the peer says.
+        from: u64,
+        /// One past the last entry, as the peer says.
+        upto: u64,
+        /// The edition of the choice that it was cut by.
+        revision: u64,
+        /// The encoded thin batch.
+        batch: Bytes,
+        /// Bytes to give back.
+        credit: u64,
+    },
+    /// Read entries for the peer by what it chose, as a thin batch; otherwise as [`Output::Read`].
+    ReadThin(ReadRequest),
+    /// The peer asks for a slice; owed one [`Input::Sliced`].
+    Asked {
+        /// The space.
+        space: SpaceId,
+        /// The question.
+        token: u64,
+        /// What it asks, in the engine's bytes.
+        ask: Bytes,
+    },
+    /// The answer to [`Input::Ask`].
+    Slice {
+        /// The space.
+        space: SpaceId,
+        /// The question.
+        token: u64,
+        /// The slice, in the engine's bytes; none if the peer has none to give.
+        slice: Option<Bytes>,
+    },
+    /// What a query finds may have changed at the peer: worth asking again.
+    Stirred {
+        /// The space.
+        space: SpaceId,
     },
     /// The peer cannot deliver the rest of a fetch; `from` is where it stopped.
     Unavailable {

@@ -6,6 +6,9 @@ pub const VERSION: u64 = 1;
 /// Bit of `Hello`'s features: understands `Start`.
 pub const FEATURE_START: u64 = 1;
 
+/// Bit of `Hello`'s features: understands `Choose` and what belongs to it.
+pub const FEATURE_PARTS: u64 = 2;
+
 /// Most credited bytes a receiver lets the other side have in flight.
 pub const WINDOW_BYTES_MAX: u64 = 16 << 20;
 /// Smallest window a receiver may state: a largest frame fits even while credit is on its way.
@@ -34,6 +37,17 @@ pub const TAGS_PER_FRAME_MAX: usize = 8192;
 pub const TAGS_PER_SESSION_MAX: u64 = 65_536;
 /// Most offers waiting for their answer, in each direction.
 pub const OFFERS_IN_FLIGHT_MAX: usize = 4;
+
+/// Largest part of a choice in one frame.
+pub const CHOICE_BYTES_MAX: usize = 1 << 20;
+/// Longest question for a slice.
+pub const ASK_BYTES_MAX: usize = 256 << 10;
+/// Most questions for slices waiting for their answer, in each direction.
+pub const ASKS_IN_FLIGHT_MAX: usize = 4;
+/// Largest slice.
+pub const SLICE_BYTES_MAX: usize = 34 << 20;
+/// Most of a slice in one frame.
+pub const SLICE_FRAME_BYTES_MAX: usize = 256 << 10;
 
 /// Most probes waiting for their answer, in each direction.
 pub const PROBES_IN_FLIGHT_MAX: usize = 16;

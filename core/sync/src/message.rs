@@ -100,6 +100,36 @@ pub enum Message {
     },
     /// A log that holds a checkpoint: who lacks the space begins with it.
     Start { space: u64, writer: WriterRef },
+    /// The sender keeps a part of the space: what it chose, in the engine's bytes, and which edition of
+    /// its choice this is.
+    Choose {
+        space: u64,
+        revision: u64,
+        choice: Bytes,
+    },
+    /// Entries asked for by a side that keeps a part, most of them left out by that edition of its
+    /// choice.
+    Thin {
+        space: u64,
+        writer: WriterRef,
+        from: u64,
+        count: u64,
+        revision: u64,
+        batch: Bytes,
+    },
+    /// Asks for a slice of the space's present, in the engine's bytes.
+    Ask { space: u64, token: u64, ask: Bytes },
+    /// The next piece of the answer to an `Ask`.
+    Slice {
+        space: u64,
+        token: u64,
+        last: bool,
+        piece: Bytes,
+    },
+    /// There is no answer to an `Ask` here.
+    Unsliced { space: u64, token: u64 },
+    /// What a query of the choice finds may have changed.
+    Stir { space: u64 },
     /// Asks what the receiver's log looks like at `at`.
     Probe {
         space: u64,
@@ -145,6 +175,12 @@ impl Message {
             Self::Batch { .. } => "Batch",
             Self::Push { .. } => "Push",
             Self::Start { .. } => "Start",
+            Self::Choose { .. } => "Choose",
+            Self::Thin { .. } => "Thin",
+            Self::Ask { .. } => "Ask",
+            Self::Slice { .. } => "Slice",
+            Self::Unsliced { .. } => "Unsliced",
+            Self::Stir { .. } => "Stir",
             Self::Probe { .. } => "Probe",
             Self::ProbeReply { .. } => "ProbeReply",
             Self::Fork { .. } => "Fork",
@@ -163,6 +199,12 @@ impl Message {
                 | Self::Gone { .. }
                 | Self::Batch { .. }
                 | Self::Push { .. }
+                | Self::Choose { .. }
+                | Self::Thin { .. }
+                | Self::Ask { .. }
+                | Self::Slice { .. }
+                | Self::Unsliced { .. }
+                | Self::Stir { .. }
                 | Self::Probe { .. }
                 | Self::ProbeReply { .. }
                 | Self::Fork { .. }
@@ -242,6 +284,46 @@ impl Message {
                 out.raw(&check);
                 return batch;
             }
+            Self::Choose {
+                space,
+                revision,
+                choice,
+            } => {
+                out.byte(kind::CHOOSE).uint(space).uint(revision);
+                return choice;
+            }
+            Self::Thin {
+                space,
+                writer,
+                from,
+                count,
+                revision,
+                batch,
+            } => {
+                put_range(out, kind::THIN, space, writer, from, count);
+                out.uint(revision);
+                return batch;
+            }
+            Self::Ask { space, token, ask } => {
+                out.byte(kind::ASK).uint(space).uint(token);
+                return ask;
+            }
+            Self::Slice {
+                space,
+                token,
+                last,
+                piece,
+            } => {
+                out.byte(kind::SLICE).uint(space).uint(token);
+                out.byte(last.into());
+                return piece;
+            }
+            Self::Unsliced { space, token } => {
+                out.byte(kind::UNSLICED).uint(space).uint(token);
+            }
+            Self::Stir { space } => {
+                out.byte(kind::STIR).uint(space);
+            }
             Self::Probe { space, writer, at } => {
                 put_log(out, kind::PROBE, space, writer);
                 out.uint(at);
@@ -295,6 +377,12 @@ mod kind {
     pub(in crate::message) const BATCH: u8 = 0x15;
     pub(in crate::message) const PUSH: u8 = 0x16;
     pub(in crate::message) const START: u8 = 0x17;
+    pub(in crate::message) const CHOOSE: u8 = 0x18;
+    pub(in crate::message) const THIN: u8 = 0x19;
+    pub(in crate::message) const ASK: u8 = 0x1a;
+    pub(in crate::message) const SLICE: u8 = 0x1b;
+    pub(in crate::message) const UNSLICED: u8 = 0x1c;
+    pub(in crate::message) const STIR: u8 = 0x1d;
     pub(in crate::message) const PROBE: u8 = 0x20;
     pub(in crate::message) const PROBE_REPLY: u8 = 0x21;
     pub(in crate::message) const FORK: u8 = 0x22;

@@ -2,10 +2,11 @@
 //!
 //! Owns the state of every shared space and the order in which frames compete for credit. The parts:
 //! `shares` (numbers, writers' names), `tips` (frontiers), `fetch` (what comes in), `serve` (what goes
-//! out), `forks`.
+//! out), `forks`, `parts` (what is said where one side keeps a part of a space).
 
 mod fetch;
 mod forks;
+mod parts;
 mod serve;
 mod shares;
 mod tips;
@@ -19,6 +20,7 @@ use crate::rotation::Rotation;
 use crate::session::{Context, Opening};
 use bytes::Bytes;
 use forks::Forks;
+use parts::Parts;
 use serve::{Reading, Ready};
 use shares::Share;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -59,6 +61,7 @@ pub(crate) struct Streaming {
     reads: BTreeMap<(SpaceId, WriterId), Reading>,
     ready: VecDeque<Ready>,
     forks: Forks,
+    parts: Parts,
     pong_due: Option<u64>,
     congested: bool,
 }
@@ -84,6 +87,7 @@ impl Streaming {
             reads: BTreeMap::new(),
             ready: VecDeque::new(),
             forks: Forks::default(),
+            parts: Parts::default(),
             pong_due: None,
             congested: false,
         }
@@ -156,6 +160,26 @@ impl Streaming {
                 tip,
                 proof,
             } => self.frozen(context, &space, writer, tip, proof),
+            Input::Part { space, thin } => context.locals.part(space, thin),
+            Input::ThinAdvanced { space, writer, len } => {
+                self.thin_advanced(context, &space, writer, len);
+            }
+            Input::Choose {
+                space,
+                revision,
+                choice,
+            } => self.choose(&space, revision, choice),
+            Input::Ask { space, token, ask } => self.ask(context, space, token, ask),
+            Input::Sliced {
+                space,
+                token,
+                slice,
+            } => self.sliced(&space, token, slice),
+            Input::Stir { space } => {
+                if let Some(no) = self.number(&space) {
+                    self.parts.stir(no);
+                }
+            }
             Input::Frame(_) | Input::Tick | Input::Ping | Input::Close { .. } => {}
         }
     }
@@ -208,8 +232,33 @@ impl Streaming {
                 batch,
             } => {
                 let range = from..from + count;
-                return self.on_batch(context, space, writer, range, batch, cost);
+                return self.on_batch(context, space, writer, range, None, batch, cost);
             }
+            Message::Thin {
+                space,
+                writer,
+                from,
+                count,
+                revision,
+                batch,
+            } => {
+                let (range, thin) = (from..from + count, Some(revision));
+                return self.on_batch(context, space, writer, range, thin, batch, cost);
+            }
+            Message::Choose {
+                space,
+                revision,
+                choice,
+            } => self.on_choose(context, space, revision, choice)?,
+            Message::Ask { space, token, ask } => self.on_ask(context, space, token, ask)?,
+            Message::Slice {
+                space,
+                token,
+                last,
+                piece,
+            } => self.on_slice(context, space, token, last, &piece)?,
+            Message::Unsliced { space, token } => self.on_unsliced(context, space, token)?,
+            Message::Stir { space } => self.on_stir(context, space)?,
             Message::Push {
                 space,
                 writer,
@@ -252,6 +301,7 @@ impl Streaming {
         self.pump_offers(context)?;
         self.pump_replies(context);
         self.pump_forks(context);
+        self.pump_parts(context);
         self.pump_listing(context);
         self.pump_ready(context);
         self.pump_dirty(context);

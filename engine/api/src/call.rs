@@ -34,6 +34,7 @@ use crate::schema::{SchemaCheck, SchemaChecked, SchemaMade, SchemaPut, SchemaSho
 use crate::sign_in::{SignInAnswer, SignInAnswered, SignInAsked, SignInLook};
 use crate::spaces::{
     CheckpointInfo, Checkpoints, Compacted, SpaceCheckpoint, SpaceCheckpoints, SpaceCompact,
+    SpaceKeep, SpaceKept,
 };
 use crate::{
     ApiError, Commit, Devices, Diagnosis, DocAt, DocBack, DocDelete, DocDiff, DocDiffs, DocGet,
@@ -212,6 +213,8 @@ methods! {
     SpaceCheckpoints => Checkpoints, "space.checkpoints";
     /// Drops the history below a checkpoint on this device.
     SpaceCompact => Compacted, "space.compact";
+    /// What of a space is kept on this device.
+    SpaceKeep => SpaceKept, "space.keep";
     /// Stops keeping a space on this device and erases its data here.
     SpaceLeave => Done, "space.leave";
     /// Applies edits to any number of documents of one space as one atomic transaction.

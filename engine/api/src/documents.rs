@@ -317,6 +317,9 @@ pub struct Page {
     /// How the query would be answered, when asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<QueryPlan>,
+    /// Whether the collection is not all on this device, so that more may fit elsewhere.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub partial: bool,
 }
 
 /// `doc.watch`: first every document that fits comes as `added`, then `ready`, then what changes. After `ready` each

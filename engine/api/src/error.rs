@@ -114,6 +114,8 @@ kinds! {
     NotAllowed = 1201, "not_allowed";
     /// The field holds something else than the edit expects.
     WrongType = 1202, "wrong_type";
+    /// The document is not on this device, which keeps only a part of the space.
+    NotHere = 1005, "not_here";
     /// Over a limit of size or number.
     TooLarge = 1203, "too_large";
     /// The caller did not show the right token.

@@ -84,6 +84,9 @@ pub struct SharePlan {
 pub struct SpaceJoin {
     /// The invite's text, or that of a [`PublicLink`](crate::PublicLink).
     pub invite: String,
+    /// Keep only this part of the space on this device, from the beginning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep: Option<crate::Keep>,
 }
 
 /// The answer to [`SpaceJoin`].

@@ -1,6 +1,8 @@
 //! Linking devices. On the old device: making a one-time link or spoken words, seeing who comes, letting them in or not.
 //! On the new device: using the link or the words, showing the code, waiting to be let in.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{DeviceInfo, SpaceInfo};
@@ -143,6 +145,10 @@ pub struct LinkCancel {
 pub struct LinkAccept {
     /// The link's text.
     pub link: String,
+    /// Spaces, by name, of which only a part is to be kept on this device, from the beginning; `*` stands
+    /// for all that are not named. The home space is always kept whole.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub keep: BTreeMap<String, crate::Keep>,
 }
 
 /// `link.hear`: on the new device, with words instead of a link.

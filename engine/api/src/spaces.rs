@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::DocQuery;
+
 /// `space.create`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct SpaceCreate {
@@ -53,6 +55,67 @@ pub struct SpaceCompact {
     /// Also what some device that may write is not known to have.
     #[serde(default)]
     pub force: bool,
+}
+
+/// What of a space is kept on a device that does not keep all of it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Keep {
+    /// Whole collections.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub collections: Vec<String>,
+    /// Documents, each as `collection/id`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub documents: Vec<String>,
+    /// What these queries find, now and later. Of a query, its collection, filters, sort and limit count.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub queries: Vec<DocQuery>,
+    /// Most bytes of documents that come because somebody looks at them; 50 MiB where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<u64>,
+}
+
+/// `space.keep`: what of a space is kept on this device; with `keep` or `all`, from now on.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct SpaceKeep {
+    /// Name, id, or the first digits of the id.
+    pub space: String,
+    /// Keep this part, in place of what was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep: Option<Keep>,
+    /// Keep all of it again.
+    #[serde(default)]
+    pub all: bool,
+    /// Drops what is not kept even when no reachable device is known to have everything.
+    #[serde(default)]
+    pub lose_unsynced: bool,
+}
+
+/// The answer to [`SpaceKeep`].
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct SpaceKept {
+    /// The space's name.
+    pub space: String,
+    /// Whether only a part is kept; the rest of this says which.
+    pub partial: bool,
+    /// What was chosen.
+    pub keep: Keep,
+    /// Documents here.
+    pub documents: u64,
+    /// Of these, the ones that came because somebody looked at them.
+    pub on_demand: u64,
+    /// Their bytes.
+    pub on_demand_bytes: u64,
+    /// Documents that were asked for and have not come.
+    pub waiting: u64,
+    /// Collections that have not all come.
+    pub unfilled: Vec<String>,
+    /// Log entries of others that are held.
+    pub kept_entries: u64,
+    /// Log entries that others wrote in all: how large the space is.
+    pub log_entries: u64,
+    /// Devices that share the space and give nothing to one that keeps a part: their Stead is too old.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cannot_give: Vec<String>,
 }
 
 /// A checkpoint of a space.
@@ -120,6 +183,9 @@ pub struct SpaceInfo {
     /// Its collections by name; empty unless asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub collections: Vec<CollectionInfo>,
+    /// Whether only a part of it is kept on this device.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub partial: bool,
     /// How far it is in step with other devices.
     pub sync: SyncState,
 }

@@ -4,6 +4,7 @@
 //! events after a flush, never from a call's result.
 
 mod beginnings;
+mod parts;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -61,6 +62,8 @@ pub(crate) struct Board {
     pub(crate) trouble: watch::Sender<Option<ApiError>>,
     /// What a person should know and that happened once.
     pub(crate) notices: watch::Sender<Vec<String>>,
+    /// Counts answers of other devices about documents that were not here.
+    pub(crate) parts: watch::Sender<u64>,
     /// The data directory.
     pub(crate) home: PathBuf,
 }
@@ -109,6 +112,8 @@ pub(crate) struct Desk {
     behind: BTreeMap<LogKey, u64>,
     /// The checkpoint that newcomers to each space are told of.
     beginnings: BTreeMap<SpaceId, WriterId>,
+    /// Spaces of which a part is kept, here or at a peer.
+    parts: parts::Parts,
 }
 
 impl Desk {
@@ -132,6 +137,7 @@ impl Desk {
             begun: Vec::new(),
             behind: BTreeMap::new(),
             beginnings: BTreeMap::new(),
+            parts: parts::Parts::default(),
         };
         for space in desk.replica.space_ids() {
             desk.publish_space(&space);
@@ -328,6 +334,7 @@ impl Desk {
             },
             ReceiveError::Gap { .. } | ReceiveError::NoSuchSpace(_) => Note::Refetch { log, upto },
             ReceiveError::NotAdmitted { .. } => Note::NotKept { log, upto },
+            ReceiveError::NotTrusted { .. } => Note::NotTaken { log },
             ReceiveError::Misbehaved { detail, .. } => Note::Misbehaved { detail },
             ReceiveError::Replica(error) => {
                 self.note_outcome::<()>(&Err(error));
@@ -346,6 +353,7 @@ impl Desk {
                 return;
             }
         }
+        self.ask_rested();
         if self.board.trouble.borrow().is_some() {
             let probe = self.board.home.join(PROBE_FILE);
             if home::write_private(&probe, &[0; 4096]).is_ok() {
@@ -362,7 +370,10 @@ impl Desk {
         if self.board.trouble.borrow().is_some() {
             return Some(wall_ms() + RETRY_MS);
         }
-        self.due_ms
+        match (self.due_ms, self.parts_due()) {
+            (Some(due), Some(parts)) => Some(due.min(parts)),
+            (due, parts) => due.or(parts),
+        }
     }
 
     /// Flushes, and tells peers and watchers what is safe now.
@@ -381,6 +392,7 @@ impl Desk {
                 self.publish(event);
             }
             self.tell_watches();
+            self.stir();
             self.foreign.clear();
             for space in std::mem::take(&mut self.begun) {
                 self.board.fetches.has_begun(space, steady_ms());
@@ -411,6 +423,9 @@ impl Desk {
                 len,
                 root,
             } => self.advanced(space, writer, len, root),
+            Event::ThinAdvanced { space, writer, len } => self.thin_advanced(space, writer, len),
+            Event::PartChanged { space, told } => self.part_changed(space, told),
+            Event::PartAsks { space } => self.ask_for_parts(space),
             Event::DocsChanged { space, docs, many } => self.docs_changed(space, &docs, many),
             Event::RosterChanged { space } => {
                 tracing::debug!(space = %space.short(), "members or keys changed");
@@ -424,6 +439,7 @@ impl Desk {
                 self.readmit(&space);
                 self.tell_beginning(&space);
                 self.tell_if_removed(&space);
+                self.ask_for_parts(space);
                 self.board.fetches.members_changed(space, steady_ms());
                 self.board.members.send_modify(|count| *count += 1);
             }
@@ -431,7 +447,11 @@ impl Desk {
                 self.publish_space(&space);
                 self.publish_names();
                 if let Some(membership) = self.membership(&space) {
+                    let thin = self.replica.thin_lengths(&space);
                     for session in &self.sessions {
+                        if let Some(thin) = thin.clone() {
+                            session.input(Input::Part { space, thin });
+                        }
                         session.input(Input::AddSpace(membership.clone()));
                     }
                 }
@@ -506,6 +526,7 @@ impl Desk {
             }
             self.reconcile |= many || docs.iter().any(|doc| doc.collection == SPACES);
         }
+        self.note_stirred(space, docs, many);
         self.indexing |= many || docs.iter().any(|doc| doc.collection == SCHEMAS);
         // Groups and offers tell this device what to open and what to carry where.
         self.reconcile |= many || docs.iter().any(|doc| veil::is_kept(&doc.collection));
@@ -645,6 +666,9 @@ impl Desk {
     /// Starts telling a session, from the state returned on.
     pub(crate) fn subscribe(&mut self, session: Arc<Mailbox>) -> Vec<SpaceMembership> {
         for space in self.replica.space_ids() {
+            if let Some(thin) = self.replica.thin_lengths(&space) {
+                session.input(Input::Part { space, thin });
+            }
             if let Some(log) = self.replica.newest_checkpoint(&space) {
                 self.beginnings.insert(space, log);
                 session.input(Input::Beginning { space, log });
@@ -694,6 +718,12 @@ impl Desk {
             if eviction == Some(Eviction::Done)
                 && let Some(membership) = self.membership(space)
             {
+                if let Some(thin) = self.replica.thin_lengths(space) {
+                    session.input(Input::Part {
+                        space: *space,
+                        thin,
+                    });
+                }
                 session.input(Input::AddSpace(membership));
             }
         }
@@ -713,6 +743,7 @@ impl Desk {
     /// Stops telling a session.
     pub(crate) fn unsubscribe(&mut self, no: u64) {
         self.evictions.retain(|(session, _), _| *session != no);
+        self.parts.leave(no);
         self.sessions.retain(|session| session.no() != no);
     }
 }

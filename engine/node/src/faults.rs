@@ -25,6 +25,9 @@ pub(crate) fn replica(error: &ReplicaError) -> ApiError {
         .hint(
             "Bring a device that owns the space within reach; this one is let in by itself then.",
         ),
+        ReplicaError::NotHeld { .. } => sentence(ErrorKind::NotHere, error).hint(
+            "Bring a device within reach that has all of the space, or keep the collection here with `stead space keep`.",
+        ),
         ReplicaError::Removed { .. } => sentence(ErrorKind::NotAllowed, error)
             .hint("Ask whoever manages the space for an invite if that was a mistake."),
         ReplicaError::OnlyMembersWrite { .. } => sentence(ErrorKind::NotAllowed, error)

@@ -104,6 +104,7 @@ impl Node {
             fetches: Arc::new(Fetches::default()),
             trouble: watch::Sender::new(None),
             notices: watch::Sender::new(Vec::new()),
+            parts: watch::Sender::new(0),
             home: home.path().to_owned(),
         };
         let preparers = (0..preparing_threads())

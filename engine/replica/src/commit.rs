@@ -366,12 +366,20 @@ impl Writing<'_> {
         };
         let accepted = state.accepted();
         let (mut read, mut last) = (state.record.read, state.record.last_hlc);
+        let (base, mut follows, mut unruly) = (state.record.base, false, false);
         let mut changes = Vec::new();
         for entry in &opened.entries {
+            // What a thin log leaves out between two entries is passed over.
+            if follows && entry.seq > read && entry.seq < base {
+                read = entry.seq;
+            }
+            follows = false;
             if entry.seq != read || read >= accepted || entry.outcome == Outcome::Locked {
                 continue;
             }
             read += 1;
+            follows = true;
+            unruly |= entry.outcome == Outcome::Open && entry.hlc <= last;
             if entry.outcome == Outcome::Open && entry.hlc > last {
                 last = entry.hlc;
                 let parcel = &opened.arena[entry.roster.clone()];
@@ -380,6 +388,7 @@ impl Writing<'_> {
         }
         if let Some(state) = space.writers.get_mut(writer) {
             (state.record.read, state.record.last_hlc) = (read, last);
+            state.record.unruly |= unruly;
         }
         for change in &changes {
             self.rights_changed(id, change);
@@ -432,8 +441,12 @@ impl Writing<'_> {
             None => return Err(unknown()),
         };
         let (mut skipped, mut due_ms, mut looked) = (0, None, false);
+        let base = space.writers.get(writer).map_or(0, |it| it.record.base);
         let mut parts = Parts::of(space, writer);
         for entry in &opened.entries {
+            if looked && entry.seq > applied && entry.seq < base {
+                applied = entry.seq;
+            }
             if entry.seq != applied || applied >= accepted {
                 continue;
             }
@@ -539,6 +552,7 @@ impl Writing<'_> {
                 .map(|(writer, _)| *writer)
                 .collect();
             for writer in behind {
+                self.skip_gaps(&id, &writer)?;
                 self.catch_up(&id, &writer)?;
             }
         }
@@ -563,6 +577,7 @@ impl Writing<'_> {
             for segment in segments {
                 let opened = open_segment(&ring, id, writer, &segment, from)?;
                 self.take_up(id, writer, &opened)?;
+                self.skip_gaps(id, writer)?;
                 self.merge_if_much()?;
             }
             let Some(state) = self.space(id)?.writers.get(writer) else {

@@ -552,9 +552,10 @@ impl Writing<'_> {
             return Ok(());
         }
         let writers: Vec<_> = space.writers.keys().copied().collect();
+        let is_part = space.part.is_some();
         for state in space.writers.values_mut() {
             // What a skeleton stands for was read when it was taken.
-            if state.record.base == 0 {
+            if state.record.base == 0 || is_part {
                 state.record.read = 0;
                 state.record.last_hlc = stead_base::Hlc::ZERO;
             }

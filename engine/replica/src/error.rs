@@ -69,6 +69,14 @@ pub enum ReplicaError {
         /// Where.
         path: String,
     },
+    /// A document of a space of which this device keeps a part is not here.
+    #[error("{document} of {space:?} is not on this device, which keeps only a part of that space")]
+    NotHeld {
+        /// The space's name.
+        space: String,
+        /// `collection/id`.
+        document: String,
+    },
     /// The change would break a rule of the collection's schema.
     #[error("{document}: {fault}")]
     BreaksSchema {
@@ -108,6 +116,13 @@ pub enum ReceiveError {
     /// log. Probing tells which.
     #[error("what the peer sent of writer {} does not continue what is held", writer.short())]
     Contradiction {
+        /// Whose log.
+        writer: WriterId,
+    },
+    /// Entries were left out by a device whose word does not count here: it neither manages the space
+    /// nor is one of this person's.
+    #[error("what a device leaves out of the log of writer {} is not taken from it", writer.short())]
+    NotTrusted {
         /// Whose log.
         writer: WriterId,
     },

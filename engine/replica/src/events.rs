@@ -1,6 +1,7 @@
 //! What a replica tells whoever drives it.
 
 use stead_base::{DocId, Hash, SpaceId, WriterId};
+use stead_checkpoint::Choose;
 
 /// A document that a commit touched.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,6 +25,27 @@ pub enum Event {
         len: u64,
         /// Root over them.
         root: Hash,
+    },
+    /// A log of a space of which a part is kept goes further than before, or was emptied.
+    ThinAdvanced {
+        /// In which space.
+        space: SpaceId,
+        /// Whose log.
+        writer: WriterId,
+        /// Entries that are held or stood for.
+        len: u64,
+    },
+    /// What is kept of a space is another part.
+    PartChanged {
+        /// Which space.
+        space: SpaceId,
+        /// What peers are to be told; none if the space is to be shared with them anew.
+        told: Option<Choose>,
+    },
+    /// Something of a part is to be asked for.
+    PartAsks {
+        /// In which space.
+        space: SpaceId,
     },
     /// Documents changed, all of them by transactions that are now visible as a whole.
     DocsChanged {

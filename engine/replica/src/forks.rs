@@ -201,7 +201,9 @@ impl Replica {
         {
             return Ok(false);
         }
-        let tip = match state.record.tip.len() > fork.common {
+        // A thin log cannot be cut: what is beyond counts for nothing all the same.
+        let is_thin = self.space(space)?.is_thin(writer);
+        let tip = match state.record.tip.len() > fork.common && !is_thin {
             true => Some(cut_tip(&self.store, state, fork.common)?),
             false => None,
         };
@@ -320,6 +322,9 @@ impl Writing<'_> {
         let Some(proof) = self.tx.fork(no)? else {
             return Ok(());
         };
+        if self.space(id)?.is_thin(writer) {
+            return self.freeze(id, writer, common, None, &proof);
+        }
         self.merge_all()?;
         let state = writer_mut(self.spaces, id, writer)?;
         let tip = match state.record.tip.len() > common {
@@ -399,6 +404,9 @@ impl Writing<'_> {
     ///
     /// Where history begins with a checkpoint, so do the documents.
     pub(crate) fn rebuild(&mut self, id: &SpaceId) -> Result<(), ReplicaError> {
+        if self.space(id)?.part.is_some() {
+            return self.fill_again(id);
+        }
         if let Some(log) = self.space(id)?.record.begins {
             return self.rebuild_from_beginning(id, &log);
         }

@@ -31,6 +31,7 @@ mod merge;
 mod naming;
 mod offers;
 mod opening;
+mod part;
 mod parts;
 mod past;
 mod prepare;
@@ -73,6 +74,7 @@ pub use identity::OwnDevice;
 pub use indexes::IndexInfo;
 pub use membership::SpaceTicket;
 pub use naming::Contact;
+pub use part::{Chosen, Filled, Follower, PartInfo, Question};
 pub use past::{
     Earlier, FieldChange, Moment, PAST_DOCS_MAX, PAST_ENTRIES_MAX, Past, Step, Story, differences,
 };
@@ -86,6 +88,8 @@ pub use schema_check::{SchemaFault, SchemaReport};
 pub use schemas::{AS_HELD, SCHEMAS, Schema, Speaks, is_reserved};
 pub use signing::Signer;
 pub use space::FrontierItem;
+pub use stead_checkpoint::{Ask, Choose, DocumentName, Units};
+pub use stead_doc::check_collection;
 pub use stead_doc::{NodeName, RichEdit, RichKind, TextUnit};
 pub use stead_store::{
     CollectionNo, Condition, Cursor, Direction, DocRow, Filter, Found, Query, Scalar, SortKey, Test,

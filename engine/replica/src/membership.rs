@@ -268,6 +268,7 @@ impl Replica {
             )?;
             let no = writing.space(id)?.no;
             writing.tx.remove_space(no)?;
+            crate::part::forget(&writing.tx, id)?;
             writing.spaces.remove(id);
             writing.collections.retain(|(space, _), _| space != id);
             writing.schemas.retain(|(space, _), _| space != id);
@@ -522,7 +523,10 @@ impl Writing<'_> {
         self.spaces.insert(ticket.id, state);
         self.dirty_space(&ticket.id);
         self.events.push(Event::SpaceAdded { space: ticket.id });
-        Ok(())
+        match is_home {
+            true => Ok(()),
+            false => self.keep_as_wished(&ticket.id),
+        }
     }
 
     pub(crate) fn list_in_home(

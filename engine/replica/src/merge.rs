@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use stead_base::{SpaceId, WriterId};
+use stead_base::{DocId, SpaceId, WriterId};
 use stead_doc::{Changes, DocOps, Document, OpRef, author_number};
 
 use crate::rich::Incoming;
@@ -57,7 +57,7 @@ impl Writing<'_> {
     pub(crate) fn merge_all(&mut self) -> Result<(), ReplicaError> {
         let pending = std::mem::take(&mut self.pending);
         for (space, changes) in &pending.changes {
-            self.merge(space, changes)?;
+            self.merge(space, changes, None)?;
         }
         for (space, writer) in &pending.logs {
             if let Ok(state) = writer_mut(self.spaces, space, writer) {
@@ -108,7 +108,14 @@ impl Writing<'_> {
         other
     }
 
-    fn merge(&mut self, space: &SpaceId, changes: &Changes) -> Result<(), ReplicaError> {
+    /// Merges operations: of a space of which a part is kept, those on documents that are all here, or
+    /// those that `only` names.
+    pub(crate) fn merge(
+        &mut self,
+        space: &SpaceId,
+        changes: &Changes,
+        only: Option<&dyn Fn(&str, &DocId) -> bool>,
+    ) -> Result<(), ReplicaError> {
         let order = changes.by_document();
         let mut buffers = (Vec::new(), Vec::new());
         let mut ops = order
@@ -118,6 +125,18 @@ impl Writing<'_> {
         let mut document = Document::default();
         while let Some(first) = ops.next() {
             let (name, id) = (first.collection(), first.id());
+            let part = self.spaces.get(space).and_then(|it| it.part.as_ref());
+            let is_meant = match only {
+                Some(only) => only(name, id),
+                None => part.is_none_or(|part| part.is_filled(name, id)),
+            };
+            if !is_meant {
+                while ops
+                    .next_if(|next| next.id() == id && next.collection() == name)
+                    .is_some()
+                {}
+                continue;
+            }
             let collection = self.collection_no(space, name)?;
             let loaded = self.tx.with_doc_state(collection, id, |row| {
                 document.decode_into(row, self.numbers)

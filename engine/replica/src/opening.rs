@@ -84,10 +84,21 @@ pub(crate) fn open_run<'a>(
     first_leaf: Option<Hash>,
     entries: impl Iterator<Item = &'a [u8]>,
 ) -> Opened {
+    open_places(ring, space, writer, first_leaf, (start..).zip(entries))
+}
+
+/// Opens entries of one writer, each with its place, in ascending order.
+pub(crate) fn open_places<'a>(
+    ring: &KeyRing,
+    space: &SpaceId,
+    writer: &WriterId,
+    first_leaf: Option<Hash>,
+    entries: impl Iterator<Item = (u64, &'a [u8])>,
+) -> Opened {
     let mut opened = Opened::default();
     let mut ciphers = WriterCiphers::new(ring, *space, *writer);
     let mut scratch = Vec::new();
-    for (seq, bytes) in (start..).zip(entries) {
+    for (seq, bytes) in entries {
         let genesis =
             seq == 0 && first_leaf.is_some_and(|leaf| leaf.as_bytes() == space.as_bytes());
         let entry = if genesis {

@@ -12,7 +12,9 @@ use stead_log::Tip;
 
 const FORMAT: u8 = 1;
 /// The format of writer records; the first one had no dropped beginnings.
-const WRITER_FORMAT: u8 = 2;
+const WRITER_FORMAT: u8 = 3;
+/// The one before: it did not count what a thin log keeps of rights.
+const WRITER_FORMAT_BEFORE: u8 = 2;
 const LIST_MAX: usize = 1 << 20;
 
 /// An epoch key, wrapped under the device's storage key.
@@ -280,6 +282,11 @@ pub(crate) struct WriterRecord {
     /// Entries dropped from the beginning: a skeleton stands for them, or, of a checkpoint that was
     /// replaced, nothing.
     pub(crate) base: u64,
+    /// Entries with a `@roster` parcel among those of a thin log.
+    pub(crate) rosters: u64,
+    /// An entry was not later than the one before it: who keeps a part sees by the times of all entries
+    /// which of them count.
+    pub(crate) unruly: bool,
 }
 
 impl WriterRecord {
@@ -292,6 +299,7 @@ impl WriterRecord {
             .uint(self.skipped)
             .uint(self.packed);
         out.uint(self.tail_bytes).uint(self.base);
+        out.uint(self.rosters).byte(self.unruly.into());
         out.raw(&self.tip.encode());
         out.finish()
     }
@@ -300,7 +308,7 @@ impl WriterRecord {
         let mut input = Decoder::new(bytes);
         let what = "writer record";
         let format = input.byte(what)?;
-        if format != FORMAT && format != WRITER_FORMAT {
+        if ![FORMAT, WRITER_FORMAT_BEFORE, WRITER_FORMAT].contains(&format) {
             return Err(input.error(what, DecodeFault::Undefined));
         }
         Ok(Self {
@@ -315,6 +323,11 @@ impl WriterRecord {
                 FORMAT => 0,
                 _ => input.uint(what)?,
             },
+            rosters: match format {
+                WRITER_FORMAT => input.uint(what)?,
+                _ => 0,
+            },
+            unruly: format == WRITER_FORMAT && flag(&mut input, what)?,
             tip: Tip::decode(input.rest())?,
         })
     }

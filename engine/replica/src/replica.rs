@@ -36,6 +36,8 @@ pub struct Replica {
     pub(crate) signing: Option<Arc<crate::signing::SigningDesk>>,
     pub(crate) pending: Pending,
     pub(crate) rich: RichDesk,
+    /// Editions of choices given so far.
+    pub(crate) revisions: u64,
     /// A write failed half-way: what is in memory must be read again before the next one.
     pub(crate) stale: bool,
 }
@@ -68,6 +70,8 @@ pub struct SpaceInfo {
     pub role: Option<Role>,
     /// Whether this device is no member and read what was public: nothing is any more.
     pub was_public: bool,
+    /// Whether only a part of it is kept here.
+    pub is_part: bool,
     /// Documents that are not deleted.
     pub documents: u64,
     /// Log entries held.
@@ -107,6 +111,7 @@ impl Replica {
             signing: None,
             pending: Pending::default(),
             rich: RichDesk::default(),
+            revisions: 0,
             stale: true,
         };
         replica.refresh()?;
@@ -147,6 +152,16 @@ impl Replica {
                 // Whatever waits is looked at again at the next tick.
                 state.due_ms = (writer.applied < writer.len).then_some(0);
                 space.writers.insert(writer.id, state);
+            }
+            self.revisions += 1;
+            space.part = crate::part::load(&self.store, &row.id, self.revisions)?;
+            if space.part.is_some() {
+                space.part_loaded();
+                let changed = Event::PartChanged {
+                    space: row.id,
+                    told: None,
+                };
+                self.events.push(changed);
             }
             self.spaces.insert(row.id, space);
         }
@@ -263,6 +278,7 @@ impl Replica {
             is_home: space.record.is_home,
             role: role_of(&self.keys.id()).or(public.then_some(Role::Reader)),
             was_public: space.is_outside() && !public && space.roster.was_public(),
+            is_part: space.part.is_some(),
             documents: 0,
             entries: space.writers.values().map(|w| w.record.tip.len()).sum(),
             waiting: space.writers.values().map(waiting).sum(),
@@ -325,7 +341,7 @@ impl Replica {
             space
                 .writers
                 .iter()
-                .filter(|(_, state)| !state.record.tip.is_empty())
+                .filter(|(id, state)| !state.record.tip.is_empty() && !space.is_thin(id))
                 .map(item)
                 .collect()
         })

@@ -122,6 +122,13 @@ impl RichDesk {
         self.stale.clear();
     }
 
+    /// Forgets what is open of one document.
+    pub(crate) fn forget(&mut self, collection: CollectionNo, id: &DocId) {
+        self.open
+            .retain(|key, _| key.0 != collection || key.1 != *id);
+        self.stale.remove(&(collection, id.clone()));
+    }
+
     /// Tells whoever reads whether projections lag behind.
     pub(crate) fn tell_lag(&self) {
         self.lag.store(!self.stale.is_empty(), Ordering::Release);

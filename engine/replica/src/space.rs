@@ -130,6 +130,8 @@ pub(crate) struct SpaceState {
     pub(crate) letters_read: usize,
     /// Starts that turned out to be no good.
     pub(crate) bad_starts: BTreeSet<OpId>,
+    /// What is kept of the space, where that is not all.
+    pub(crate) part: Option<crate::part::Part>,
     /// Made when first needed.
     pub(crate) everyone: OnceLock<Everyone>,
 }
@@ -188,6 +190,7 @@ impl SpaceState {
             said_below: None,
             letters_read: 0,
             bad_starts: BTreeSet::new(),
+            part: None,
             everyone: OnceLock::new(),
         };
         space.note_stale();
@@ -329,6 +332,9 @@ impl SpaceState {
 
     /// How much of a log the documents of a scope were begun with.
     pub(crate) fn begun(&self, scope: ScopeId, writer: &WriterId) -> u64 {
+        if self.part.is_some() {
+            return 0;
+        }
         let root = self.root_of(scope);
         let begun = root.and_then(|root| self.record.view.get(&root)?.as_ref());
         begun.map_or(0, |begun| begun.covers.of(writer))

@@ -244,6 +244,11 @@ impl Writing<'_> {
         let Some(roots) = space.roots() else {
             return Ok(None);
         };
+        if space.part.is_some() {
+            // Slices are the present of all that is read.
+            let view: View = roots.into_iter().map(|root| (root, None)).collect();
+            return Ok((space.record.view != view).then_some(view));
+        }
         let mut view = View::new();
         for root in roots {
             let space = self.space(id)?;

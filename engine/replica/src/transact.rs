@@ -205,6 +205,7 @@ impl Writing<'_> {
         speaks: &Speaks,
     ) -> Result<Receipt, ReplicaError> {
         self.check_rights(id, edits)?;
+        self.check_held(id, edits)?;
         let writer = self.own_writer(id)?;
         let hlc = self.clock.tick(self.now_ms);
         let mut transaction = Transaction::new(Stamp { hlc, writer });
@@ -212,6 +213,7 @@ impl Writing<'_> {
         let mut nodes = Vec::new();
         let mut ids = Vec::with_capacity(edits.len());
         let mut checked = Checked::default();
+        let mut made = BTreeSet::new();
         for edit in edits {
             let refused = |error: &dyn std::fmt::Display| ReplicaError::Refused(error.to_string());
             stead_doc::check_collection(&edit.collection).map_err(|error| refused(&error))?;
@@ -221,7 +223,9 @@ impl Writing<'_> {
                 None => {
                     let mut random = [0; 10];
                     self.entropy.fill(&mut random);
-                    DocId::generate(self.now_ms, random)
+                    let doc = DocId::generate(self.now_ms, random);
+                    made.insert((edit.collection.clone(), doc.clone()));
+                    doc
                 }
             };
             let key = (collection, doc_id);
@@ -288,6 +292,7 @@ impl Writing<'_> {
         // An edit that changes nothing leaves no operation, and must leave no row either.
         let touched: BTreeSet<(&str, &DocId)> = transaction.documents().collect();
         documents.retain(|(_, id), edited| touched.contains(&(edited.collection.as_str(), id)));
+        self.follow_made(id, &made)?;
         let stamp = transaction.stamp();
         let (parcels, repeats) = self.seal_parts(id, transaction)?;
         let seq = self.append_own(id, hlc, &[], &parcels, &[])?;

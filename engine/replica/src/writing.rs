@@ -42,6 +42,7 @@ pub(crate) struct Writing<'r> {
     pub(crate) schemas: &'r mut Schemas,
     pub(crate) shared: &'r Shared,
     pub(crate) rich: &'r mut RichDesk,
+    pub(crate) revisions: &'r mut u64,
     signing: Option<&'r SigningDesk>,
     pub(crate) now_ms: u64,
     /// Operations gathered for merging.
@@ -110,6 +111,7 @@ impl Replica {
             schemas: &mut self.schemas,
             shared: &self.shared,
             rich: &mut self.rich,
+            revisions: &mut self.revisions,
             signing: self.signing.as_deref(),
             now_ms,
             pending,
@@ -299,6 +301,7 @@ impl Writing<'_> {
                 continue;
             };
             let (len, root) = (state.record.tip.len(), state.record.tip.root());
+            let is_thin = space.is_thin(writer);
             if state.record.tip.is_unsigned()
                 && let Some(own) = space.own.as_ref().filter(|own| own.id == *writer)
                 && !self
@@ -312,11 +315,18 @@ impl Writing<'_> {
             };
             self.tx
                 .advance_writer(state.no, len, state.merged.applied, &state.encode_record())?;
-            self.events.push(Event::Advanced {
-                space: *id,
-                writer: *writer,
-                len,
-                root,
+            self.events.push(match is_thin {
+                true => Event::ThinAdvanced {
+                    space: *id,
+                    writer: *writer,
+                    len,
+                },
+                false => Event::Advanced {
+                    space: *id,
+                    writer: *writer,
+                    len,
+                    root,
+                },
             });
         }
         for id in &self.dirty_spaces {

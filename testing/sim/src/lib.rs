@@ -9,6 +9,7 @@ mod connection;
 mod ledger;
 mod malice;
 mod node;
+mod parts;
 mod people;
 mod stage;
 mod world;

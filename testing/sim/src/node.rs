@@ -16,10 +16,12 @@ use zeroize::Zeroizing;
 use crate::chance::Chance;
 use crate::connection::ConnectionId;
 use crate::malice::Malice;
+use crate::parts::Parts;
 
 /// A session and the bytes it waits for.
 struct Line {
     session: Session,
+    remote: DeviceId,
     reader: FrameReader,
     wake_at: Option<u64>,
 }
@@ -36,7 +38,8 @@ pub(crate) struct Node {
     pub(crate) skew_ms: i64,
     lines: BTreeMap<ConnectionId, Line>,
     inputs: VecDeque<(ConnectionId, Input)>,
-    chance: Chance,
+    pub(crate) chance: Chance,
+    pub(crate) parts: Parts,
     /// Frames to be sent, with the connection.
     pub(crate) outbox: Vec<(ConnectionId, Vec<u8>)>,
     /// Connections that ended here.
@@ -64,6 +67,7 @@ impl Node {
             lines: BTreeMap::new(),
             inputs: VecDeque::new(),
             chance,
+            parts: Parts::default(),
             outbox: Vec::new(),
             closed: Vec::new(),
             beginnings: BTreeMap::new(),
@@ -113,6 +117,7 @@ impl Node {
         self.closed
             .extend(std::mem::take(&mut self.lines).into_keys());
         self.inputs.clear();
+        self.parts = Parts::default();
         self.beginnings.clear();
         self.waiting.clear();
         self.outbox.clear();
@@ -148,6 +153,10 @@ impl Node {
             .filter_map(|space| membership(replica, space));
         let session = Session::new(opening, memberships, now);
         for space in replica.space_ids() {
+            if let Some(thin) = replica.thin_lengths(&space) {
+                let part = Input::Part { space, thin };
+                self.inputs.push_back((connection, part));
+            }
             if let Some(log) = replica.newest_checkpoint(&space) {
                 let beginning = Input::Beginning { space, log };
                 self.inputs.push_back((connection, beginning));
@@ -157,6 +166,7 @@ impl Node {
             connection,
             Line {
                 session,
+                remote,
                 reader: FrameReader::default(),
                 wake_at: None,
             },
@@ -169,6 +179,7 @@ impl Node {
     /// Ends this end of a connection.
     pub(crate) fn disconnect(&mut self, connection: ConnectionId) {
         self.lines.remove(&connection);
+        self.parts.leave(connection);
         // Whoever was to bring a checkpoint is gone: all logs are fetched whole.
         self.beginnings.clear();
         self.inputs.extend(self.waiting.drain(..));
@@ -220,6 +231,7 @@ impl Node {
         self.act(|replica| replica.merge_pending(wall));
         self.act(|replica| replica.tick(wall).map(drop));
         self.begin_again(now);
+        self.tend_parts(now);
         // What could not be done when it was due, because the disk failed, is tried again.
         self.act(|replica| replica.reconcile(wall).map(drop));
         self.pump(now);
@@ -282,17 +294,29 @@ impl Node {
                 Event::Advanced { space, writer, .. } | Event::Forked { space, writer, .. } => {
                     self.tell_log(space, writer);
                 }
+                Event::ThinAdvanced { space, writer, len } => {
+                    self.tell_sessions(&Input::ThinAdvanced { space, writer, len });
+                }
+                Event::PartChanged { space, told } => self.part_changed(space, told),
+                Event::PartAsks { space } => self.ask_for_parts(space),
                 Event::DocsChanged { space, docs, many } => {
                     reconcile |= self.replica.as_ref().and_then(Replica::home) == Some(space);
                     reconcile |= many || docs.iter().any(|doc| doc.collection.starts_with('@'));
                 }
-                Event::RosterChanged { .. } => reconcile = true,
+                Event::RosterChanged { space } => {
+                    self.ask_for_parts(space);
+                    reconcile = true;
+                }
                 Event::SpaceAdded { space } => {
                     reconcile = true;
                     let joined = self
                         .replica
                         .as_ref()
                         .and_then(|replica| membership(replica, space));
+                    let thin = self.replica.as_ref().and_then(|it| it.thin_lengths(&space));
+                    if let Some(thin) = thin {
+                        self.tell_sessions(&Input::Part { space, thin });
+                    }
                     if let Some(joined) = joined {
                         self.tell_sessions(&Input::AddSpace(joined));
                     }
@@ -332,13 +356,18 @@ impl Node {
         }
     }
 
-    fn tell_sessions(&mut self, input: &Input) {
+    /// The device at the other end of a connection.
+    pub(crate) fn remote(&self, connection: ConnectionId) -> Option<DeviceId> {
+        self.lines.get(&connection).map(|line| line.remote)
+    }
+
+    pub(crate) fn tell_sessions(&mut self, input: &Input) {
         for connection in self.lines.keys() {
             self.inputs.push_back((*connection, input.clone()));
         }
     }
 
-    fn answer(&mut self, connection: ConnectionId, input: Input) {
+    pub(crate) fn answer(&mut self, connection: ConnectionId, input: Input) {
         self.inputs.push_back((connection, input));
     }
 
@@ -432,6 +461,30 @@ impl Node {
                     connection,
                     done.unwrap_or(Input::ReadFailed { space, writer }),
                 );
+            }
+            Output::ReadThin(request) => self.read_thin(connection, &request),
+            Output::Thin {
+                space,
+                writer,
+                revision,
+                batch,
+                credit,
+                ..
+            } => self.receive_thin(connection, (space, writer), revision, &batch, credit, now),
+            Output::GivesParts { space, gives } => self.gives_parts(connection, space, gives),
+            Output::Chosen { space, choice, .. } => self.chosen(connection, space, &choice),
+            Output::Asked { space, token, ask } => {
+                self.asked(connection, space, token, &ask, now);
+            }
+            Output::Slice { token, slice, .. } => {
+                self.sliced(connection, token, slice.as_ref(), now);
+            }
+            Output::Stirred { space } => {
+                self.act(|replica| {
+                    replica.part_stirred(&space);
+                    Ok(())
+                });
+                self.ask_for_parts(space);
             }
             Output::Diverged { space, writer, .. } => self.search(connection, space, writer),
             Output::ProbeAsked { space, writer, at } => {
@@ -532,6 +585,9 @@ impl Node {
                     credit,
                 },
             ),
+            Err(ReceiveError::NotTrusted { .. }) => {
+                self.answer(connection, Input::Stored { credit });
+            }
             Err(ReceiveError::Contradiction { .. }) => {
                 self.answer(connection, Input::Stored { credit });
                 self.answer(connection, Input::Conflict { space, writer });
@@ -626,7 +682,7 @@ impl Node {
         }
     }
 
-    fn refuse(&mut self, connection: ConnectionId, error: &ReceiveError) {
+    pub(crate) fn refuse(&mut self, connection: ConnectionId, error: &ReceiveError) {
         if let ReceiveError::Replica(error) = error {
             self.failed(error);
         }
@@ -641,7 +697,7 @@ impl Node {
     }
 }
 
-fn membership(replica: &Replica, space: SpaceId) -> Option<SpaceMembership> {
+pub(crate) fn membership(replica: &Replica, space: SpaceId) -> Option<SpaceMembership> {
     let frontier = replica.frontier(&space).ok()?;
     let tips = frontier
         .into_iter()

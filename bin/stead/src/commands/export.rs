@@ -34,7 +34,9 @@ pub(crate) fn export(home: &Path, args: &Export, out: &Output) -> Result<(), Fai
         ..DocQuery::default()
     };
     let mut failed = None;
+    let mut partial = false;
     pages(&mut client, request, u64::MAX, |page| {
+        partial |= page.partial;
         for doc in page.docs {
             let record = Record {
                 id: Some(doc.id),
@@ -49,6 +51,7 @@ pub(crate) fn export(home: &Path, args: &Export, out: &Output) -> Result<(), Fai
         return Err(err.into());
     }
     let count = writer.finish()?;
+    super::read::remark_part(partial, &args.from.to_string(), out);
     if let Some(path) = &args.path {
         out.json(&json!({"exported": count, "path": path}));
         out.say(format!(

@@ -44,6 +44,8 @@ pub(crate) fn guardians(home: &Path, args: &Guardians, out: &Output) -> Result<(
                 minutes: *minutes,
                 no_qr: true,
                 no_wait: *no_wait,
+                keep: Vec::new(),
+                on_demand: false,
             };
             help(home, person, &link, *yes, out)
         }

@@ -32,7 +32,10 @@ pub(crate) fn link(home: &Path, link: &Link, out: &Output) -> Result<(), Failure
         (false, ["approve", code @ ..]) => approve(home, &code.concat(), out),
         (false, ["refuse"]) => refuse(home, out),
         (false, ["pending"]) => pending(home, out),
-        (false, text) => join::with_link(home, &text.concat(), out),
+        (false, text) => {
+            let keep = super::space::keep_by_space(&link.keep, link.on_demand);
+            join::with_link(home, &text.concat(), keep, out)
+        }
     }
 }
 

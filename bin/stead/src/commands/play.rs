@@ -132,6 +132,7 @@ impl Stage {
         let mut phone = self.phone.client()?;
         let asks = phone.call(&LinkAccept {
             link: created.link.clone(),
+            ..LinkAccept::default()
         })?;
         let code = asks.code.unwrap_or_default();
         self.detail(&format!(
@@ -157,7 +158,10 @@ impl Stage {
         let again = self
             .phone
             .client()?
-            .call(&LinkAccept { link: created.link })
+            .call(&LinkAccept {
+                link: created.link,
+                ..LinkAccept::default()
+            })
             .err()
             .map(Failure::from);
         if let Some(refusal) = again {

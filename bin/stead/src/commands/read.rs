@@ -95,16 +95,16 @@ pub(crate) fn query(home: &Path, query: &Query, out: &Output) -> Result<(), Fail
         return Ok(());
     }
     if query.jsonl {
-        return pages(
-            &mut client,
-            request,
-            query.limit.unwrap_or(u64::MAX),
-            |page| {
-                for doc in page.docs {
-                    out.json_line(&doc);
-                }
-            },
-        );
+        let mut partial = false;
+        let limit = query.limit.unwrap_or(u64::MAX);
+        pages(&mut client, request, limit, |page| {
+            partial |= page.partial;
+            for doc in page.docs {
+                out.json_line(&doc);
+            }
+        })?;
+        remark_part(partial, &query.collection.to_string(), out);
+        return Ok(());
     }
     let mut docs: Vec<Document> = Vec::new();
     let mut joined = Joined::new();
@@ -117,12 +117,16 @@ pub(crate) fn query(home: &Path, query: &Query, out: &Output) -> Result<(), Fail
             TABLE_ROWS
         }
     };
+    let mut partial = false;
     pages(&mut client, request, limit, |page| {
+        partial |= page.partial;
         total = total.or(page.total);
         docs.extend(page.docs);
         joined.extend(page.joined);
     })?;
+    remark_part(partial, &query.collection.to_string(), out);
     match (out.json, joined.is_empty()) {
+        (true, true) if partial => out.json(&json!({"docs": docs, "partial": true})),
         (true, true) => out.json(&json!({"docs": docs})),
         (true, false) => out.json(&json!({"docs": docs, "joined": joined})),
         (false, _) => {
@@ -235,6 +239,15 @@ fn group(
     let groups = look::counted(groups.len() as u64, "group");
     out.remark(look::faint(&format!("\n{groups}.")));
     Ok(())
+}
+
+/// Says that what was found is not all there is.
+pub(crate) fn remark_part(partial: bool, collection: &str, out: &Output) {
+    if partial {
+        out.remark(look::faint(&format!(
+            "This device keeps only a part of {collection}: there may be more on others."
+        )));
+    }
 }
 
 /// Calls page after page until `limit` documents came.

@@ -108,8 +108,10 @@ fn grant(home: &Path, share: &Share, out: &Output) -> Result<(), Failure> {
 }
 
 pub(crate) fn join(home: &Path, join: &Join, out: &Output) -> Result<(), Failure> {
+    let says = join.on_demand || join.budget.is_some() || !join.keep.is_empty();
     let joined = connect(home)?.call(&SpaceJoin {
         invite: join.invite.join(" "),
+        keep: says.then(|| super::space::keep_of(&join.keep, join.budget)),
     })?;
     out.json(&joined);
     if joined.public {

@@ -1,6 +1,7 @@
 //! `stead space`.
 
 mod checkpoints;
+mod keep;
 
 use std::path::Path;
 
@@ -16,6 +17,8 @@ use crate::{
     table::Table,
 };
 
+pub(crate) use keep::{keep_by_space, keep_of};
+
 pub(crate) fn space(home: &Path, space: Space, out: &Output) -> Result<(), Failure> {
     match space {
         Space::Create { name } => create(home, name, out),
@@ -28,6 +31,7 @@ pub(crate) fn space(home: &Path, space: Space, out: &Output) -> Result<(), Failu
             force,
             yes,
         } => checkpoints::compact(home, space, older_than, force, yes, out),
+        asked @ Space::Keep { .. } => keep::keep(home, asked, out),
         Space::Leave {
             space,
             yes,

@@ -2,8 +2,9 @@
 
 use super::{CHECK_BYTES, MAGIC, Message, Tag, WireTip, WriterRef, kind};
 use crate::limits::{
-    FORK_BYTES_MAX, GOODBYE_BYTES_MAX, HELLO_EXTENSION_BYTES_MAX, PROBE_BYTES_MAX,
-    TAGS_PER_FRAME_MAX, TAGS_PER_FRAME_MIN, TIPS_PER_FRAME_MAX,
+    ASK_BYTES_MAX, CHOICE_BYTES_MAX, FORK_BYTES_MAX, GOODBYE_BYTES_MAX, HELLO_EXTENSION_BYTES_MAX,
+    PROBE_BYTES_MAX, SLICE_FRAME_BYTES_MAX, TAGS_PER_FRAME_MAX, TAGS_PER_FRAME_MIN,
+    TIPS_PER_FRAME_MAX,
 };
 use bytes::Bytes;
 use stead_base::limits::LOG_LEN_MAX;
@@ -72,6 +73,40 @@ impl Message {
                 let (space, writer) = log(&mut input)?;
                 Self::Start { space, writer }
             }
+            kind::CHOOSE => Self::Choose {
+                space: input.uint("space number")?,
+                revision: input.uint("edition of a choice")?,
+                choice: payload(&mut input, frame, CHOICE_BYTES_MAX)?,
+            },
+            kind::THIN => {
+                let (space, writer, from, count) = range(&mut input)?;
+                Self::Thin {
+                    space,
+                    writer,
+                    from,
+                    count,
+                    revision: input.uint("edition of a choice")?,
+                    batch: payload(&mut input, frame, frame.len())?,
+                }
+            }
+            kind::ASK => Self::Ask {
+                space: input.uint("space number")?,
+                token: input.uint("token")?,
+                ask: payload(&mut input, frame, ASK_BYTES_MAX)?,
+            },
+            kind::SLICE => Self::Slice {
+                space: input.uint("space number")?,
+                token: input.uint("token")?,
+                last: yes(&mut input, "end of a slice")?,
+                piece: payload(&mut input, frame, SLICE_FRAME_BYTES_MAX)?,
+            },
+            kind::UNSLICED => Self::Unsliced {
+                space: input.uint("space number")?,
+                token: input.uint("token")?,
+            },
+            kind::STIR => Self::Stir {
+                space: input.uint("space number")?,
+            },
             kind::PROBE => {
                 let (space, writer) = log(&mut input)?;
                 let at = input.uint_max(LOG_LEN_MAX, "probed length")?;
@@ -159,12 +194,7 @@ fn tags(input: &mut Decoder<'_>) -> Result<Vec<Tag>, DecodeError> {
 
 fn tips(input: &mut Decoder<'_>) -> Result<Message, DecodeError> {
     let space = input.uint("space number")?;
-    let at = input.offset();
-    let last = match input.byte("end of listing")? {
-        0 => false,
-        1 => true,
-        _ => return Err(undefined("end of listing", at)),
-    };
+    let last = yes(input, "end of listing")?;
     let count = input.count(TIPS_PER_FRAME_MAX, 2 + CHECK_BYTES, "tip count")?;
     let mut tips = Vec::with_capacity(count);
     for _ in 0..count {
@@ -178,6 +208,15 @@ fn tips(input: &mut Decoder<'_>) -> Result<Message, DecodeError> {
         });
     }
     Ok(Message::Tips { space, last, tips })
+}
+
+fn yes(input: &mut Decoder<'_>, what: &'static str) -> Result<bool, DecodeError> {
+    let at = input.offset();
+    match input.byte(what)? {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(undefined(what, at)),
+    }
 }
 
 fn writer(input: &mut Decoder<'_>) -> Result<WriterRef, DecodeError> {

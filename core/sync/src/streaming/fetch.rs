@@ -36,8 +36,9 @@ impl Streaming {
         };
         let space = share.space;
         let frozen = context.locals.tip(&space, &writer).frozen;
+        let waits = !share.may_fetch();
         let log = share.log(writer);
-        if log.fetch.is_some() || log.disputed || frozen || log.theirs <= log.incoming {
+        if log.fetch.is_some() || log.disputed || frozen || waits || log.theirs <= log.incoming {
             return;
         }
         let (have, remote_len) = (log.incoming, log.theirs);
@@ -135,17 +136,20 @@ impl Streaming {
         if let Some(log) = self.log(no, &writer)
             && log.fetch.is_none()
         {
-            log.incoming = context.locals.tip(space, &writer).len;
+            log.incoming = context.locals.reach(space, &writer);
             self.offer_fetch(context, no, writer);
         }
     }
 
+    /// Entries that were asked for: of a batch, or of a thin one cut by an edition of the choice.
+    #[allow(clippy::too_many_arguments, reason = "the fields of one frame")]
     pub(super) fn on_batch(
         &mut self,
         context: &mut Context,
         no: u64,
         writer: WriterRef,
         range: Range<u64>,
+        thin: Option<u64>,
         batch: Bytes,
         credit: u64,
     ) -> Result<bool, PeerMisbehaved> {
@@ -158,8 +162,9 @@ impl Streaming {
             writer,
             from: range.start,
         };
+        let is_part = share.is_part;
         let log = share.log(writer);
-        let Some(fetch) = &mut log.fetch else {
+        let Some(fetch) = log.fetch.as_mut().filter(|_| is_part == thin.is_some()) else {
             return Err(not_asked_for);
         };
         let follows =
@@ -172,13 +177,25 @@ impl Streaming {
         let kept = fetch.stage == Stage::Asked;
         if kept {
             log.incoming = log.incoming.max(range.end);
-            context.output(Output::Batch {
-                space,
-                writer,
-                from: range.start,
-                upto: range.end,
-                batch,
-                credit,
+            let (from, upto) = (range.start, range.end);
+            context.output(match thin {
+                None => Output::Batch {
+                    space,
+                    writer,
+                    from,
+                    upto,
+                    batch,
+                    credit,
+                },
+                Some(revision) => Output::Thin {
+                    space,
+                    writer,
+                    from,
+                    upto,
+                    revision,
+                    batch,
+                    credit,
+                },
             });
         }
         if ended {
@@ -197,7 +214,7 @@ impl Streaming {
         let ended = log.fetch.take()?;
         // What a taken-back fetch did not bring is not here: go by what is stored.
         if ended.stage == Stage::TakenBack {
-            log.incoming = context.locals.tip(&space, &writer).len;
+            log.incoming = context.locals.reach(&space, &writer);
         }
         if let Some(range) = ended.then {
             self.fetch(&space, writer, range.start, range.end);
@@ -215,7 +232,7 @@ impl Streaming {
             return Ok(());
         };
         let space = share.space;
-        let here = context.locals.tip(&space, &writer).len;
+        let here = context.locals.reach(&space, &writer);
         let log = share.log(writer);
         match &log.fetch {
             Some(fetch) if fetch.stage == Stage::Asked => {
@@ -273,12 +290,18 @@ impl Streaming {
             });
         }
         let frozen = context.locals.tip(&space, &writer).frozen;
+        let is_part = share.is_part;
         let log = share.log(writer);
         if range.end >= log.theirs {
             log.theirs = range.end;
             log.their_check = (check != Check::default()).then_some(check);
         }
-        let kept = log.incoming == range.start && log.fetch.is_none() && !log.disputed && !frozen;
+        // Where a part is kept, logs come thin, and only when asked for.
+        let kept = !is_part
+            && log.incoming == range.start
+            && log.fetch.is_none()
+            && !log.disputed
+            && !frozen;
         if kept {
             log.incoming = range.end;
             context.output(Output::Batch {

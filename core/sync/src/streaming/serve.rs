@@ -25,6 +25,8 @@ pub(super) struct Reading {
     pub(super) no: u64,
     pub(super) from: u64,
     pub(super) purpose: Purpose,
+    /// The edition of the peer's choice that it is read by, if the peer keeps a part.
+    pub(super) thin: Option<u64>,
 }
 
 /// Why a log is read.
@@ -43,6 +45,7 @@ pub(super) struct Ready {
     writer: WriterId,
     from: u64,
     upto: u64,
+    thin: Option<u64>,
     batch: Bytes,
 }
 
@@ -130,6 +133,7 @@ impl Streaming {
                 continue;
             };
             let space = share.space;
+            let thin = share.peer_choice;
             if self.reads.contains_key(&(space, writer)) {
                 // Continued by `resume_serve` once the open read is answered.
                 continue;
@@ -139,15 +143,26 @@ impl Streaming {
             };
             let (from, upto) = (serve.next, serve.upto);
             let purpose = Purpose::Serve;
-            self.reads
-                .insert((space, writer), Reading { no, from, purpose });
-            context.output(Output::Read(ReadRequest {
+            self.reads.insert(
+                (space, writer),
+                Reading {
+                    no,
+                    from,
+                    purpose,
+                    thin,
+                },
+            );
+            let request = ReadRequest {
                 space,
                 writer,
                 from,
                 upto,
                 bytes_max: BATCH_BYTES_TARGET,
-            }));
+            };
+            context.output(match thin {
+                None => Output::Read(request),
+                Some(_) => Output::ReadThin(request),
+            });
         }
     }
 
@@ -192,13 +207,14 @@ impl Streaming {
             .map(|(_, upto, batch)| (upto, batch));
         match reading.purpose {
             Purpose::Push => self.tail_read(context, (no, writer), reading.from, read),
-            Purpose::Serve if reading.no == no => self.range_read((no, writer), reading.from, read),
+            Purpose::Serve if reading.no == no => self.range_read((no, writer), &reading, read),
             Purpose::Serve => self.resume_serve((no, writer)),
         }
     }
 
-    fn range_read(&mut self, key: LogKey, from: u64, read: Option<(u64, Bytes)>) {
+    fn range_read(&mut self, key: LogKey, reading: &Reading, read: Option<(u64, Bytes)>) {
         let (no, writer) = key;
+        let (from, thin) = (reading.from, reading.thin);
         let Some(serve) = self.log(no, &writer).and_then(|log| log.serve.as_mut()) else {
             return;
         };
@@ -224,6 +240,7 @@ impl Streaming {
             writer,
             from,
             upto,
+            thin,
             batch,
         });
     }
@@ -255,20 +272,32 @@ impl Streaming {
         let Some(name) = self.name(no, writer) else {
             return;
         };
-        self.send_credited(
-            context,
-            Message::Batch {
+        let (from, count, batch) = (ready.from, upto - ready.from, ready.batch);
+        let message = match ready.thin {
+            None => Message::Batch {
                 space: no,
                 writer: name,
-                from: ready.from,
-                count: upto - ready.from,
-                batch: ready.batch,
+                from,
+                count,
+                batch,
             },
-        );
+            Some(revision) => Message::Thin {
+                space: no,
+                writer: name,
+                from,
+                count,
+                revision,
+                batch,
+            },
+        };
+        self.send_credited(context, message);
         let Some(log) = self.log(no, &writer) else {
             return;
         };
-        log.sent = log.sent.max(upto);
+        // Whoever keeps a part does not have what was left out: nothing is pushed on top.
+        if ready.thin.is_none() {
+            log.sent = log.sent.max(upto);
+        }
         if log.serve.as_ref().is_some_and(|serve| serve.upto == upto) {
             self.end_serve(context, no, &writer);
         }

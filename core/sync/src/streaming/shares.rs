@@ -25,6 +25,12 @@ pub(super) struct Share {
     named_out: u64,
     /// The peer named a checkpoint.
     pub(super) start_heard: bool,
+    /// Only a part of the space is kept here.
+    pub(super) is_part: bool,
+    /// The peer was told what this device chose.
+    pub(super) choice_told: bool,
+    /// The edition of the peer's choice, if the peer keeps a part.
+    pub(super) peer_choice: Option<u64>,
 }
 
 /// How much of each other's frontier the two sides know.
@@ -87,6 +93,11 @@ impl Log {
 }
 
 impl Share {
+    /// Whether logs may be fetched: of a part, not before the peer knows which.
+    pub(super) const fn may_fetch(&self) -> bool {
+        !self.is_part || self.choice_told
+    }
+
     /// The log of a writer, whether or not anything is known of it.
     pub(super) fn log(&mut self, writer: WriterId) -> &mut Log {
         self.logs.entry(writer).or_default()
@@ -175,19 +186,33 @@ impl Streaming {
                     },
                 )
             });
+            let thin = context.locals.thin(&space).cloned();
+            let is_part = thin.is_some();
+            let mut logs: BTreeMap<WriterId, Log> = logs.collect();
+            for (writer, len) in thin.into_iter().flatten() {
+                let log = logs.entry(writer).or_default();
+                log.incoming = log.incoming.max(len);
+            }
             let share = Share {
                 space,
                 comparer,
-                logs: logs.collect(),
+                logs,
                 phase: Phase::AwaitDigest { digest, tips },
                 named_in: Vec::new(),
                 named_out: 0,
                 start_heard: false,
+                is_part,
+                choice_told: false,
+                peer_choice: None,
             };
             self.shares.insert(no, share);
             self.numbers.insert(space, no);
             context.output(Output::Shared { space });
             context.send(Message::Digest { space: no, digest });
+            if is_part {
+                let gives = context.peer_parts;
+                context.output(Output::GivesParts { space, gives });
+            }
         }
     }
 
@@ -231,6 +256,7 @@ impl Streaming {
         }
         self.ready.retain(|ready| ready.no != no);
         self.forks.drop_share(no);
+        self.parts.drop_share(no);
     }
 
     /// The space with a number; nothing when it is no longer shared.
@@ -282,10 +308,11 @@ impl Streaming {
         let mut missing = Missing::default();
         for (writer, log) in &share.logs {
             let tip = locals.tip(space, writer);
-            if !tip.frozen {
-                missing.here += log.theirs.saturating_sub(tip.len);
+            if !tip.frozen && share.may_fetch() {
+                let here = locals.reach(space, writer);
+                missing.here += log.theirs.saturating_sub(here);
             }
-            if !log.theirs_frozen {
+            if !log.theirs_frozen && share.peer_choice.is_none() {
                 missing.there += tip.len.saturating_sub(log.theirs);
             }
         }

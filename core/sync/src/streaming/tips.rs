@@ -333,6 +333,7 @@ impl Streaming {
             return News::None;
         }
         let is_live = matches!(share.phase, Phase::Live);
+        let is_whole_there = share.peer_choice.is_none();
         let tip = context.locals.tip(&space, &writer);
         let log = share.log(writer);
         if tip.frozen && !log.told_frozen {
@@ -344,6 +345,7 @@ impl Streaming {
         }
         let from = log.remote();
         let may_push = is_live
+            && is_whole_there
             && log.eager
             && !log.disputed
             && !tip.frozen
@@ -383,8 +385,15 @@ impl Streaming {
             return;
         };
         let purpose = Purpose::Push;
-        self.reads
-            .insert((space, writer), Reading { no, from, purpose });
+        self.reads.insert(
+            (space, writer),
+            Reading {
+                no,
+                from,
+                purpose,
+                thin: None,
+            },
+        );
         context.output(Output::Read(ReadRequest {
             space,
             writer,
@@ -407,8 +416,9 @@ impl Streaming {
             return;
         };
         let local = context.locals.tip(&share.space, &writer);
+        let is_whole_there = share.peer_choice.is_none();
         let log = share.log(writer);
-        let due = log.serve.is_none() && !log.disputed && log.remote() == from;
+        let due = is_whole_there && log.serve.is_none() && !log.disputed && log.remote() == from;
         let push = read.filter(|(upto, batch)| {
             due && *upto > from && *upto <= local.len && fits(batch, EAGER_BYTES_MAX)
         });

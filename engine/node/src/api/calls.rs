@@ -55,7 +55,7 @@ impl Node {
                 let cancelled = self.links.cancel(&cancel.link_id);
                 response(id, done(cancelled, "The link is worthless now."))
             }
-            Call::LinkAccept(accept) => response(id, self.acceptor.accept(&accept.link).await),
+            Call::LinkAccept(accept) => response(id, self.accept_link(accept).await),
             Call::LinkHear(hear) => {
                 let heard = self.acceptor.hear(&hear.words, hear.at.as_deref());
                 response(id, heard.await)
@@ -103,7 +103,9 @@ impl Node {
             Call::SpaceList(list) => response(id, self.list_spaces(list).await),
             Call::SpacePlanShare(plan) => response(id, self.plan_share(plan).await),
             Call::SpaceShare(share) => response(id, self.invites.create(share).await),
-            Call::SpaceJoin(join) => response(id, self.joiner.join(&join.invite).await),
+            Call::SpaceJoin(join) => {
+                response(id, self.joiner.join(&join.invite, join.keep.as_ref()).await)
+            }
             Call::MemberList(list) => response(id, self.list_members(list).await),
             Call::SpacePlanRevoke(plan) => response(id, self.plan_revoke(plan).await),
             Call::SpaceRevoke(revoke) => response(id, self.revoke(revoke).await),
@@ -129,6 +131,7 @@ impl Node {
             Call::RightsLog(log) => response(id, self.rights_log(log).await),
             Call::SpaceCheckpoint(make) => response(id, self.make_checkpoint(make).await),
             Call::SpaceCheckpoints(list) => response(id, self.list_checkpoints(list).await),
+            Call::SpaceKeep(keep) => response(id, self.keep_space(keep).await),
             Call::SpaceCompact(compact) => response(id, self.compact_space(compact).await),
             Call::SpaceLeave(leave) => response(id, self.leave_space(leave).await),
             Call::DocGet(get) => response(id, self.get(get).await),

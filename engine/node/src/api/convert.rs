@@ -214,6 +214,7 @@ pub(crate) fn space_outline(space: &SpaceInfo) -> stead_api::SpaceInfo {
         documents: space.documents,
         entries: space.entries,
         devices: u32::try_from(space.devices.len()).unwrap_or(u32::MAX),
+        partial: space.is_part,
         ..stead_api::SpaceInfo::default()
     }
 }

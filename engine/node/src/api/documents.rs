@@ -1,6 +1,6 @@
 //! Calls about documents: edits, reads, queries.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use stead_api::{
@@ -44,6 +44,7 @@ impl Node {
             self.check_edit(&space, &edit.collection)?;
         }
         self.check_spoken(space, &put.revisions).await?;
+        self.bring_edited(space, &put).await?;
         let key = match put.idempotency_key {
             None => None,
             Some(key) => {
@@ -66,6 +67,17 @@ impl Node {
             speaks,
         };
         self.store.transact(transaction).await
+    }
+
+    /// Has come what is to be changed, where only a part of the space is here.
+    async fn bring_edited(&self, space: SpaceId, put: &DocPut) -> Result<(), ApiError> {
+        let mut names = BTreeSet::new();
+        for edit in &put.edits {
+            if let Some(id) = &edit.id {
+                names.insert((edit.collection.clone(), convert::doc_id(id)?));
+            }
+        }
+        self.bring(space, names).await
     }
 
     /// Refuses to write past a schema: only what Stead itself takes back is written as it is held.
@@ -95,6 +107,7 @@ impl Node {
     pub(super) async fn get(&self, get: DocGet) -> Result<DocGot, ApiError> {
         let space = self.find_space(&get.space)?;
         let id = convert::doc_id(&get.id)?;
+        self.bring_one(space, &get.collection, &id).await?;
         let (collection, wanted) = (get.collection.clone(), id.clone());
         let spoken = get.revision.clone();
         let (found, seen) = self
@@ -137,7 +150,9 @@ impl Node {
             .iter()
             .map(|join| self.veil(&space, &join.collection))
             .collect();
-        self.readers
+        let partial = self.is_partial(space, &ask.collection).await?;
+        let page = self
+            .readers
             .read(move |reader| {
                 if ask.explain {
                     return Ok(Ok(search.explain(reader, &space, &ask.collection)?));
@@ -153,7 +168,8 @@ impl Node {
                     Err(error) => Ok(Err(error)),
                 }
             })
-            .await?
+            .await?;
+        page.map(|page| Page { partial, ..page })
     }
 }
 

@@ -15,6 +15,7 @@ pub(crate) mod idempotency;
 mod indexes;
 mod live;
 mod log;
+pub(crate) mod parts;
 mod past;
 mod people;
 mod rich;

@@ -220,7 +220,7 @@ impl Node {
     }
 
     /// Refuses to erase what no other device is known to have.
-    fn check_synced(&self, outline: &SpaceInfo) -> Result<(), ApiError> {
+    pub(super) fn check_synced(&self, outline: &SpaceInfo) -> Result<(), ApiError> {
         let facts = self.facts.all();
         let safe = facts
             .values()

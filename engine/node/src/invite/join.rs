@@ -7,7 +7,7 @@ use stead_api::{ApiError, ErrorKind, InviteText, PublicLink, SpaceJoined};
 use stead_base::{Decoder, DeviceId, SpaceId, WriterId};
 use stead_crypt::Zeroizing;
 use stead_net::{Net, PeerHints};
-use stead_replica::{Invite, SpaceTicket};
+use stead_replica::{Chosen, Invite, SpaceTicket};
 use tokio::sync::watch;
 
 use super::INVITE_ALPN;
@@ -35,9 +35,14 @@ pub(crate) struct Joiner {
 
 impl Joiner {
     /// Joins the space of an invite, or opens that of a public link.
-    pub(crate) async fn join(&self, text: &str) -> Result<SpaceJoined, ApiError> {
+    pub(crate) async fn join(
+        &self,
+        text: &str,
+        keep: Option<&stead_api::Keep>,
+    ) -> Result<SpaceJoined, ApiError> {
+        let keep = keep.map(crate::api::parts::chosen).transpose()?;
         if PublicLink::is_meant(text) {
-            return self.open_public(text).await;
+            return self.open_public(text, keep).await;
         }
         let text: InviteText = text.parse().map_err(|error| {
             faults::sentence(ErrorKind::LinkMalformed, &error)
@@ -127,7 +132,7 @@ impl Joiner {
         }
         self.introductions.introduce(maker, hints);
         let name = ticket.name.clone();
-        self.open(ticket).await?;
+        self.open(ticket, keep).await?;
         Ok(SpaceJoined {
             space: space.to_string(),
             name,
@@ -137,7 +142,7 @@ impl Joiner {
 
     /// Opens the space of a public link. Nobody is asked: whatever device holds the space gives it to
     /// who knows the secret in the link.
-    async fn open_public(&self, text: &str) -> Result<SpaceJoined, ApiError> {
+    async fn open_public(&self, text: &str, keep: Option<Chosen>) -> Result<SpaceJoined, ApiError> {
         let link: PublicLink = text.parse().map_err(|error| {
             faults::sentence(ErrorKind::LinkMalformed, &error)
                 .hint("Copy the whole link again, from `stead-public:` to its end.")
@@ -155,7 +160,8 @@ impl Joiner {
             self.net.learn(holder, hints.clone());
         }
         self.introductions.introduce(holder, hints);
-        self.open(SpaceTicket::public(space, link.secret.0)).await?;
+        self.open(SpaceTicket::public(space, link.secret.0), keep)
+            .await?;
         let name = self
             .store
             .look(move |desk| desk.replica.space_name(&space).map(str::to_owned));
@@ -167,10 +173,15 @@ impl Joiner {
     }
 
     /// Opens a space, and waits a moment for what is in it.
-    async fn open(&self, ticket: SpaceTicket) -> Result<(), ApiError> {
+    async fn open(&self, ticket: SpaceTicket, keep: Option<Chosen>) -> Result<(), ApiError> {
         let space = ticket.id;
         let opened = self.store.change(move |desk| {
-            let opened = desk.replica.join_shared(&ticket, wall_ms());
+            let name = space.to_string();
+            let wished = match &keep {
+                Some(keep) => desk.replica.wish(&[(name, keep.clone())], wall_ms()),
+                None => Ok(()),
+            };
+            let opened = wished.and_then(|()| desk.replica.join_shared(&ticket, wall_ms()));
             desk.note_outcome(&opened);
             opened.map_err(|error| faults::replica(&error))
         });

@@ -27,6 +27,8 @@ pub(crate) enum Note {
     StoreFailed { log: LogKey, upto: u64 },
     /// Nothing more is kept of this writer until the members of the space change.
     NotKept { log: LogKey, upto: u64 },
+    /// What this peer leaves out of a log is not taken from it: another one is to be asked.
+    NotTaken { log: LogKey },
     /// The peer broke the rules.
     Misbehaved { detail: String },
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use stead_base::{DeviceId, SpaceId, WriterId};
-use stead_log::Batch;
+use stead_log::{Batch, ThinBatch};
 use stead_net::Connection;
 use stead_replica::{ProbeNext, ReceiveError};
 use stead_sync::limits::WINDOW_BYTES_MAX;
@@ -254,6 +254,9 @@ impl Driver {
                 let stored = self.stored(log).await;
                 self.context.fetches.suspend(no, log, stored..upto);
             }
+            Note::NotTaken { log } => {
+                self.context.fetches.unavailable(no, log, steady_ms());
+            }
             Note::Misbehaved { detail } => {
                 tracing::warn!(peer = %self.remote.short(), detail, "a device sent what breaks the rules");
                 self.close(GoodbyeCode::Refused, detail);
@@ -356,11 +359,58 @@ impl Driver {
                     };
                     self.context.preparing.take(incoming).await;
                 }
-                Output::Read(request) => self.read(request).await,
+                Output::Read(request) => self.read(request, false).await,
+                Output::ReadThin(request) => self.read(request, true).await,
+                Output::Thin {
+                    space,
+                    writer,
+                    upto,
+                    revision,
+                    batch,
+                    credit,
+                    ..
+                } => {
+                    let log = (space, writer);
+                    let no = self.mailbox.no();
+                    self.context.fetches.received(no, log, steady_ms());
+                    self.with_desk(move |desk, mailbox| {
+                        desk.store_thin(log, upto, revision, &batch, mailbox);
+                        mailbox.stored(credit);
+                    })
+                    .await;
+                }
+                Output::GivesParts { space, gives } => {
+                    self.with_desk(move |desk, mailbox| desk.gives_parts(space, mailbox, gives))
+                        .await;
+                }
+                Output::Chosen { space, choice, .. } => {
+                    self.with_desk(move |desk, mailbox| desk.chosen(space, &choice, mailbox))
+                        .await;
+                }
+                Output::Asked { space, token, ask } => {
+                    self.with_desk(move |desk, mailbox| desk.asked(space, token, &ask, mailbox))
+                        .await;
+                }
+                Output::Slice { token, slice, .. } => {
+                    self.with_desk(move |desk, mailbox| {
+                        desk.sliced(token, slice.as_ref(), mailbox);
+                    })
+                    .await;
+                }
+                Output::Stirred { space } => {
+                    self.with_desk(move |desk, _| desk.stirred(space)).await;
+                }
                 Output::Listed { space } => {
                     self.with_desk(move |desk, _| desk.listed(space)).await;
                 }
-                Output::Confirmed { .. } | Output::RoundTrip { .. } => {}
+                Output::Confirmed { space, writer, len } => {
+                    self.with_desk(move |desk, _| {
+                        let noted = desk.replica.confirmed(&space, &writer, len, wall_ms());
+                        desk.note_outcome(&noted);
+                    })
+                    .await;
+                }
+                Output::RoundTrip { .. } => {}
                 Output::Diverged { space, writer, .. } => self.search_fork(space, writer).await,
                 Output::ProbeAsked { space, writer, at } => self.probe(space, writer, at).await,
                 Output::ProbeAnswered {
@@ -418,7 +468,7 @@ impl Driver {
         self.context.store.tell(move |desk| f(desk, &mailbox)).await;
     }
 
-    async fn read(&self, request: ReadRequest) {
+    async fn read(&self, request: ReadRequest, thin: bool) {
         self.with_desk(move |desk, mailbox| {
             let ReadRequest {
                 space,
@@ -427,16 +477,23 @@ impl Driver {
                 upto,
                 bytes_max,
             } = request;
-            let read = desk
-                .replica
-                .read_batch(&space, &writer, from, upto, bytes_max);
+            let read = match thin {
+                false => desk
+                    .replica
+                    .read_batch(&space, &writer, from, upto, bytes_max),
+                true => desk.follower(space, mailbox).map_or(Ok(None), |follower| {
+                    let range = (from, upto);
+                    desk.replica
+                        .read_thin(&space, &writer, range, bytes_max, follower)
+                }),
+            };
             let batch = read.unwrap_or_else(|error| {
                 tracing::warn!(%error, "a log could not be read for a peer");
                 None
             });
-            let end = batch.as_deref().and_then(|bytes| {
-                let batch = Batch::decode(bytes).ok()?;
-                Some(batch.start + batch.count as u64)
+            let end = batch.as_deref().and_then(|bytes| match thin {
+                false => Some(Batch::decode(bytes).ok()?.end()),
+                true => Some(ThinBatch::decode(bytes).ok()?.len),
             });
             mailbox.input(match (batch, end) {
                 (Some(batch), Some(upto)) => Input::ReadDone {

@@ -59,7 +59,7 @@ impl Replica {
             .writers
             .get(writer)
             .map_or(0, |state| state.record.tip.len());
-        if held > from {
+        if held > from || space.part.is_some() {
             return Ok(false);
         }
         // The newest need not be the one that goes further in this very log.

@@ -101,7 +101,8 @@ impl Replica {
     pub fn is_new_here(&self, id: &SpaceId) -> bool {
         self.space(id).is_ok_and(|space| {
             let mut logs = space.writers.iter();
-            space.record.begins.is_none()
+            space.part.is_none()
+                && space.record.begins.is_none()
                 && space.roster.genesis().is_none()
                 && logs.all(|(log, state)| {
                     space.is_own(log)

@@ -1,10 +1,10 @@
 //! The new device: uses a link or words, shows the code, and waits to be let in.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use serde_json::json;
 use stead_api::{
-    Client, ClientError, Link as LinkText, LinkAccept, LinkAccepted, LinkArrival, LinkArrive,
+    Client, ClientError, Keep, Link as LinkText, LinkAccept, LinkAccepted, LinkArrival, LinkArrive,
     LinkBegun, LinkGiveUp, LinkHear,
 };
 
@@ -16,7 +16,12 @@ use crate::{
     output::Output,
 };
 
-pub(super) fn with_link(home: &Path, text: &str, out: &Output) -> Result<(), Failure> {
+pub(super) fn with_link(
+    home: &Path,
+    text: &str,
+    keep: BTreeMap<String, Keep>,
+    out: &Output,
+) -> Result<(), Failure> {
     text.parse::<LinkText>().map_err(|err| {
         Failure::new(
             Code::Refused,
@@ -26,6 +31,7 @@ pub(super) fn with_link(home: &Path, text: &str, out: &Output) -> Result<(), Fai
     })?;
     let link = LinkAccept {
         link: text.to_owned(),
+        keep,
     };
     join(home, out, |client| client.call(&link))
 }

@@ -118,6 +118,13 @@ impl<'a> Skeleton<'a> {
         })
     }
 
+    /// Writes it again, without the writer.
+    pub(crate) fn encode_behind_writer(&self, out: &mut Encoder) {
+        out.uint(self.len).uint(self.head_len).raw(&self.signature);
+        encode_hashes(&self.extension, out);
+        out.uint(self.kept as u64).raw(self.runs);
+    }
+
     /// Checks that the log's writer signed a history with exactly these entries in these places.
     pub fn verify(&self, space: &SpaceId) -> Result<VerifiedSkeleton<'a>, SkeletonError> {
         let mut peaks = Peaks::empty();

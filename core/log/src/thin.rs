@@ -11,13 +11,15 @@
 //! kept is for the engine to say; this file knows places and hashes.
 
 use stead_base::codec::{DecodeError, DecodeFault, Decoder, Encoder};
-use stead_base::limits::{BATCH_ENTRIES_MAX, LOG_LEN_MAX};
+use stead_base::limits::LOG_LEN_MAX;
 use stead_base::{Hash, WriterId};
 
 use crate::batch::BatchError;
 use crate::head::SignedHead;
 use crate::proof::{decode_hashes, encode_hashes};
-use crate::skeleton::{KeptEntry, SkeletonError, Step, put_runs, walk_runs};
+use crate::skeleton::{
+    KEPT_ENTRIES_MAX, KeptEntry, Skeleton, SkeletonError, Step, put_runs, walk_runs,
+};
 use crate::tip::Tip;
 use crate::tree::TreeSource;
 
@@ -87,7 +89,7 @@ impl<'a> ThinBatch<'a> {
         }
         let signature = input.array("signature")?;
         let extension = decode_hashes(&mut input)?;
-        let kept = input.count(BATCH_ENTRIES_MAX, 2, "kept entries")?;
+        let kept = input.count(KEPT_ENTRIES_MAX, 2, "kept entries")?;
         Ok(Self {
             writer,
             from,
@@ -98,6 +100,14 @@ impl<'a> ThinBatch<'a> {
             kept,
             runs: input.rest(),
         })
+    }
+
+    /// The same as a skeleton: the first entries of a log of which most were dropped.
+    pub fn of_skeleton(skeleton: &Skeleton<'_>) -> Vec<u8> {
+        let mut out = Encoder::new();
+        out.raw(skeleton.writer.as_bytes()).uint(0);
+        skeleton.encode_behind_writer(&mut out);
+        out.finish()
     }
 
     pub(crate) fn walk(&self, each: impl FnMut(Step<'a>)) -> Result<(), BatchError> {

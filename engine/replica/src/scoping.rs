@@ -43,7 +43,8 @@ impl SpaceState {
             let author = author.and_then(|start| self.roster.device_of(&start.at.log));
             author.is_none_or(|author| author == *own || !self.can_start(&author, *scope))
         };
-        if self.sealing_key(ScopeId::ROSTER).is_err() {
+        // The present of a scope is told by who has all of it.
+        if self.part.is_some() || self.sealing_key(ScopeId::ROSTER).is_err() {
             return Vec::new();
         }
         let scopes = self.roster.scopes().keys().copied();
@@ -127,7 +128,7 @@ impl Writing<'_> {
         let space = self.space(id)?;
         space.use_declared_keys();
         let own = space.device;
-        if space.can_start(&own, scope) {
+        if space.part.is_none() && space.can_start(&own, scope) {
             self.write_start(id, scope)?;
         }
         self.serve_readers(id)?;

@@ -126,7 +126,10 @@ fn measure(
             help: None,
         })?
         .link;
-    let begun = client_b.call(&LinkAccept { link })?;
+    let begun = client_b.call(&LinkAccept {
+        link,
+        ..LinkAccept::default()
+    })?;
     let start = Instant::now();
     client_a.call(&LinkApprove { code: begun.code })?;
     // Answers when the device has moved in and has begun to fetch.

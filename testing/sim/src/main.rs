@@ -1,5 +1,6 @@
 //! Runs the simulator by hand: `stead-sim --seed N`, or `stead-sim --seeds N [--from M]`; with
-//! `--people`, worlds of people of whom some are hostile.
+//! `--people`, worlds of people of whom some are hostile; with `--parts`, worlds in which a device keeps a
+//! part of spaces.
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -20,8 +21,10 @@ fn main() -> ExitCode {
     let start = Instant::now();
     let mut failed = 0;
     for seed in &seeds {
+        let parts = words.iter().any(|word| word == "--parts");
         let run = match words.iter().any(|word| word == "--people") {
             true => stead_sim::run_people(*seed).map(|report| format!("{report:?}")),
+            false if parts => stead_sim::run_parts(*seed).map(|report| format!("{report:?}")),
             false => stead_sim::run_seed(*seed).map(|report| format!("{report:?}")),
         };
         match run {

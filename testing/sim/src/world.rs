@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::json;
 use stead_base::{DocId, SpaceId};
 use stead_disk::Fault;
-use stead_replica::{Change, Edit, Query, Replica};
+use stead_replica::{Change, Chosen, Edit, Query, Replica};
 use stead_store::CollectionNo;
 
 use crate::chance::Chance;
@@ -55,6 +55,10 @@ pub struct Report {
     pub checkpoints: u64,
     /// Log entries that a device dropped below a checkpoint.
     pub dropped: u64,
+    /// Times a device chose what to keep of a space.
+    pub choices: u64,
+    /// Documents that devices which keep a part held at the end.
+    pub filled: u64,
 }
 
 struct World {
@@ -62,11 +66,23 @@ struct World {
     cut: BTreeSet<(usize, usize)>,
     ledger: Ledger,
     report: Report,
+    /// Whether a device keeps a part of spaces.
+    parts: bool,
 }
 
 /// Runs one world and judges it.
 pub fn run_seed(seed: u64) -> Result<Report, Failure> {
+    run_world(seed, false)
+}
+
+/// Runs one world in which a device keeps a part of spaces, which changes, and judges it.
+pub fn run_parts(seed: u64) -> Result<Report, Failure> {
+    run_world(seed, true)
+}
+
+fn run_world(seed: u64, parts: bool) -> Result<Report, Failure> {
     let mut world = World::new(seed);
+    world.parts = parts;
     world.run().map_err(|what| Failure { seed, what })?;
     Ok(world.report)
 }
@@ -83,6 +99,7 @@ impl World {
                 nodes: count,
                 ..Report::default()
             },
+            parts: false,
         }
     }
 
@@ -105,6 +122,9 @@ impl World {
         }
         for _ in 0..STEPS {
             self.step()?;
+            if self.parts && self.stage.chance.one_in(8) {
+                self.choose();
+            }
             let pause = if self.stage.chance.one_in(20) {
                 20_000
             } else {
@@ -175,6 +195,32 @@ impl World {
             if receipt.is_some_and(|receipt| receipt.entry.is_some()) {
                 self.ledger.acknowledge(space, name);
             }
+        }
+        self.stage.nodes[node].pump(self.stage.now);
+        self.stage.post(node);
+    }
+
+    /// The last device keeps another part of a space, or wants a document of it.
+    fn choose(&mut self) {
+        let node = self.stage.nodes.len() - 1;
+        let Some(space) = self.any_space(node) else {
+            return;
+        };
+        let wall = self.stage.nodes[node].wall(self.stage.now);
+        let chance = &mut self.stage.chance;
+        if chance.one_in(2) {
+            let id = DocId::parse(&format!("doc{}", chance.below(4)));
+            let wanted = id.into_iter().map(|id| ("things".to_owned(), id)).collect();
+            self.stage.nodes[node].act(|replica| replica.want(&space, &wanted, wall).map(drop));
+        } else {
+            let mut chosen = Chosen::default();
+            for name in ["things", "ledger", "items"] {
+                if chance.one_in(2) {
+                    chosen.units.collections.insert(name.to_owned());
+                }
+            }
+            let kept = self.stage.nodes[node].act(|replica| replica.keep(&space, &chosen, wall));
+            self.report.choices += u64::from(kept.is_some());
         }
         self.stage.nodes[node].pump(self.stage.now);
         self.stage.post(node);
@@ -368,7 +414,7 @@ impl World {
             return Ok(());
         };
         for space in replica.space_ids() {
-            if self.stage.nodes[node].disk.is_powered() {
+            if self.stage.nodes[node].disk.is_powered() && !replica.is_part(&space) {
                 self.ledger
                     .check_whole(replica, &space)
                     .map_err(|what| format!("node {node} mid-way: {what}"))?;
@@ -451,6 +497,7 @@ impl World {
         self.report.damaged = self.stage.network.damaged;
         self.report.connections = self.stage.connected;
         self.report.crashes = self.stage.crashes;
+        let mut filled = 0;
         let first = self.stage.nodes[0]
             .replica
             .as_ref()
@@ -469,6 +516,11 @@ impl World {
                 ));
             }
             for space in &spaces {
+                if replica.is_part(space) {
+                    filled += judge_part(replica, first, space)
+                        .map_err(|what| format!("node {index}, a part: {what}"))?;
+                    continue;
+                }
                 let at = |what: String| format!("node {index}, space {}: {what}", space.short());
                 self.ledger
                     .check_kept(replica, space)
@@ -506,7 +558,31 @@ impl World {
                 return Err(format!("node {index}: {}", finding.what));
             }
         }
+        self.report.filled = filled;
         Ok(())
+    }
+}
+
+/// What is here of a space must be what a device has that has all, and all that was chosen must be here.
+fn judge_part(replica: &Replica, whole: &Replica, space: &SpaceId) -> Result<u64, String> {
+    let asks = replica.part_asks(space);
+    if !asks.is_empty() {
+        return Err(format!("not all that was chosen is here: {asks:?}"));
+    }
+    let (here, mut there) = (dump(replica, space)?, dump(whole, space)?);
+    there.retain(|line| {
+        let name = line.split(' ').next().unwrap_or_default();
+        let (collection, id) = name.split_once('/').unwrap_or_default();
+        let id = DocId::parse(id).ok();
+        id.is_some_and(|id| replica.has_document(space, collection, &id))
+    });
+    match here == there {
+        true => Ok(here.len() as u64),
+        false => {
+            let other = here.iter().zip(&there).find(|(a, b)| a != b);
+            let (a, b) = (here.len(), there.len());
+            Err(format!("{a} documents differ from {b}: {other:?}"))
+        }
     }
 }
 

@@ -122,6 +122,44 @@ pub(super) fn frames() -> Vec<(&'static str, Message)> {
             },
         ),
         (
+            "Choose",
+            Message::Choose {
+                space: 6,
+                revision: 3,
+                choice: bytes.clone(),
+            },
+        ),
+        (
+            "Thin",
+            Message::Thin {
+                space: 6,
+                writer: known,
+                from: 200,
+                count: 700,
+                revision: 3,
+                batch: bytes.clone(),
+            },
+        ),
+        (
+            "Ask",
+            Message::Ask {
+                space: 6,
+                token: 9,
+                ask: bytes.clone(),
+            },
+        ),
+        (
+            "Slice",
+            Message::Slice {
+                space: 6,
+                token: 9,
+                last: true,
+                piece: bytes.clone(),
+            },
+        ),
+        ("Unsliced", Message::Unsliced { space: 6, token: 9 }),
+        ("Stir", Message::Stir { space: 6 }),
+        (
             "Push",
             Message::Push {
                 space: 6,

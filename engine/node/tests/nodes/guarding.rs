@@ -35,6 +35,7 @@ async fn guarded() -> (Device, Device, Device) {
         });
         guardian.call(&SpaceJoin {
             invite: invite.invite,
+            keep: None,
         });
         ada.call(&ContactAdd {
             name: name.to_owned(),
@@ -182,7 +183,12 @@ async fn what_a_guardian_gives_links_no_device_and_a_link_gives_no_share() {
     // The same secret behind the other door.
     let help = offer(&ben, &person);
     let link = help.replacen("stead-help:", "stead-link:", 1);
-    let refused = thief.try_call(&LinkAccept { link }).unwrap_err();
+    let refused = thief
+        .try_call(&LinkAccept {
+            link,
+            ..LinkAccept::default()
+        })
+        .unwrap_err();
     assert_eq!(refused.kind, ErrorKind::LinkWrong);
     let link = ben.make_link();
     let refused = thief.try_call(&RecoverShare {

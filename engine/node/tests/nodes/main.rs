@@ -8,6 +8,7 @@ mod guarding;
 mod link_attacks;
 mod link_forgeries;
 mod linking;
+mod parts;
 mod queries;
 mod recovering;
 mod sharing;

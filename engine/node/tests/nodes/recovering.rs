@@ -111,6 +111,7 @@ async fn a_member_of_a_shared_space_gives_it_back_and_the_person_says_whether_to
     });
     ben.call(&SpaceJoin {
         invite: invite.invite,
+        keep: None,
     });
     until("the note", || ben.get("family", "notes", "one")).await;
     let (words, person) = (words(&ada), identity(&ada));

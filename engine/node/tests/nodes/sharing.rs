@@ -18,6 +18,7 @@ fn share(device: &Device, role: &str) -> String {
 fn join(device: &Device, invite: &str) -> Result<stead_api::SpaceJoined, stead_api::ApiError> {
     device.try_call(&SpaceJoin {
         invite: invite.to_owned(),
+        keep: None,
     })
 }
 

@@ -139,6 +139,7 @@ impl Device {
     pub fn use_link(&self, link: &str) -> Result<LinkBegun, ApiError> {
         self.try_call(&LinkAccept {
             link: link.to_owned(),
+            ..LinkAccept::default()
         })
     }
 

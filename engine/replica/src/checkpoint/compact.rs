@@ -58,6 +58,12 @@ impl Replica {
         self.merge_pending(now_ms)?;
         self.refresh()?;
         self.finish_signing();
+        if self.space(id)?.part.is_some() {
+            return Err(ReplicaError::Refused(
+                "this device keeps only a part of the space, and no history that could be dropped"
+                    .to_owned(),
+            ));
+        }
         let checkpoints = self.checkpoints(id)?;
         let mut fit = None;
         for info in checkpoints {

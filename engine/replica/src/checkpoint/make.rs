@@ -43,6 +43,12 @@ impl Replica {
         self.refresh()?;
         self.finish_signing();
         let space = self.space(id)?;
+        if space.part.is_some() {
+            return Err(ReplicaError::Refused(
+                "this device keeps only a part of the space: a checkpoint is made where all of it is"
+                    .to_owned(),
+            ));
+        }
         if !space
             .roster
             .can(&self.device(), &Path::whole_space(), Action::Manage)

@@ -11,7 +11,7 @@ use stead_checkpoint::{
     Ask, BLOCK_BYTES_TARGET, Choose, DocumentName, DocumentsWriter, Slice, SliceField, Units,
 };
 use stead_doc::{Changes, Document};
-use stead_log::{EntryRef, ParcelRef, SignedHead, ThinBatch, TreeSource, subtree_root};
+use stead_log::{EntryRef, ParcelRef, SignedHead, Skeleton, ThinBatch, TreeSource, subtree_root};
 use stead_store::{CollectionNo, Query, Read, ReadRich, SegmentRow};
 
 use super::{ALWAYS, Question};
@@ -25,6 +25,8 @@ use crate::{Replica, ReplicaError};
 const SCANNED_ENTRIES_MAX: u64 = 16_384;
 /// Bytes of a log looked through for one thin batch.
 const SCANNED_BYTES_MAX: usize = 8 << 20;
+/// Largest beginning of a log that is given as one thin batch.
+const BEGINNING_BYTES_MAX: usize = 3 << 20;
 /// Documents that one query may find for a device that keeps a part.
 const FOUND_MAX: u64 = 100_000;
 
@@ -107,6 +109,9 @@ impl Replica {
             return Ok(None);
         };
         let upto = upto.min(state.record.tip.len());
+        if from == 0 && state.record.base > 0 && space.part.is_none() {
+            return self.thin_beginning(state);
+        }
         if from >= upto || from < state.record.base {
             return Ok(None);
         }
@@ -130,6 +135,18 @@ impl Replica {
             };
             return Ok(Some(batch));
         }
+    }
+
+    /// The beginning of a log of which a skeleton is left.
+    fn thin_beginning(&self, state: &WriterState) -> Result<Option<Vec<u8>>, ReplicaError> {
+        let Some((_, bytes)) = self.store.skeleton(state.no)? else {
+            return Ok(None);
+        };
+        if bytes.is_empty() || bytes.len() > BEGINNING_BYTES_MAX {
+            return Ok(None);
+        }
+        let skeleton = Skeleton::decode(&bytes).map_err(segment)?;
+        Ok(Some(ThinBatch::of_skeleton(&skeleton)))
     }
 
     fn thin(

@@ -1,0 +1,22 @@
+//! Worlds in which a device keeps a part of spaces, which changes: what it holds is what the others hold.
+
+fn run(seeds: impl IntoIterator<Item = u64>) -> Vec<stead_sim::Report> {
+    let runs: Vec<_> = seeds.into_iter().map(stead_sim::run_parts).collect();
+    let failures: Vec<String> = runs
+        .iter()
+        .filter_map(|run| run.as_ref().err())
+        .map(ToString::to_string)
+        .collect();
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    runs.into_iter().flatten().collect()
+}
+
+#[test]
+fn forty_worlds_with_a_device_that_keeps_a_part_end_equal() {
+    let half = std::thread::spawn(move || run(0..20));
+    let mut reports = run(20..40);
+    reports.extend(half.join().expect("the first twenty worlds end as they must"));
+    let sum = |of: fn(&stead_sim::Report) -> u64| reports.iter().map(of).sum::<u64>();
+    let (choices, filled) = (sum(|it| it.choices), sum(|it| it.filled));
+    assert!(choices > 200 && filled > 200, "{choices}, {filled}");
+}

@@ -62,6 +62,8 @@ pub(crate) struct Board {
     pub(crate) trouble: watch::Sender<Option<ApiError>>,
     /// What a person should know and that happened once.
     pub(crate) notices: watch::Sender<Vec<String>>,
+    /// Spaces of which only a part is kept here.
+    pub(crate) partial: watch::Sender<BTreeSet<SpaceId>>,
     /// Counts answers of other devices about documents that were not here.
     pub(crate) parts: watch::Sender<u64>,
     /// The data directory.
@@ -640,6 +642,9 @@ impl Desk {
 
     fn publish_names(&self) {
         self.board.home_space.send_replace(self.replica.home());
+        let spaces = self.replica.space_ids().into_iter();
+        let partial = spaces.filter(|space| self.replica.is_part(space));
+        self.board.partial.send_replace(partial.collect());
         let outlines = self
             .replica
             .space_ids()
@@ -661,6 +666,12 @@ impl Desk {
     /// Where a log ends, as far as peers may know.
     pub(crate) fn tip(&self, space: &SpaceId, writer: &WriterId) -> Option<Tip> {
         self.published.get(space)?.tips.get(writer).copied()
+    }
+
+    /// How far a log goes here, whole or thin.
+    pub(crate) fn reach(&self, space: &SpaceId, writer: &WriterId) -> u64 {
+        let whole = self.tip(space, writer).map_or(0, |tip| tip.len);
+        whole.max(self.replica.thin_length(space, writer))
     }
 
     /// Starts telling a session, from the state returned on.

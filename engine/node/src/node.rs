@@ -104,6 +104,7 @@ impl Node {
             fetches: Arc::new(Fetches::default()),
             trouble: watch::Sender::new(None),
             notices: watch::Sender::new(Vec::new()),
+            partial: watch::Sender::new(std::collections::BTreeSet::new()),
             parts: watch::Sender::new(0),
             home: home.path().to_owned(),
         };

@@ -121,6 +121,23 @@ impl Replica {
                 Some(hint),
             );
         }
+        if let Some(part) = self.part_info(&space.id)? {
+            let waiting = match (part.waiting, part.unfilled.is_empty()) {
+                (0, true) => None,
+                (0, false) => Some(part.unfilled.join(", ")),
+                (count, _) => Some(format!("{count} documents")),
+            };
+            if let Some(what) = waiting {
+                let hint = "bring a device within reach that has all of the space and manages it, or one of your own";
+                add(
+                    Severity::Warning,
+                    format!(
+                        "{name}: of the part that is kept here, {what} have not come, or are shown as they were before a removal"
+                    ),
+                    Some(hint),
+                );
+            }
+        }
         for field in self.store.rich_fields(self.space(&space.id)?.no)? {
             let what = match RichRecord::decode(&field.state) {
                 Err(error) => Some(format!("cannot be read ({error})")),
@@ -148,7 +165,12 @@ impl Replica {
         for (writer, state) in &self.space(&space.id)?.writers {
             let tip = &state.record.tip;
             // Of a checkpoint that was replaced nothing is left to be checked.
-            if state.record.base == tip.len() && self.space(&space.id)?.is_checkpoint(writer) {
+            let of_space = self.space(&space.id)?;
+            if state.record.base == tip.len() && of_space.is_checkpoint(writer) {
+                continue;
+            }
+            // What a thin log leaves out was checked when it came, and is not here.
+            if of_space.is_thin(writer) {
                 continue;
             }
             let root = StoredTree::leaves_only(&self.store, state)

@@ -14,6 +14,7 @@ mod memory;
 mod newcomer;
 mod node;
 mod open;
+mod part;
 mod plot;
 mod query;
 mod remote;
@@ -55,6 +56,7 @@ const BENCHES: &[(&str, Bench)] = &[
     ("memory", memory::run),
     ("growth", growth::run),
     ("newcomer", newcomer::run),
+    ("part", part::run),
     ("schema", schema::run),
     ("rights", rights::run),
     ("query", query::run),

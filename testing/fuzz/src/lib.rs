@@ -138,6 +138,26 @@ pub const TARGETS: &[Target] = &[
         seeds: seeds::checkpoint::skeletons,
     },
     Target {
+        name: "thin_batch",
+        run: targets::checkpoint::thin,
+        seeds: seeds::checkpoint::thins,
+    },
+    Target {
+        name: "part_choice",
+        run: targets::checkpoint::choice,
+        seeds: seeds::checkpoint::choices,
+    },
+    Target {
+        name: "part_ask",
+        run: targets::checkpoint::ask,
+        seeds: seeds::checkpoint::asks,
+    },
+    Target {
+        name: "part_slice",
+        run: targets::checkpoint::slice,
+        seeds: seeds::checkpoint::slices,
+    },
+    Target {
         name: "checkpoint_piece",
         run: targets::checkpoint::piece,
         seeds: seeds::checkpoint::pieces,

@@ -139,6 +139,9 @@ impl Node {
             .unwrap_or_default();
         for space in spaces {
             if self.replica.as_ref().is_some_and(|it| it.is_part(&space)) {
+                if self.parts.givers.iter().any(|(_, of)| *of == space) {
+                    self.act(|replica| replica.logs_have_come(&space, wall).map(drop));
+                }
                 self.act(|replica| replica.take_parked(&space, wall).map(drop));
                 self.act(|replica| {
                     replica.part_stirred(&space);

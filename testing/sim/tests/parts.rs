@@ -15,7 +15,10 @@ fn run(seeds: impl IntoIterator<Item = u64>) -> Vec<stead_sim::Report> {
 fn forty_worlds_with_a_device_that_keeps_a_part_end_equal() {
     let half = std::thread::spawn(move || run(0..20));
     let mut reports = run(20..40);
-    reports.extend(half.join().expect("the first twenty worlds end as they must"));
+    reports.extend(
+        half.join()
+            .expect("the first twenty worlds end as they must"),
+    );
     let sum = |of: fn(&stead_sim::Report) -> u64| reports.iter().map(of).sum::<u64>();
     let (choices, filled) = (sum(|it| it.choices), sum(|it| it.filled));
     assert!(choices > 200 && filled > 200, "{choices}, {filled}");

@@ -89,7 +89,9 @@ pub(crate) fn query(home: &Path, query: &Query, out: &Output) -> Result<(), Fail
     if query.count {
         request.count = true;
         request.limit = Some(1);
-        let total = client.call(&request)?.total.unwrap_or_default();
+        let page = client.call(&request)?;
+        remark_part(page.partial, &query.collection.to_string(), out);
+        let total = page.total.unwrap_or_default();
         out.json(&json!({"total": total}));
         out.say(look::count(total));
         return Ok(());

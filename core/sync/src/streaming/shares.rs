@@ -302,13 +302,13 @@ impl Streaming {
 
     pub(crate) fn missing(&self, locals: &Locals, space: &SpaceId) -> Option<Missing> {
         let share = self.shares.get(self.numbers.get(space)?)?;
-        if !matches!(share.phase, Phase::Live) {
+        if !matches!(share.phase, Phase::Live) || !share.may_fetch() {
             return None;
         }
         let mut missing = Missing::default();
         for (writer, log) in &share.logs {
             let tip = locals.tip(space, writer);
-            if !tip.frozen && share.may_fetch() {
+            if !tip.frozen {
                 let here = locals.reach(space, writer);
                 missing.here += log.theirs.saturating_sub(here);
             }

@@ -58,7 +58,11 @@ fn nothing_is_fetched_before_the_choice_is_told_and_then_it_comes_thin() {
     assert!(net.links[&link].ways[0].batches.is_empty());
     // What is said in several tellings counts with the last.
     choose(&mut net, link, 0);
-    assert!(!events(&mut net, 0).iter().any(|it| matches!(it, Output::ReadThin(_))));
+    assert!(
+        !events(&mut net, 0)
+            .iter()
+            .any(|it| matches!(it, Output::ReadThin(_)))
+    );
     choose(&mut net, link, 7);
     let asked = events(&mut net, 0);
     let chosen = asked
@@ -70,7 +74,11 @@ fn nothing_is_fetched_before_the_choice_is_told_and_then_it_comes_thin() {
     else {
         panic!("{asked:?}");
     };
-    assert_eq!((read.from, read.upto), (1, 3), "from where the thin log ends");
+    assert_eq!(
+        (read.from, read.upto),
+        (1, 3),
+        "from where the thin log ends"
+    );
     let done = Input::ReadDone {
         space: space(1),
         writer: writer(0),
@@ -82,7 +90,12 @@ fn nothing_is_fetched_before_the_choice_is_told_and_then_it_comes_thin() {
     settle(&mut net);
     let came = events(&mut net, 1);
     let thin = came.iter().find_map(|it| match it {
-        Output::Thin { revision, from, upto, .. } => Some((*revision, *from, *upto)),
+        Output::Thin {
+            revision,
+            from,
+            upto,
+            ..
+        } => Some((*revision, *from, *upto)),
         _ => None,
     });
     assert_eq!(thin, Some((7, 1, 3)), "{came:?}");
@@ -95,7 +108,11 @@ fn a_thin_log_is_not_told_to_peers_and_not_pushed() {
     events(&mut net, 1);
     net.write(0, space(1), writer(0), &[b"d"]);
     settle(&mut net);
-    assert!(!events(&mut net, 1).iter().any(|it| matches!(it, Output::Batch { .. })));
+    assert!(
+        !events(&mut net, 1)
+            .iter()
+            .any(|it| matches!(it, Output::Batch { .. }))
+    );
     let missing = net.links[&link].sessions[0].missing(&space(1)).unwrap();
     assert_eq!(missing.there, 0, "who keeps a part does not lack the rest");
 }
@@ -112,7 +129,12 @@ fn a_slice_of_several_frames_comes_whole() {
     net.input(link, 1, ask);
     settle(&mut net);
     let asked = events(&mut net, 0);
-    assert!(asked.iter().any(|it| matches!(it, Output::Asked { token: 5, .. })), "{asked:?}");
+    assert!(
+        asked
+            .iter()
+            .any(|it| matches!(it, Output::Asked { token: 5, .. })),
+        "{asked:?}"
+    );
     let slice: Bytes = (0..3 * SLICE_FRAME_BYTES_MAX).map(|n| n as u8).collect();
     let answer = Input::Sliced {
         space: space(1),
@@ -198,13 +220,22 @@ fn answers_and_batches_that_were_not_asked_for_are_refused() {
         let (mut net, link, no) = live();
         let message = match message {
             Message::Unsliced { token, .. } => Message::Unsliced { space: no, token },
-            Message::Slice { token, last, piece, .. } => Message::Slice {
+            Message::Slice {
+                token, last, piece, ..
+            } => Message::Slice {
                 space: no,
                 token,
                 last,
                 piece,
             },
-            Message::Thin { writer, from, count, revision, batch, .. } => Message::Thin {
+            Message::Thin {
+                writer,
+                from,
+                count,
+                revision,
+                batch,
+                ..
+            } => Message::Thin {
                 space: no,
                 writer,
                 from,
@@ -268,5 +299,8 @@ fn a_slice_above_the_limit_is_refused() {
             break;
         }
     }
-    assert!(matches!(refused, Some(PeerMisbehaved::SliceNotAskedFor { .. })));
+    assert!(matches!(
+        refused,
+        Some(PeerMisbehaved::SliceNotAskedFor { .. })
+    ));
 }

@@ -245,6 +245,10 @@ fn no_frame_decodes_when_a_byte_is_missing_or_left_over() {
                 | Message::Push { .. }
                 | Message::ProbeReply { .. }
                 | Message::Fork { .. }
+                | Message::Choose { .. }
+                | Message::Thin { .. }
+                | Message::Ask { .. }
+                | Message::Slice { .. }
         );
         if opaque {
             continue;

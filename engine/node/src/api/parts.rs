@@ -197,6 +197,9 @@ impl Node {
         space: SpaceId,
         names: BTreeSet<DocumentName>,
     ) -> Result<(), ApiError> {
+        if !self.board.partial.borrow().contains(&space) {
+            return Ok(());
+        }
         let missing = {
             let names = names.clone();
             self.store.look(move |desk| {
@@ -261,6 +264,9 @@ impl Node {
         space: SpaceId,
         collection: &str,
     ) -> Result<bool, ApiError> {
+        if !self.board.partial.borrow().contains(&space) {
+            return Ok(false);
+        }
         let collection = collection.to_owned();
         let looked = self
             .store

@@ -158,6 +158,9 @@ impl Node {
                 format!("in step with {}", here.join(", ")),
             )
         };
+        if outline.is_part {
+            state.detail.push_str("; only a part is kept here");
+        }
         state
     }
 

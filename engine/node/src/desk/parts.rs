@@ -15,6 +15,8 @@ use crate::sync::mailbox::{Mailbox, Note, SessionNo};
 
 /// A device that had no answer is asked the same again after this long.
 const REFUSED_MS: u64 = 10_000;
+/// Logs that do not grow for this long have come as far as they will.
+const QUIET_MS: u64 = 5_000;
 /// An answer that could not be used is asked for again after this long.
 const AGAIN_MS: u64 = 300;
 
@@ -32,6 +34,8 @@ pub(super) struct Parts {
     rests: BTreeMap<(SessionNo, SpaceId, Vec<u8>), u64>,
     /// What peers keep of spaces.
     followers: BTreeMap<(SessionNo, SpaceId), Follower>,
+    /// Spaces that wait for their logs, and when these last grew, on the steady clock.
+    advanced_ms: BTreeMap<SpaceId, u64>,
     /// Peers whose queries may find something else now.
     to_stir: BTreeSet<(SessionNo, SpaceId)>,
 }
@@ -80,6 +84,12 @@ impl Desk {
             .entry(space)
             .or_default()
             .insert(mailbox.no());
+        self.tell_choice(space, mailbox);
+        self.ask_for_parts(space);
+    }
+
+    /// Tells a peer all that was chosen.
+    fn tell_choice(&self, space: SpaceId, mailbox: &Mailbox) {
         let told = self.replica.told_choice(&space);
         let last = told.len().saturating_sub(1);
         for (at, choose) in told.into_iter().enumerate() {
@@ -93,7 +103,6 @@ impl Desk {
                 choice: choose.encode().into(),
             });
         }
-        self.ask_for_parts(space);
     }
 
     /// Devices that share a space and give nothing of it to one that keeps a part.
@@ -127,6 +136,14 @@ impl Desk {
         Some(session.peer())
     }
 
+    /// No peer has more of the logs of a space than is here.
+    pub(crate) fn logs_have_come(&mut self, space: SpaceId) {
+        self.parts.advanced_ms.remove(&space);
+        let come = self.replica.logs_have_come(&space, wall_ms());
+        self.dirty |= matches!(come, Ok(true));
+        self.note_outcome(&come);
+    }
+
     /// What is kept of a space is another part.
     pub(super) fn part_changed(&mut self, space: SpaceId, told: Option<Choose>) {
         let Some(choose) = told else {
@@ -136,7 +153,12 @@ impl Desk {
         let choice: Bytes = choose.encode().into();
         let givers = self.parts.givers.get(&space);
         for session in &self.sessions {
-            if givers.is_some_and(|givers| givers.contains(&session.no())) {
+            if !givers.is_some_and(|givers| givers.contains(&session.no())) {
+                continue;
+            }
+            if matches!(choose, Choose::All(_)) {
+                self.tell_choice(space, session);
+            } else {
                 session.input(Input::Choose {
                     space,
                     revision,
@@ -152,6 +174,7 @@ impl Desk {
         self.parts.part_with(space);
         self.board.fetches.forget_space(space);
         self.publish_space(&space);
+        self.publish_names();
         let Some(membership) = self.membership(&space) else {
             return;
         };
@@ -175,6 +198,9 @@ impl Desk {
         }
         for session in &self.sessions {
             session.input(Input::ThinAdvanced { space, writer, len });
+        }
+        if self.replica.waits_for_logs(&space) {
+            self.parts.advanced_ms.insert(space, steady_ms());
         }
         self.board.fetches.stored((space, writer), len, steady_ms());
         match self.replica.take_parked(&space, wall_ms()) {
@@ -227,6 +253,12 @@ impl Desk {
 
     /// Asks again what had to rest. Returns when that is due next, in Unix milliseconds.
     pub(super) fn ask_rested(&mut self) {
+        let now_ms = steady_ms();
+        let quiet = self.parts.advanced_ms.iter();
+        let quiet = quiet.filter(|(_, at)| **at + QUIET_MS <= now_ms);
+        for space in quiet.map(|(space, _)| *space).collect::<Vec<_>>() {
+            self.logs_have_come(space);
+        }
         let spaces: Vec<SpaceId> = self.parts.givers.keys().copied().collect();
         for space in spaces {
             match self.replica.take_parked(&space, wall_ms()) {
@@ -241,7 +273,9 @@ impl Desk {
     /// When [`Self::ask_rested`] is due, in Unix milliseconds.
     pub(super) fn parts_due(&self) -> Option<u64> {
         let now_ms = steady_ms();
-        let next = self.parts.rests.values().min()?;
+        let rests = self.parts.rests.values().copied();
+        let quiet = self.parts.advanced_ms.values().map(|at| at + QUIET_MS);
+        let next = rests.chain(quiet).min()?;
         Some(wall_ms() + next.saturating_sub(now_ms))
     }
 

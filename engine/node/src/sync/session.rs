@@ -166,6 +166,7 @@ impl Driver {
                 () = tokio::time::sleep_until(count), if count_at.is_some() => {
                     count_at = None;
                     self.count_missing();
+                    self.tell_complete().await;
                     continue;
                 }
                 permit = outgoing.reserve(), if !self.outbox.is_empty() => {
@@ -265,12 +266,11 @@ impl Driver {
     }
 
     async fn stored(&self, (space, writer): LogKey) -> u64 {
-        let tip = self
+        let reach = self
             .context
             .store
-            .look(move |desk| desk.tip(&space, &writer))
-            .await;
-        tip.ok().flatten().map_or(0, |tip| tip.len)
+            .look(move |desk| desk.reach(&space, &writer));
+        reach.await.unwrap_or(0)
     }
 
     /// Does what the protocol machine asks for.
@@ -544,6 +544,17 @@ impl Driver {
         self.context
             .facts
             .edit(self.remote, |facts| facts.shared = shared);
+    }
+
+    /// Says of which spaces nothing is missing that the peer has, to what waits for that.
+    async fn tell_complete(&self) {
+        let complete = |space: &&SpaceId| {
+            let missing = self.session.missing(space);
+            missing.is_some_and(|missing| missing.here == 0)
+        };
+        let spaces: Vec<SpaceId> = self.shared.iter().filter(complete).copied().collect();
+        self.with_desk(move |desk, _| spaces.into_iter().for_each(|it| desk.logs_have_come(it)))
+            .await;
     }
 
     async fn leave(&self, no: u64) {

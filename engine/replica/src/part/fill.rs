@@ -77,6 +77,9 @@ impl Part {
     /// What is to be asked for: of each collection what comes next, documents, queries.
     fn asks(&self) -> Vec<Ask> {
         let mut asks = Vec::new();
+        if self.waits_for_logs {
+            return asks;
+        }
         for (name, fill) in &self.fills {
             if let Fill::Upto(after) = fill {
                 asks.push(Ask::Collection {
@@ -110,6 +113,35 @@ impl Replica {
     pub fn part_asks(&self, space: &SpaceId) -> Vec<Ask> {
         let part = self.spaces.get(space).and_then(|it| it.part.as_ref());
         part.map_or_else(Vec::new, Part::asks)
+    }
+
+    /// The logs of a space are here as far as anybody has them: what was chosen is told and asked for from
+    /// now on. Before, a device that has nothing yet follows nothing, so that logs come without what slices
+    /// bring. Returns whether that changed anything.
+    pub fn logs_have_come(&mut self, id: &SpaceId, now_ms: u64) -> Result<bool, ReplicaError> {
+        let part = self.spaces.get(id).and_then(|it| it.part.as_ref());
+        if !part.is_some_and(|part| part.waits_for_logs) {
+            return Ok(false);
+        }
+        self.write(now_ms, |writing| {
+            let revision = writing.next_revision();
+            let space = writing.space(id)?;
+            let since = space.reach_of_others();
+            let Some(part) = &mut space.part else {
+                return Ok(false);
+            };
+            part.waits_for_logs = false;
+            part.grew(revision, since);
+            let told = Some(Choose::All(part.units()));
+            writing.events.push(Event::PartChanged { space: *id, told });
+            Ok(true)
+        })
+    }
+
+    /// Whether what was chosen of a space waits for its logs.
+    pub fn waits_for_logs(&self, id: &SpaceId) -> bool {
+        let part = self.spaces.get(id).and_then(|it| it.part.as_ref());
+        part.is_some_and(|part| part.waits_for_logs)
     }
 
     /// Whether a device is known to be one whose answers count.
@@ -240,7 +272,7 @@ impl Writing<'_> {
         let now_ms = self.now_ms;
         let revision = self.next_revision();
         let space = self.space(id)?;
-        let own = space.own.as_ref().map(|own| own.id);
+        let since = space.reach_of_others();
         let Some(part) = &mut space.part else {
             return Ok(());
         };
@@ -265,12 +297,14 @@ impl Writing<'_> {
                     };
                     part.held.insert(name.clone(), held.clone());
                     changed.push((name.clone(), held));
-                    units.documents.insert(name.clone());
+                    if filled || !part.waits_for_logs {
+                        units.documents.insert(name.clone());
+                    }
                 }
             }
         }
         if !units.is_empty() {
-            part.grew(revision, &space.writers, own);
+            part.grew(revision, since);
             self.events.push(Event::PartChanged {
                 space: *id,
                 told: Some(Choose::More(units)),
@@ -507,7 +541,7 @@ impl Writing<'_> {
     /// is shown stays until it is.
     pub(crate) fn fill_again(&mut self, id: &SpaceId) -> Result<(), ReplicaError> {
         let space = self.space(id)?;
-        let own = space.own.as_ref().map(|own| own.id);
+        let since = space.reach_of_others();
         let Some(part) = &mut space.part else {
             return Ok(());
         };
@@ -520,7 +554,7 @@ impl Writing<'_> {
             changed.push((held_key(id, name), held.encode(name)));
         }
         part.due = part.chosen.queries.clone();
-        part.asks_from(&space.writers, own);
+        part.asks_from(since);
         let record = part.encode();
         self.tx.put_meta(&part_key(id), &record)?;
         for (key, record) in changed {

@@ -240,7 +240,7 @@ impl Writing<'_> {
         }
         let revision = self.next_revision();
         let space = self.space(id)?;
-        let own = space.own.as_ref().map(|own| own.id);
+        let since = space.reach_of_others();
         let mut part = space.part.take().unwrap_or_else(|| Part::new(revision));
         let before = part.units();
         part.chosen = chosen.units.clone();
@@ -301,8 +301,9 @@ impl Writing<'_> {
         let grows = !after.collections.is_subset(&before.collections)
             || !after.documents.is_subset(&before.documents)
             || !after.queries.is_subset(&before.queries);
+        part.waits_for_logs |= was_whole && !has_history;
         if grows || was_whole {
-            part.grew(revision, &space.writers, own);
+            part.grew(revision, since);
         }
         space.part = Some(part);
         if was_whole && filled {

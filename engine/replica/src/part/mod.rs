@@ -25,7 +25,7 @@ use stead_checkpoint::{Ask, Choose, DocumentName, Slice, Units};
 use stead_store::{Read, Tx};
 
 use crate::schemas::SCHEMAS;
-use crate::space::{SpaceState, WriterState};
+use crate::space::SpaceState;
 use crate::{Replica, ReplicaError};
 
 pub use fill::Filled;
@@ -35,8 +35,8 @@ pub use serve::Follower;
 
 /// Collections that Stead keeps for itself and that say how the others are read.
 const ALWAYS: [&str; 4] = [SCHEMAS, "@group", "@spaces", "@cards"];
-/// Bytes of one telling of a choice.
-const TOLD_DOCUMENTS: usize = 8192;
+/// Documents in one telling of a choice: it must fit a frame.
+const TOLD_DOCUMENTS: usize = 4096;
 /// Format of the records below.
 const FORMAT: u8 = 1;
 
@@ -94,6 +94,8 @@ pub(crate) struct Part {
     /// reach as far: below, logs may lack what is to be filled.
     since: BTreeMap<WriterId, u64>,
     parked: Vec<Parked>,
+    /// Nothing is here yet: logs come first, without what slices will bring anyway, and then it is asked for.
+    waits_for_logs: bool,
     /// How much of this device's own log a whole replica has.
     confirmed: u64,
 }
@@ -132,6 +134,7 @@ impl Part {
             revision,
             since: BTreeMap::new(),
             parked: Vec::new(),
+            waits_for_logs: false,
             confirmed: 0,
         }
     }
@@ -167,6 +170,13 @@ impl Part {
 
     /// Everything that is followed.
     fn units(&self) -> Units {
+        if self.waits_for_logs {
+            let filled = self.held.iter().filter(|(_, held)| held.filled);
+            return Units {
+                documents: filled.map(|(name, _)| name.clone()).collect(),
+                ..Units::default()
+            };
+        }
         let alone = |(collection, _): &&DocumentName| !self.fills.contains_key(collection);
         Units {
             collections: self.fills.keys().cloned().collect(),
@@ -176,23 +186,14 @@ impl Part {
     }
 
     /// The choice grew: what follows is cut by it.
-    fn grew(
-        &mut self,
-        revision: u64,
-        logs: &BTreeMap<WriterId, WriterState>,
-        own: Option<WriterId>,
-    ) {
+    fn grew(&mut self, revision: u64, since: BTreeMap<WriterId, u64>) {
         self.revision = revision;
-        self.asks_from(logs, own);
+        self.asks_from(since);
     }
 
     /// Slices must reach as far as the logs do now.
-    fn asks_from(&mut self, logs: &BTreeMap<WriterId, WriterState>, own: Option<WriterId>) {
-        let others = logs.iter().filter(|(writer, _)| Some(**writer) != own);
-        self.since = others
-            .filter(|(_, state)| state.applied > 0)
-            .map(|(writer, state)| (*writer, state.applied))
-            .collect();
+    fn asks_from(&mut self, since: BTreeMap<WriterId, u64>) {
+        self.since = since;
         let parked = std::mem::take(&mut self.parked);
         self.parked = parked
             .into_iter()
@@ -322,6 +323,7 @@ pub(crate) fn load<R: Read>(
         let (name, held) = Held::decode(&bytes).map_err(record)?;
         part.held.insert(name, held);
     }
+    part.waits_for_logs = !part.has_filled();
     Ok(Some(part))
 }
 
@@ -337,10 +339,24 @@ pub(crate) fn forget(tx: &Tx<'_>, space: &SpaceId) -> Result<(), ReplicaError> {
 impl SpaceState {
     /// What is kept was read from the store: what is to be filled is asked for as the logs stand.
     pub(crate) fn part_loaded(&mut self) {
-        let own = self.own.as_ref().map(|own| own.id);
+        let since = self.reach_of_others();
         if let Some(part) = &mut self.part {
-            part.asks_from(&self.writers, own);
+            part.asks_from(since);
         }
+    }
+
+    /// How far the logs of others are taken up that may hold operations: as far as slices must reach.
+    fn reach_of_others(&self) -> BTreeMap<WriterId, u64> {
+        let own = self.own.as_ref().map(|own| own.id);
+        let others = self.writers.iter().filter(|(writer, state)| {
+            Some(**writer) != own
+                && state.applied > 0
+                && self.admits(writer)
+                && !self.is_checkpoint(writer)
+        });
+        others
+            .map(|(writer, state)| (*writer, state.applied.min(state.accepted())))
+            .collect()
     }
 
     /// Whether a log is held without most of its entries.
@@ -371,6 +387,13 @@ impl Replica {
             thin.map(|(id, state)| (*id, state.record.tip.len()))
                 .collect(),
         )
+    }
+
+    /// Length of a thin log; 0 if there is none.
+    pub fn thin_length(&self, space: &SpaceId, writer: &WriterId) -> u64 {
+        let space = self.spaces.get(space).filter(|it| it.is_thin(writer));
+        let state = space.and_then(|it| it.writers.get(writer));
+        state.map_or(0, |state| state.record.tip.len())
     }
 
     /// Which edition of the choice is in force; none where all is kept.

@@ -3,8 +3,10 @@
 use super::log::{entry, leaves, signed, writer};
 use crate::targets::doc::numbers;
 use stead_base::{DocId, Hlc};
-use stead_checkpoint::{BlockKind, DocumentsWriter, LogStart, encode_logs};
-use stead_log::{Skeleton, TreeSource, subtree_places};
+use stead_checkpoint::{
+    Ask, BlockKind, Choose, DocumentsWriter, LogStart, Slice, SliceField, Units, encode_logs,
+};
+use stead_log::{Skeleton, ThinBatch, TreeSource, subtree_places};
 
 fn skeleton(len: u8, keep: &[u8]) -> Vec<u8> {
     const HEAD: u8 = 6;
@@ -28,6 +30,87 @@ pub fn skeletons() -> Vec<Vec<u8>> {
         skeleton(4, &[0, 1, 2, 3]),
         skeleton(1, &[0]),
     ]
+}
+
+/// Thin batches from the first entry on.
+pub fn thins() -> Vec<Vec<u8>> {
+    let all = skeletons().into_iter();
+    all.map(|bytes| ThinBatch::of_skeleton(&Skeleton::decode(&bytes).expect("a skeleton")))
+        .collect()
+}
+
+fn units() -> Units {
+    let named = DocId::parse("lisbon").expect("a name");
+    Units {
+        collections: ["cities".to_owned(), "notes".to_owned()].into(),
+        documents: [
+            ("cities".to_owned(), DocId::Generated([7; 16])),
+            ("cities".to_owned(), named),
+        ]
+        .into(),
+        queries: [("tasks".to_owned(), vec![0, 0, 10])].into(),
+    }
+}
+
+/// Choices of each kind.
+pub fn choices() -> Vec<Vec<u8>> {
+    [
+        Choose::All(units()),
+        Choose::More(units()),
+        Choose::Less(Units::default()),
+    ]
+    .iter()
+    .map(Choose::encode)
+    .collect()
+}
+
+/// Questions of each kind.
+pub fn asks() -> Vec<Vec<u8>> {
+    let name = "cities".to_owned();
+    [
+        Ask::Documents(units().documents.into_iter().collect()),
+        Ask::Collection {
+            name: name.clone(),
+            after: None,
+        },
+        Ask::Collection {
+            name: name.clone(),
+            after: DocId::parse("lisbon").ok(),
+        },
+        Ask::Query {
+            collection: name,
+            query: vec![0, 0, 10],
+        },
+    ]
+    .iter()
+    .map(Ask::encode)
+    .collect()
+}
+
+/// Slices with and without documents and rich fields.
+pub fn slices() -> Vec<Vec<u8>> {
+    let field = SliceField {
+        document: ("cities".to_owned(), DocId::Generated([7; 16])),
+        field: vec![1, 0],
+        state: vec![1, 0],
+        updates: vec![vec![1, 2, 3]],
+    };
+    let slice = |block: Vec<u8>, fields| Slice {
+        frontier: [(writer(), 3)].into(),
+        upto: DocId::parse("lisbon").ok(),
+        covered: 1,
+        more: true,
+        block,
+        fields,
+    };
+    let mut all = vec![Slice::default(), slice(Vec::new(), vec![field])];
+    all.extend(
+        documents()
+            .into_iter()
+            .map(|block| slice(block, Vec::new())),
+    );
+    let encode = |slice: &Slice| slice.encode().expect("a small slice");
+    all.iter().map(encode).collect()
 }
 
 /// Blocks of documents.

@@ -2,10 +2,11 @@
 
 use super::log::SPACE;
 use stead_checkpoint::{
-    Assembler, BlockKind, DocumentsReader, DocumentsWriter, decode_logs, encode_logs,
+    Ask, Assembler, BlockKind, Choose, DocumentsReader, DocumentsWriter, Slice, decode_logs,
+    encode_logs,
 };
 use stead_doc::{Document, Numbers};
-use stead_log::Skeleton;
+use stead_log::{Skeleton, ThinBatch, Tip};
 
 /// A skeleton of a log.
 pub fn skeleton(data: &[u8]) -> bool {
@@ -18,6 +19,50 @@ pub fn skeleton(data: &[u8]) -> bool {
         assert_eq!(verified.tip.len(), skeleton.len);
     }
     skeleton.tree().is_ok()
+}
+
+/// A thin batch: whatever is accepted says where it ends.
+pub fn thin(data: &[u8]) -> bool {
+    let Ok(batch) = ThinBatch::decode(data) else {
+        return false;
+    };
+    match Tip::default().verify_thin(&SPACE, &batch) {
+        Ok(verified) => {
+            assert_eq!(verified.tip.len(), batch.len);
+            assert!(verified.kept.iter().all(|it| it.seq < batch.len));
+            true
+        }
+        Err(_) => false,
+    }
+}
+
+/// A choice: there is one encoding of each.
+pub fn choice(data: &[u8]) -> bool {
+    let Ok(choice) = Choose::decode(data) else {
+        return false;
+    };
+    assert_eq!(choice.encode(), data);
+    true
+}
+
+/// A question for a slice.
+pub fn ask(data: &[u8]) -> bool {
+    let Ok(ask) = Ask::decode(data) else {
+        return false;
+    };
+    assert_eq!(ask.encode(), data);
+    true
+}
+
+/// A slice: whatever is accepted is the same when it is written again.
+pub fn slice(data: &[u8]) -> bool {
+    let Ok(slice) = Slice::decode(data) else {
+        return false;
+    };
+    documents(&slice.block);
+    let again = slice.encode().expect("it was small enough");
+    assert_eq!(Slice::decode(&again), Ok(slice));
+    true
 }
 
 /// A piece of a block.

@@ -359,7 +359,10 @@ impl Desk {
         match Choose::decode(choice) {
             Ok(choose) => {
                 let key = (mailbox.no(), space);
-                self.parts.followers.entry(key).or_default().choose(choose);
+                if !self.parts.followers.entry(key).or_default().choose(choose) {
+                    let detail = "more is chosen of a space than may be".to_owned();
+                    mailbox.note(Note::Misbehaved { detail });
+                }
             }
             Err(error) => mailbox.note(Note::Misbehaved {
                 detail: error.to_string(),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use stead_base::{Decoder, Encoder, SpaceId, WriterId};
 use stead_base::{Hlc, ScopeId, Stamp};
-use stead_checkpoint::{Choose, DocumentName, Units};
+use stead_checkpoint::{Choose, DocumentName, PART_COLLECTIONS_MAX, PART_QUERIES_MAX, Units};
 use stead_doc::Changes;
 use stead_log::{BatchEntries, EntryRef, KeptEntry, ParcelRef, Skeleton, Tip};
 use stead_store::{Query, Read};
@@ -223,6 +223,13 @@ impl Writing<'_> {
             return Err(ReplicaError::Refused(
                 "this space is still beginning from a checkpoint: try again in a moment".to_owned(),
             ));
+        }
+        let units = &chosen.units;
+        if units.collections.len() > PART_COLLECTIONS_MAX || units.queries.len() > PART_QUERIES_MAX
+        {
+            return Err(ReplicaError::Refused(format!(
+                "of one space at most {PART_COLLECTIONS_MAX} collections and {PART_QUERIES_MAX} queries can be chosen: keep all of it instead"
+            )));
         }
         if chosen
             .units

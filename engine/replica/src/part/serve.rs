@@ -8,7 +8,8 @@ use stead_access::{Action, Path};
 use stead_base::limits::{BATCH_BYTES_TARGET, BATCH_ENTRIES_MAX};
 use stead_base::{DeviceId, DocId, Hash, ScopeId, SpaceId, Stamp, WriterId};
 use stead_checkpoint::{
-    Ask, BLOCK_BYTES_TARGET, Choose, DocumentName, DocumentsWriter, Slice, SliceField, Units,
+    Ask, BLOCK_BYTES_TARGET, Choose, DocumentName, DocumentsWriter, PART_COLLECTIONS_MAX,
+    PART_DOCUMENTS_MAX, PART_QUERIES_MAX, Slice, SliceField, Units,
 };
 use stead_doc::{Changes, Document};
 use stead_log::{EntryRef, ParcelRef, SignedHead, Skeleton, ThinBatch, TreeSource, subtree_root};
@@ -37,13 +38,16 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// Takes what the peer said.
-    pub fn choose(&mut self, choose: Choose) {
+    /// Takes what the peer said. Returns whether it is no more than may be chosen.
+    pub fn choose(&mut self, choose: Choose) -> bool {
         match choose {
             Choose::All(units) => self.units = units,
             Choose::More(units) => self.units.add(units),
             Choose::Less(units) => self.units.take(&units),
         }
+        self.units.collections.len() <= PART_COLLECTIONS_MAX + ALWAYS.len()
+            && self.units.documents.len() <= PART_DOCUMENTS_MAX
+            && self.units.queries.len() <= PART_QUERIES_MAX
     }
 
     /// Whether a query of the choice is about a collection.

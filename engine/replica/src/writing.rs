@@ -301,7 +301,8 @@ impl Writing<'_> {
                 continue;
             };
             let (len, root) = (state.record.tip.len(), state.record.tip.root());
-            let is_thin = space.is_thin(writer);
+            let is_emptied = space.part.is_some() && state.record.tip.is_empty();
+            let is_thin = is_emptied || space.is_thin(writer);
             if state.record.tip.is_unsigned()
                 && let Some(own) = space.own.as_ref().filter(|own| own.id == *writer)
                 && !self

@@ -418,6 +418,8 @@ impl Node {
                 writer,
                 from,
             } => {
+                let wall = self.wall(now);
+                self.act(|replica| replica.part_behind(&space, &writer, from, wall).map(drop));
                 self.behind.insert((space, writer), from);
                 self.begin_again(now);
                 if self

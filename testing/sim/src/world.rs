@@ -579,7 +579,7 @@ fn judge_part(replica: &Replica, whole: &Replica, space: &SpaceId) -> Result<u64
     match here == there {
         true => Ok(here.len() as u64),
         false => {
-            let other = here.iter().zip(&there).find(|(a, b)| a != b);
+            let other = there.iter().find(|line| !here.contains(line));
             let (a, b) = (here.len(), there.len());
             Err(format!("{a} documents differ from {b}: {other:?}"))
         }

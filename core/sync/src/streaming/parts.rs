@@ -66,6 +66,11 @@ impl Streaming {
         };
         let before = thin.insert(writer, len).unwrap_or(0);
         if len < before {
+            // Taken anew: what the peer could not deliver from there on it may have from the start.
+            let log = self.number(space).and_then(|no| self.log(no, &writer));
+            if let Some(log) = log {
+                log.theirs = log.theirs.max(std::mem::take(&mut log.theirs_gone));
+            }
             return self.dropped(context, space, writer);
         }
         let Some(no) = self.number(space) else {
@@ -191,10 +196,14 @@ impl Streaming {
         let Some(share) = self.shares.get_mut(&no) else {
             return;
         };
-        if revision == 0 || std::mem::replace(&mut share.choice_told, true) {
+        if revision == 0 {
             return;
         }
-        // What the peer named before may be fetched now.
+        share.choice_told = true;
+        // What the peer named before, or could not deliver by an earlier choice, may be fetched now.
+        for log in share.logs.values_mut() {
+            log.theirs = log.theirs.max(std::mem::take(&mut log.theirs_gone));
+        }
         let writers: Vec<WriterId> = share.logs.keys().copied().collect();
         for writer in writers {
             self.offer_fetch(context, no, writer);

@@ -55,6 +55,9 @@ impl Desk {
     /// A peer no longer has entry `from` of a log, unless it came some other way meanwhile: perhaps a
     /// checkpoint goes further, now or once it is all here.
     pub(crate) fn behind(&mut self, space: SpaceId, writer: WriterId, from: u64) {
+        if self.replica.is_part(&space) {
+            return self.part_behind(space, writer, from);
+        }
         let published = self.published.get(&space);
         let tip = published.and_then(|it| it.tips.get(&writer));
         if tip.is_some_and(|tip| tip.len > from) {

@@ -15,6 +15,8 @@ use crate::sync::mailbox::{Mailbox, Note, SessionNo};
 
 /// A device that had no answer is asked the same again after this long.
 const REFUSED_MS: u64 = 10_000;
+/// A log is taken anew at most this often.
+const ANEW_MS: u64 = 60_000;
 /// Logs that do not grow for this long have come as far as they will.
 const QUIET_MS: u64 = 5_000;
 /// An answer that could not be used is asked for again after this long.
@@ -34,6 +36,8 @@ pub(super) struct Parts {
     rests: BTreeMap<(SessionNo, SpaceId, Vec<u8>), u64>,
     /// What peers keep of spaces.
     followers: BTreeMap<(SessionNo, SpaceId), Follower>,
+    /// Logs that were taken anew, and when.
+    begun_ms: BTreeMap<(SpaceId, stead_base::WriterId), u64>,
     /// Spaces that wait for their logs, and when these last grew, on the steady clock.
     advanced_ms: BTreeMap<SpaceId, u64>,
     /// Peers whose queries may find something else now.
@@ -142,6 +146,22 @@ impl Desk {
         let come = self.replica.logs_have_come(&space, wall_ms());
         self.dirty |= matches!(come, Ok(true));
         self.note_outcome(&come);
+    }
+
+    /// A peer no longer has what comes next of a log: it is taken anew, though not again and again.
+    pub(super) fn part_behind(&mut self, space: SpaceId, writer: stead_base::WriterId, from: u64) {
+        let now_ms = steady_ms();
+        let last = self.parts.begun_ms.get(&(space, writer));
+        if last.is_some_and(|at| at + ANEW_MS > now_ms) {
+            return;
+        }
+        let behind = self.replica.part_behind(&space, &writer, from, wall_ms());
+        if matches!(behind, Ok(true)) {
+            self.parts.begun_ms.insert((space, writer), now_ms);
+            self.parts.advanced_ms.insert(space, now_ms);
+            self.dirty = true;
+        }
+        self.note_outcome(&behind);
     }
 
     /// What is kept of a space is another part.

@@ -17,13 +17,15 @@ use stead_checkpoint::{
     ASKED_DOCUMENTS_MAX, Ask, Choose, DocumentName, DocumentsReader, Slice, Units,
 };
 use stead_doc::{Changes, Document};
+use stead_log::Tip;
 use stead_store::Read;
 
 use super::{Fill, Held, Parked, Part, Reason, held_key, part_key, trusts};
 use crate::commit::path_of;
 use crate::opening::{Outcome, open_segment};
 use crate::parts::Parts;
-use crate::writing::Writing;
+use crate::records::WriterRecord;
+use crate::writing::{Writing, writer_mut};
 use crate::{Event, ReceiveError, Replica, ReplicaError};
 
 /// Documents asked for in one question.
@@ -134,6 +136,43 @@ impl Replica {
             part.grew(revision, since);
             let told = Some(Choose::All(part.units()));
             writing.events.push(Event::PartChanged { space: *id, told });
+            Ok(true)
+        })
+    }
+
+    /// A peer no longer has entry `from` of a log, which comes next here: it dropped its history below a
+    /// checkpoint. The log is taken anew, from what is left of its beginning, and what was chosen is
+    /// filled again once it is here. Returns whether that is so.
+    pub fn part_behind(
+        &mut self,
+        id: &SpaceId,
+        writer: &WriterId,
+        from: u64,
+        now_ms: u64,
+    ) -> Result<bool, ReplicaError> {
+        let Some(space) = self.spaces.get(id).filter(|it| it.part.is_some()) else {
+            return Ok(false);
+        };
+        let held = space
+            .writers
+            .get(writer)
+            .map_or(0, |it| it.record.tip.len());
+        if held != from || space.is_own(writer) {
+            return Ok(false);
+        }
+        self.write(now_ms, |writing| {
+            writing.began = true;
+            if held > 0 {
+                writing.empty_thin(id, writer)?;
+            }
+            writing.fill_again(id)?;
+            let revision = writing.next_revision();
+            if let Some(part) = &mut writing.space(id)?.part {
+                part.waits_for_logs = true;
+                part.revision = revision;
+                let told = Some(Choose::All(part.units()));
+                writing.events.push(Event::PartChanged { space: *id, told });
+            }
             Ok(true)
         })
     }
@@ -535,6 +574,21 @@ impl Writing<'_> {
             }
         }
         Ok(changes)
+    }
+
+    /// Forgets a thin log, to take it anew. What it said of rights stays said.
+    fn empty_thin(&mut self, id: &SpaceId, writer: &WriterId) -> Result<(), ReplicaError> {
+        let state = writer_mut(self.spaces, id, writer)?;
+        state.record = WriterRecord {
+            frozen: state.record.frozen,
+            ..WriterRecord::default()
+        };
+        state.applied = 0;
+        state.all_merged();
+        self.tx.empty_log(state.no)?;
+        self.shared.set_tip(id, writer, &Tip::default());
+        self.dirty_writer(id, writer);
+        Ok(())
     }
 
     /// Everything that is followed is to be filled again: something in it counts differently now. What

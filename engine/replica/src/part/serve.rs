@@ -114,7 +114,11 @@ impl Replica {
         };
         let upto = upto.min(state.record.tip.len());
         if from == 0 && state.record.base > 0 && space.part.is_none() {
-            return self.thin_beginning(state);
+            // A skeleton holds nothing of documents: that is right for who follows none.
+            return match follower.units.is_empty() {
+                true => self.thin_beginning(state),
+                false => Ok(None),
+            };
         }
         if from >= upto || from < state.record.base {
             return Ok(None);

@@ -157,7 +157,17 @@ impl Replica {
             .writers
             .get(writer)
             .map_or(0, |it| it.record.tip.len());
-        if held != from || space.is_own(writer) {
+        let ended = held != from || space.is_own(writer) || space.is_checkpoint(writer);
+        let Some(space) = self.spaces.get_mut(id).filter(|_| !ended) else {
+            return Ok(false);
+        };
+        let Some(part) = &mut space.part else {
+            return Ok(false);
+        };
+        if held == 0 && part.waits_for_logs {
+            part.hopeless.insert(*writer);
+        }
+        if part.hopeless.contains(writer) {
             return Ok(false);
         }
         self.write(now_ms, |writing| {

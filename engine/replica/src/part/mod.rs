@@ -96,6 +96,8 @@ pub(crate) struct Part {
     parked: Vec<Parked>,
     /// Nothing is here yet: logs come first, without what slices will bring anyway, and then it is asked for.
     waits_for_logs: bool,
+    /// Logs that nobody gives even to who follows nothing.
+    hopeless: BTreeSet<WriterId>,
     /// How much of this device's own log a whole replica has.
     confirmed: u64,
 }
@@ -135,6 +137,7 @@ impl Part {
             since: BTreeMap::new(),
             parked: Vec::new(),
             waits_for_logs: false,
+            hopeless: BTreeSet::new(),
             confirmed: 0,
         }
     }

@@ -426,7 +426,11 @@ impl Desk {
                 root,
             } => self.advanced(space, writer, len, root),
             Event::ThinAdvanced { space, writer, len } => self.thin_advanced(space, writer, len),
-            Event::PartChanged { space, told } => self.part_changed(space, told),
+            Event::PartChanged {
+                space,
+                told,
+                revision,
+            } => self.part_changed(space, told, revision),
             Event::PartAsks { space } => self.ask_for_parts(space),
             Event::DocsChanged { space, docs, many } => self.docs_changed(space, &docs, many),
             Event::RosterChanged { space } => {

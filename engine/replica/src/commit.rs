@@ -407,7 +407,13 @@ impl Writing<'_> {
             let state = space.writers.get(writer);
             state.is_some_and(|state| shift.from < state.applied)
         };
-        if change.shifts.iter().any(passed) {
+        // A thin log of somebody who was let in only now was cut by what was chosen before.
+        let was_cut = |writer: &WriterId| {
+            let state = space.writers.get(writer);
+            space.part.is_some() && state.is_some_and(|it| !it.record.tip.is_empty())
+        };
+        let admitted = change.admitted.iter().any(was_cut);
+        if admitted || change.shifts.iter().any(passed) {
             self.misjudged.insert(*id);
         }
         let shifted: Vec<(WriterId, u64)> = change

@@ -41,6 +41,8 @@ pub enum Event {
         space: SpaceId,
         /// What peers are to be told; none if the space is to be shared with them anew.
         told: Option<Choose>,
+        /// The edition of the choice that this makes, or leaves.
+        revision: u64,
     },
     /// Something of a part is to be asked for.
     PartAsks {

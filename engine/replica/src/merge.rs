@@ -13,6 +13,9 @@ use crate::{Replica, ReplicaError};
 /// the more changes of one document share a read and a write of its row.
 const GATHERED_BYTES_MAX: usize = 128 << 20;
 
+/// Which documents are meant, where not all are.
+pub(crate) type Only<'o> = Option<&'o dyn Fn(&str, &DocId) -> bool>;
+
 /// Operations of stored entries that are not in documents yet.
 #[derive(Default)]
 pub(crate) struct Pending {
@@ -114,7 +117,7 @@ impl Writing<'_> {
         &mut self,
         space: &SpaceId,
         changes: &Changes,
-        only: Option<&dyn Fn(&str, &DocId) -> bool>,
+        only: Only<'_>,
     ) -> Result<(), ReplicaError> {
         let order = changes.by_document();
         let mut buffers = (Vec::new(), Vec::new());

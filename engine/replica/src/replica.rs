@@ -160,6 +160,7 @@ impl Replica {
                 let changed = Event::PartChanged {
                     space: row.id,
                     told: None,
+                    revision: self.revisions,
                 };
                 self.events.push(changed);
             }

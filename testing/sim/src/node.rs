@@ -297,7 +297,11 @@ impl Node {
                 Event::ThinAdvanced { space, writer, len } => {
                     self.tell_sessions(&Input::ThinAdvanced { space, writer, len });
                 }
-                Event::PartChanged { space, told } => self.part_changed(space, told),
+                Event::PartChanged {
+                    space,
+                    told,
+                    revision,
+                } => self.part_changed(space, told, revision),
                 Event::PartAsks { space } => self.ask_for_parts(space),
                 Event::DocsChanged { space, docs, many } => {
                     reconcile |= self.replica.as_ref().and_then(Replica::home) == Some(space);

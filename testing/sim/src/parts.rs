@@ -58,9 +58,8 @@ impl Node {
     }
 
     /// What is kept of a space is another part.
-    pub(crate) fn part_changed(&mut self, space: SpaceId, told: Option<Choose>) {
+    pub(crate) fn part_changed(&mut self, space: SpaceId, told: Option<Choose>, revision: u64) {
         let Some(replica) = &self.replica else { return };
-        let revision = replica.part_revision(&space).unwrap_or(0);
         match told {
             Some(choose) => {
                 let choice: Bytes = choose.encode().into();

@@ -165,11 +165,10 @@ impl Desk {
     }
 
     /// What is kept of a space is another part.
-    pub(super) fn part_changed(&mut self, space: SpaceId, told: Option<Choose>) {
+    pub(super) fn part_changed(&mut self, space: SpaceId, told: Option<Choose>, revision: u64) {
         let Some(choose) = told else {
             return self.share_anew(space);
         };
-        let revision = self.replica.part_revision(&space).unwrap_or(0);
         let choice: Bytes = choose.encode().into();
         let givers = self.parts.givers.get(&space);
         for session in &self.sessions {

@@ -135,7 +135,11 @@ impl Replica {
             part.waits_for_logs = false;
             part.grew(revision, since);
             let told = Some(Choose::All(part.units()));
-            writing.events.push(Event::PartChanged { space: *id, told });
+            writing.events.push(Event::PartChanged {
+                space: *id,
+                told,
+                revision,
+            });
             Ok(true)
         })
     }
@@ -181,7 +185,11 @@ impl Replica {
                 part.waits_for_logs = true;
                 part.revision = revision;
                 let told = Some(Choose::All(part.units()));
-                writing.events.push(Event::PartChanged { space: *id, told });
+                writing.events.push(Event::PartChanged {
+                    space: *id,
+                    told,
+                    revision,
+                });
             }
             Ok(true)
         })
@@ -357,6 +365,7 @@ impl Writing<'_> {
             self.events.push(Event::PartChanged {
                 space: *id,
                 told: Some(Choose::More(units)),
+                revision,
             });
         }
         for (name, held) in changed {

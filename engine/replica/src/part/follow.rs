@@ -84,7 +84,7 @@ impl Writing<'_> {
         self.retire_if_own(id, &writer)?;
         self.ensure_writer(id, &writer)?;
         let before = writer_mut(self.spaces, id, &writer)?;
-        if before.record.base == 0 && before.record.tip.len() > 0 {
+        if before.record.base == 0 && !before.record.tip.is_empty() {
             let (no, len) = (before.no, before.record.tip.len());
             let rosters = self.rosters_held(no, len)?;
             writer_mut(self.spaces, id, &writer)?.record.rosters = rosters;

@@ -260,6 +260,8 @@ impl Writing<'_> {
             .chain(ALWAYS)
             .collect();
         let mut gone: Vec<String> = Vec::new();
+        let whole = part.fills.iter().filter(|(_, fill)| **fill == Fill::Whole);
+        let filled_before: BTreeSet<String> = whole.map(|(name, _)| name.clone()).collect();
         part.fills.retain(|name, _| {
             let stays = wanted.contains(name.as_str());
             if !stays {
@@ -338,7 +340,7 @@ impl Writing<'_> {
             if own_work.contains(&name) {
                 let held = Held {
                     reason: Reason::Used,
-                    filled: true,
+                    filled: was_whole || filled_before.contains(&name.0),
                     used_ms: now_ms,
                 };
                 part.held.insert(name, held);
@@ -350,6 +352,7 @@ impl Writing<'_> {
         self.events.push(Event::PartChanged {
             space: *id,
             told: None,
+            revision: *self.revisions,
         });
         self.touch_everything(id);
         self.unsettled.insert(*id);
@@ -528,6 +531,7 @@ impl Writing<'_> {
         self.events.push(Event::PartChanged {
             space: *id,
             told: None,
+            revision: *self.revisions,
         });
         self.rebuild(id)
     }
@@ -570,7 +574,7 @@ impl Writing<'_> {
         let Some(part) = &space.part else {
             return Ok(0);
         };
-        let budget = part.budget;
+        let (budget, revision) = (part.budget, part.revision);
         let mut by_use: Vec<(u64, DocumentName)> = part
             .held
             .iter()
@@ -604,6 +608,7 @@ impl Writing<'_> {
             self.events.push(Event::PartChanged {
                 space: *id,
                 told: Some(Choose::Less(gone)),
+                revision,
             });
         }
         Ok(count)

@@ -348,17 +348,18 @@ impl SpaceState {
         }
     }
 
-    /// How far the logs of others are taken up that may hold operations: as far as slices must reach.
+    /// How far the logs of others are held that may hold operations: as far as slices must reach. What is
+    /// held and not taken up yet was cut by the choice of its time, too.
     fn reach_of_others(&self) -> BTreeMap<WriterId, u64> {
         let own = self.own.as_ref().map(|own| own.id);
         let others = self.writers.iter().filter(|(writer, state)| {
             Some(**writer) != own
-                && state.applied > 0
+                && state.accepted() > 0
                 && self.admits(writer)
                 && !self.is_checkpoint(writer)
         });
         others
-            .map(|(writer, state)| (*writer, state.applied.min(state.accepted())))
+            .map(|(writer, state)| (*writer, state.accepted()))
             .collect()
     }
 

@@ -9,6 +9,7 @@ mod block;
 mod documents;
 mod error;
 mod logs;
+mod rich;
 
 pub use block::{
     Assembler, BLOCK_BYTES_MAX, BLOCK_BYTES_TARGET, BlockKind, PIECE_BYTES_MAX, pieces,
@@ -16,3 +17,4 @@ pub use block::{
 pub use documents::{DocumentsReader, DocumentsWriter, Place};
 pub use error::CheckpointError;
 pub use logs::{LogStart, decode_logs, encode_logs};
+pub use rich::RichState;

@@ -37,6 +37,7 @@ mod prepare;
 mod reader;
 mod records;
 mod recovery;
+mod redaction;
 mod replica;
 mod rich;
 mod rights;
@@ -79,6 +80,7 @@ pub use past::{
 pub use prepare::{Prepared, Preparer};
 pub use reader::{ReplicaReader, SqlReader};
 pub use recovery::{Checked, HeldSpace, RootWord, SwappedSpace};
+pub use redaction::Redaction;
 pub use replica::{DeviceInfo, Replica, SpaceInfo};
 pub use rich::{Folding, RichAsk, RichShown};
 pub use rights::{Invite, MemberInfo, Revoked};

@@ -38,6 +38,8 @@ pub struct Replica {
     pub(crate) rich: RichDesk,
     /// A write failed half-way: what is in memory must be read again before the next one.
     pub(crate) stale: bool,
+    /// Whether something redacted may still be in the files.
+    pub(crate) erases: bool,
 }
 
 /// A device in a space.
@@ -107,6 +109,7 @@ impl Replica {
             signing: None,
             pending: Pending::default(),
             rich: RichDesk::default(),
+            erases: false,
             stale: true,
         };
         replica.refresh()?;

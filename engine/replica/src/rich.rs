@@ -5,6 +5,7 @@
 //! the projection of a large text is written anew only when somebody is about to read it
 //! ([`Replica::fold`]). What the content means is the engine's (`adapters/rich`).
 
+mod carry;
 mod record;
 mod showing;
 
@@ -23,6 +24,7 @@ use stead_store::{CollectionNo, Read, ReadRich, RichNo, Tx};
 
 use crate::writing::Writing;
 use crate::{Replica, ReplicaError};
+pub(crate) use carry::carried;
 pub(crate) use record::RichRecord;
 use record::{Frozen, decode_update, encode_update};
 
@@ -447,14 +449,18 @@ fn load(
             // One of them fails: find it, and keep to those before it.
             let mut good = 0;
             let mut failed = None;
-            if let Ok(mut content) = open(&[]) {
-                for (at, author, update) in &updates {
-                    if let Err(error) = content.import(&[(*author, *update)]) {
-                        failed = Some((*at, error));
-                        break;
+            match open(&[]) {
+                Ok(mut content) => {
+                    for (at, author, update) in &updates {
+                        if let Err(error) = content.import(&[(*author, *update)]) {
+                            failed = Some((*at, error));
+                            break;
+                        }
+                        good += 1;
                     }
-                    good += 1;
                 }
+                // Somebody else's snapshot, out of a checkpoint, that nothing can be made of.
+                Err(error) => failed = Some(error),
             }
             if let Some((at, error)) = failed {
                 let reason = error.to_string();

@@ -8,6 +8,7 @@ mod begin;
 mod compact;
 mod contents;
 mod make;
+mod supersede;
 
 use std::collections::BTreeMap;
 
@@ -92,6 +93,7 @@ impl Replica {
                 && info.counts
                 && info.horizon == Hlc::ZERO
                 && self.reaches(id, &info.log).unwrap_or(false)
+                && !self.is_superseded(id, &info.log).unwrap_or(true)
         });
         fit.next().map(|info| info.log)
     }

@@ -110,7 +110,9 @@ fn piece(collection: &str, id: &str, value: serde_json::Value, ms: u64) -> Vec<u
         .put(&value, Put::Merge)
         .unwrap();
     let mut writer = DocumentsWriter::default();
-    writer.push(collection, &id, document, &numbers).unwrap();
+    writer
+        .push(collection, &id, document, &[], &numbers)
+        .unwrap();
     let body = writer.finish().unwrap();
     pieces(BlockKind::Documents, &body).unwrap().remove(0)
 }

@@ -3,7 +3,8 @@
 use super::log::{entry, leaves, signed, writer};
 use crate::targets::doc::numbers;
 use stead_base::{DocId, Hlc};
-use stead_checkpoint::{BlockKind, DocumentsWriter, LogStart, encode_logs};
+use stead_checkpoint::{BlockKind, DocumentsWriter, LogStart, RichState, encode_logs};
+use stead_doc::RichSpan;
 use stead_log::{Skeleton, TreeSource, subtree_places};
 
 fn skeleton(len: u8, keep: &[u8]) -> Vec<u8> {
@@ -30,6 +31,19 @@ pub fn skeletons() -> Vec<Vec<u8>> {
     ]
 }
 
+fn rich_state(author: u64) -> RichState {
+    let span = RichSpan {
+        author,
+        start: 3,
+        end: 5,
+    };
+    RichState {
+        authors: [(author, 5), (author + 9, 300)].into(),
+        snapshot: b"a snapshot".to_vec(),
+        updates: vec![(span, b"an update".to_vec())],
+    }
+}
+
 /// Blocks of documents.
 pub fn documents() -> Vec<Vec<u8>> {
     let numbers = numbers();
@@ -41,8 +55,10 @@ pub fn documents() -> Vec<Vec<u8>> {
         let id = DocId::Generated(id);
         let mut alone = DocumentsWriter::default();
         for block in [&mut block, &mut alone] {
+            let fields = document.rich_fields(&numbers).len();
+            let rich: Vec<RichState> = (0..fields as u64).map(rich_state).collect();
             block
-                .push("cities", &id, document.clone(), &numbers)
+                .push("cities", &id, document.clone(), &rich, &numbers)
                 .expect("in order");
         }
         found.push(alone.finish().expect("a small block"));

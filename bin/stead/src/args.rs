@@ -25,7 +25,7 @@ pub(crate) use groups::{Group, Leave};
 pub(crate) use people::{
     Can, Contact, Device, Identity, IdentityAction, MembersArgs, Revoke, SignIn, Verify,
 };
-pub(crate) use questions::{History, Index, Query, Sql, Watch};
+pub(crate) use questions::{History, Index, Query, Redact, Sql, Watch};
 
 pub(crate) use recovery::{Guardians, GuardiansAction, Recover};
 pub(crate) use rich::{FieldAddress, List, Redo, Text, Tree, Undo};
@@ -106,6 +106,7 @@ pub(crate) enum Command {
     Watch(Watch),
     Delete(Delete),
     Restore(Restore),
+    Redact(Redact),
     #[command(subcommand)]
     Kv(Kv),
     #[command(subcommand)]

@@ -78,6 +78,7 @@ fn run(args: Args, out: &Output) -> Result<(), Failure> {
         Command::Watch(watch) => commands::watch::watch(&home, &watch, out),
         Command::Delete(delete) => commands::write::delete(&home, &delete, out),
         Command::Restore(restore) => commands::write::restore(&home, &restore, out),
+        Command::Redact(redact) => commands::history::redact(&home, redact, out),
         Command::Kv(kv) => commands::faces::kv(&home, kv, out),
         Command::Feed(feed) => commands::faces::feed(&home, feed, out),
         Command::Text(text) => commands::rich::text(&home, text, out),

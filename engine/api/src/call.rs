@@ -37,13 +37,13 @@ use crate::spaces::{
 };
 use crate::{
     ApiError, Commit, Devices, Diagnosis, DocAt, DocBack, DocDelete, DocDiff, DocDiffs, DocGet,
-    DocGot, DocHistory, DocPut, DocQuery, DocRestore, DocStory, DocUnwatch, DocWatch, DoctorRun,
-    Done, ErrorKind, Hello, IndexAdd, IndexList, IndexRemove, Indexes, LinkAccept, LinkApprove,
-    LinkArrival, LinkArrive, LinkAsking, LinkBegun, LinkCancel, LinkCreate, LinkCreated,
-    LinkGiveUp, LinkHear, LinkOutcome, LinkPending, LinkRefuse, LinkSpeak, LinkSpoken, LinkWait,
-    LogList, LogPage, NodeStatus, NodeStop, Page, SpaceCreate, SpaceInfo, SpaceJoin, SpaceJoined,
-    SpaceLeave, SpaceList, SpaceShare, SpaceShared, Spaces, SqlRows, SqlRun, Status, Watching,
-    Welcome, node::DeviceList,
+    DocGot, DocHistory, DocPut, DocQuery, DocRedact, DocRedacted, DocRestore, DocStory, DocUnwatch,
+    DocWatch, DoctorRun, Done, ErrorKind, Hello, IndexAdd, IndexList, IndexRemove, Indexes,
+    LinkAccept, LinkApprove, LinkArrival, LinkArrive, LinkAsking, LinkBegun, LinkCancel,
+    LinkCreate, LinkCreated, LinkGiveUp, LinkHear, LinkOutcome, LinkPending, LinkRefuse, LinkSpeak,
+    LinkSpoken, LinkWait, LogList, LogPage, NodeStatus, NodeStop, Page, SpaceCreate, SpaceInfo,
+    SpaceJoin, SpaceJoined, SpaceLeave, SpaceList, SpaceShare, SpaceShared, Spaces, SqlRows,
+    SqlRun, Status, Watching, Welcome, node::DeviceList,
 };
 
 /// Parameters that belong to one method.
@@ -238,6 +238,8 @@ methods! {
     DocDiff => DocDiffs, "doc.diff";
     /// Makes a document what it was at a time, by a new transaction.
     DocBack => Commit, "doc.back";
+    /// Takes the values of a field, or of a document, out of everything that is kept.
+    DocRedact => DocRedacted, "doc.redact";
     /// Has a collection indexed on this device; the index is built in the background.
     IndexAdd => Done, "index.add";
     /// An index of this device is not wanted any more.

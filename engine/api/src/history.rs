@@ -262,3 +262,30 @@ pub struct DocBack {
     /// As it was behind all transactions up to this Unix time in milliseconds.
     pub at_ms: u64,
 }
+
+/// `doc.redact`: takes every value of a field, or of all fields of a document, out of documents, logs and
+/// files, wherever it is heard of. It cannot be undone.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct DocRedact {
+    /// Name, id, or the first digits of the id.
+    pub space: String,
+    /// The collection's name.
+    pub collection: String,
+    /// The document's id.
+    pub id: String,
+    /// The field; all of the document when empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub path: Path,
+}
+
+/// The answer to [`DocRedact`].
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct DocRedacted {
+    /// Log entries that carried a value.
+    pub entries: u64,
+    /// When, by the node's clock.
+    pub time: Time,
+    /// Whether a new checkpoint was made in the place of one that held a value.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub checkpoint: bool,
+}

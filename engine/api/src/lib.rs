@@ -57,8 +57,8 @@ pub use guardians::{
     HeldShare, HeldShares, HelpPlan, RecoverShare, RecoverShares, ShareHere, SharesHere,
 };
 pub use history::{
-    DocAt, DocBack, DocDiff, DocDiffs, DocHistory, DocStep, DocStory, FieldDiff, FieldOrigin,
-    LogEntry, LogKind, LogList, LogOp, LogPage, LogProof, Time,
+    DocAt, DocBack, DocDiff, DocDiffs, DocHistory, DocRedact, DocRedacted, DocStep, DocStory,
+    FieldDiff, FieldOrigin, LogEntry, LogKind, LogList, LogOp, LogPage, LogProof, Time,
 };
 pub use invite::{
     InviteText, SharePlan, SpaceJoin, SpaceJoined, SpacePlanShare, SpaceShare, SpaceShared,

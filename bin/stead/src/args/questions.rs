@@ -192,3 +192,23 @@ pub(crate) struct History {
     #[arg(long, value_name = "TIME", conflicts_with = "field")]
     pub(crate) restore: Option<TimeArg>,
 }
+
+/// Take values out of a document, its history and the files of every device, for good
+///
+/// Every device that hears of it forgets what was written to the field so far, and to what is below it. What was written in the same
+/// changes elsewhere stays. Devices that never come back, copies and backups keep what they have; a restored backup forgets it when
+/// it meets the others.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  stead redact family/people/ada phone       one field\n  stead redact family/people/ada             all fields, and the document with them"
+)]
+pub(crate) struct Redact {
+    /// SPACE/COLLECTION/ID
+    #[arg(value_name = "DOCUMENT")]
+    pub(crate) document: DocAddress,
+    /// Only this field and what is below it
+    pub(crate) field: Option<FieldArg>,
+    /// Do not ask
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+}

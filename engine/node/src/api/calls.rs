@@ -143,6 +143,7 @@ impl Node {
             Call::DocAt(ask) => response(id, self.doc_at(ask).await),
             Call::DocDiff(ask) => response(id, self.doc_diff(ask).await),
             Call::DocBack(ask) => response(id, self.doc_back(ask).await),
+            Call::DocRedact(ask) => response(id, self.redact(ask).await),
             Call::IndexAdd(add) => response(id, self.add_index(add).await),
             Call::IndexRemove(remove) => response(id, self.remove_index(remove).await),
             Call::IndexList(list) => response(id, self.list_indexes(list).await),

@@ -11,6 +11,7 @@ use stead_store::Read;
 use super::{DEPTH_MAX, is_within};
 use crate::commit::path_of;
 use crate::opening::{Outcome, open_segment};
+use crate::schemas::Speaks;
 use crate::starts::is_piece;
 use crate::transact::ENTRY_FRAME_BYTES;
 use crate::writing::Writing;
@@ -75,22 +76,13 @@ impl Replica {
         field: &[String],
         now_ms: u64,
     ) -> Result<Redaction, ReplicaError> {
-        let field = match field {
-            [] => None,
-            names => Some(
-                Path::from_names(names.iter().map(String::as_str))
-                    .map_err(|error| ReplicaError::Refused(error.to_string()))?,
-            ),
-        };
-        let target = Target {
-            collection: collection.to_owned(),
-            id: doc.clone(),
-            field,
-        };
         self.merge_pending(now_ms)?;
         self.refresh()?;
         self.finish_signing();
-        let mut done = self.write(now_ms, |writing| writing.redact(id, &target))?;
+        let mut done = self.write(now_ms, |writing| {
+            let target = writing.target(id, collection, doc, field)?;
+            writing.redact(id, &target)
+        })?;
         done.checkpoint = self.supersede_checkpoints(id, now_ms)?;
         self.erase();
         Ok(done)
@@ -98,6 +90,33 @@ impl Replica {
 }
 
 impl Writing<'_> {
+    /// The place as it is held: a schema may call it something else.
+    fn target(
+        &mut self,
+        id: &SpaceId,
+        collection: &str,
+        doc: &DocId,
+        field: &[String],
+    ) -> Result<Target, ReplicaError> {
+        stead_doc::check_collection(collection)
+            .map_err(|error| ReplicaError::Refused(error.to_string()))?;
+        let projection = self.projection(id, collection, &Speaks::new())?;
+        let seen = projection.and_then(|projection| projection.key_path(field));
+        let held = seen.map_or_else(|| field.to_vec(), |seen| seen.path);
+        let field = match &held[..] {
+            [] => None,
+            names => Some(
+                Path::from_names(names.iter().map(String::as_str))
+                    .map_err(|error| ReplicaError::Refused(error.to_string()))?,
+            ),
+        };
+        Ok(Target {
+            collection: collection.to_owned(),
+            id: doc.clone(),
+            field,
+        })
+    }
+
     fn redact(&mut self, id: &SpaceId, target: &Target) -> Result<Redaction, ReplicaError> {
         let writer = self.own_writer(id)?;
         let mut fields = BTreeSet::new();

@@ -346,6 +346,19 @@ pub(crate) enum Space {
         /// The space's name
         space: String,
     },
+    /// Show, or say, for how long history is kept on this device
+    ///
+    /// What is older goes by itself, once every device that may write has it: at least AGE is kept, at most about twice that.
+    #[command(
+        after_help = "Examples:\n  stead space history family\n  stead space history family --keep 90d\n  stead space history family --keep forever"
+    )]
+    History {
+        /// The space's name
+        space: String,
+        /// For how long, such as 12h, 90d or 2y, or forever
+        #[arg(long, value_name = "AGE", value_parser = parse_keep)]
+        keep: Option<u64>,
+    },
     /// Drop the history below a checkpoint on this device; documents stay as they are
     #[command(
         after_help = "Examples:\n  stead space compact family                     (below the newest checkpoint)\n  stead space compact family --older-than 90d    (below one that is at least that old)"
@@ -614,6 +627,20 @@ pub(crate) struct Try {
 }
 
 /// Reads an age such as `90d` as milliseconds.
+/// An age in milliseconds; 0 for ever.
+fn parse_keep(text: &str) -> Result<u64, String> {
+    match text.trim() {
+        "forever" => Ok(0),
+        text => match parse_age(text)? {
+            0 => Err(
+                "an age of nothing keeps nothing: `stead space compact` drops history now"
+                    .to_owned(),
+            ),
+            ms => Ok(ms),
+        },
+    }
+}
+
 fn parse_age(text: &str) -> Result<u64, String> {
     const UNITS: [(&str, u64); 4] = [
         ("m", 60_000),

@@ -33,7 +33,8 @@ use crate::rights::{
 use crate::schema::{SchemaCheck, SchemaChecked, SchemaMade, SchemaPut, SchemaShow, Schemas};
 use crate::sign_in::{SignInAnswer, SignInAnswered, SignInAsked, SignInLook};
 use crate::spaces::{
-    CheckpointInfo, Checkpoints, Compacted, SpaceCheckpoint, SpaceCheckpoints, SpaceCompact,
+    CheckpointInfo, Checkpoints, Compacted, HistoryKept, SpaceCheckpoint, SpaceCheckpoints,
+    SpaceCompact, SpaceHistory,
 };
 use crate::{
     ApiError, Commit, Devices, Diagnosis, DocAt, DocBack, DocDelete, DocDiff, DocDiffs, DocGet,
@@ -206,6 +207,8 @@ methods! {
     GroupRename => Done, "group.rename";
     /// Ends a group, and its rights everywhere.
     GroupDelete => Done, "group.delete";
+    /// Asks or says for how long the history of a space is kept on this device.
+    SpaceHistory => HistoryKept, "space.history";
     /// Makes a checkpoint of a space.
     SpaceCheckpoint => CheckpointInfo, "space.checkpoint";
     /// The checkpoints of a space on this device.

@@ -186,6 +186,9 @@ pub struct DocStep {
     pub changes: Vec<FieldDiff>,
     /// Its operations, each in one plain phrase.
     pub said: Vec<String>,
+    /// It took values of the document out of everything that is kept.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub redacts: bool,
 }
 
 /// How one field differs.

@@ -108,8 +108,9 @@ pub use sign_in::{
     SIGN_IN_TEXT_BYTES_MAX, SignInAnswer, SignInAnswered, SignInAsked, SignInLook, SignInText,
 };
 pub use spaces::{
-    CheckpointInfo, Checkpoints, CollectionInfo, Compacted, SpaceCheckpoint, SpaceCheckpoints,
-    SpaceCompact, SpaceCreate, SpaceInfo, SpaceLeave, SpaceList, Spaces, SyncPhase, SyncState,
+    CheckpointInfo, Checkpoints, CollectionInfo, Compacted, HistoryKept, SpaceCheckpoint,
+    SpaceCheckpoints, SpaceCompact, SpaceCreate, SpaceHistory, SpaceInfo, SpaceLeave, SpaceList,
+    Spaces, SyncPhase, SyncState,
 };
 
 /// The version of this protocol. It grows only when an old client would misunderstand a new node.

@@ -28,6 +28,8 @@ use crate::{directory, faults, home};
 
 /// A store that failed is tried again after this long.
 const RETRY_MS: u64 = 3_000;
+/// History that is older than it is kept is looked for this often.
+const HISTORY_EVERY_MS: u64 = 60 * 60_000;
 /// Rounds of reconciling after one another; what is left waits for the next event.
 const RECONCILE_ROUNDS_MAX: usize = 8;
 /// Received operations are merged at once if they take fewer bytes in memory than this.
@@ -91,6 +93,8 @@ pub(crate) struct Desk {
     /// Logs that grew by what peers sent, not by this device's own writing.
     foreign: BTreeSet<(SpaceId, WriterId)>,
     due_ms: Option<u64>,
+    /// When history is looked at next.
+    history_due_ms: u64,
     reconcile: bool,
     dirty: bool,
     /// Documents that changed since watchers were told.
@@ -122,6 +126,7 @@ impl Desk {
             sessions: Vec::new(),
             foreign: BTreeSet::new(),
             due_ms: None,
+            history_due_ms: wall_ms() + HISTORY_EVERY_MS,
             reconcile: true,
             dirty: true,
             changed_docs: BTreeMap::new(),
@@ -346,6 +351,9 @@ impl Desk {
                 return;
             }
         }
+        if now_ms >= self.history_due_ms {
+            self.tend_history(now_ms);
+        }
         if self.board.trouble.borrow().is_some() {
             let probe = self.board.home.join(PROBE_FILE);
             if home::write_private(&probe, &[0; 4096]).is_ok() {
@@ -357,12 +365,21 @@ impl Desk {
         }
     }
 
+    /// Drops history that is older than it is kept, and makes the checkpoints that it takes.
+    pub(crate) fn tend_history(&mut self, now_ms: u64) {
+        self.history_due_ms = now_ms + HISTORY_EVERY_MS;
+        let done = self.replica.tend_history(now_ms);
+        self.dirty |= matches!(done, Ok(true));
+        self.note_outcome(&done);
+    }
+
     /// When [`Self::tick`] is due.
     pub(crate) fn next_due(&self) -> Option<u64> {
         if self.board.trouble.borrow().is_some() {
             return Some(wall_ms() + RETRY_MS);
         }
-        self.due_ms
+        let due = self.history_due_ms;
+        Some(self.due_ms.map_or(due, |due_ms| due_ms.min(due)))
     }
 
     /// Flushes, and tells peers and watchers what is safe now.

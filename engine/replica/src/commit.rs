@@ -9,7 +9,7 @@ use stead_store::Read;
 use crate::opening::{DocPart, Opened, Outcome, open_segment};
 use crate::parts::Parts;
 use crate::prepare::{Prepared, Work, decode, verify_and_open};
-use crate::redaction::whereabouts;
+use crate::redaction::{WITHHELD_WAIT_MS, whereabouts};
 use crate::space::SpaceState;
 use crate::writing::{Merging, Writing, writer_mut};
 use crate::{Event, ReceiveError, Replica, ReplicaError};
@@ -140,6 +140,7 @@ impl Replica {
         if due.is_some_and(|due| due <= now_ms) {
             self.settle_all(now_ms)?;
         }
+        self.fetch_withheld_again(now_ms)?;
         Ok(self.next_due())
     }
 
@@ -483,6 +484,7 @@ impl Writing<'_> {
                     };
                     if docs.iter().any(|part| unheard(&part)) {
                         // It was redacted, as whoever sent it says: the redaction is to come.
+                        due_ms = Some(now_ms + WITHHELD_WAIT_MS);
                         break;
                     }
                     let stamp = Stamp {

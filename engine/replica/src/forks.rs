@@ -449,7 +449,11 @@ impl Writing<'_> {
 }
 
 /// The tip of a log cut to `len` entries, under the head that covers it now.
-fn cut_tip<R: Read>(store: &R, state: &WriterState, len: u64) -> Result<Tip, ReplicaError> {
+pub(crate) fn cut_tip<R: Read>(
+    store: &R,
+    state: &WriterState,
+    len: u64,
+) -> Result<Tip, ReplicaError> {
     let Some(head) = state.record.tip.head().copied() else {
         return Ok(Tip::default());
     };

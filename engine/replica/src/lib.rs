@@ -54,7 +54,7 @@ mod undo;
 mod writing;
 
 pub use audit::{RightsEvidence, RightsItem};
-pub use checkpoint::{CheckpointInfo, Compacted, Compaction};
+pub use checkpoint::{CheckpointInfo, Compacted, Compaction, HistoryKept};
 pub use commit::Received;
 pub use doctor::{Finding, Severity};
 pub use error::{ReceiveError, ReplicaError};

@@ -79,6 +79,8 @@ pub struct Step {
     pub changes: Vec<FieldChange>,
     /// Its operations on the document in words.
     pub words: Vec<String>,
+    /// Whether it redacted something of the document.
+    pub redacts: bool,
 }
 
 /// How one field differs.
@@ -155,6 +157,7 @@ struct Touching {
     words: Vec<String>,
     /// Whether it only edits rich fields.
     types: bool,
+    redacts: bool,
 }
 
 /// A part of an entry that was read, and how much of it counts.
@@ -165,6 +168,8 @@ struct Seen<'o> {
     scope: ScopeId,
     parcel: &'o [u8],
     reach: Reach,
+    /// Whether it blanks what is redacted.
+    redacts: bool,
 }
 
 impl Past {
@@ -281,6 +286,7 @@ impl Past {
                 scope,
                 parcel,
                 reach: reach(&self.roster, &writer, seq),
+                redacts: depth == DEPTH_MAX,
             });
         }
         let Ok(redacted) = Redacted::decode(parcel) else {
@@ -408,7 +414,9 @@ impl ReplicaReader {
                         parts: Vec::new(),
                         words: Vec::new(),
                         types: true,
+                        redacts: false,
                     });
+                    touch.redacts |= seen.redacts;
                     touch.types &= doc.ops().all(|(_, op)| matches!(op, OpRef::Rich { .. }));
                     for words in words {
                         if !touch.words.contains(&words) {
@@ -430,6 +438,7 @@ impl ReplicaReader {
                 reach,
                 parts,
                 words,
+                redacts,
                 mut types,
             } = touch;
             let mut applied = false;
@@ -441,6 +450,7 @@ impl ReplicaReader {
                     scope: *scope,
                     parcel,
                     reach,
+                    redacts,
                 };
                 if !past.counting(&seen, &mut changes) {
                     continue;
@@ -488,6 +498,7 @@ impl ReplicaReader {
                 deleted: (before.deleted != story.now.deleted).then_some(story.now.deleted),
                 changes: differences(&before.value, &story.now.value),
                 words: std::mem::take(&mut said),
+                redacts,
             });
         }
         Ok(story)

@@ -15,13 +15,17 @@ use stead_doc::{Changes, PathRef, Redacted, say_the_same};
 use stead_log::{BatchEntries, EntryRef, ParcelRef};
 use stead_store::Read;
 
+use crate::forks::cut_tip;
 use crate::opening::{Opened, Outcome, open_run};
 use crate::space::SpaceState;
-use crate::writing::Writing;
+use crate::writing::{Writing, writer_mut};
 use crate::{Replica, ReplicaError};
 
 pub use make::Redaction;
 
+/// An entry that came without a parcel waits so long for the redaction that says why. Then it is fetched
+/// again, maybe from somebody else: it could be that nobody redacted it.
+pub(crate) const WITHHELD_WAIT_MS: u64 = 10 * 60_000;
 /// Redacted parcels within redacted parcels.
 pub(crate) const DEPTH_MAX: usize = 16;
 
@@ -250,6 +254,30 @@ impl Writing<'_> {
         Ok(())
     }
 
+    /// Cuts a log back to `len` entries, so that the rest is fetched again. Nothing of the rest is in
+    /// documents.
+    fn give_back(&mut self, id: &SpaceId, writer: &WriterId, len: u64) -> Result<(), ReplicaError> {
+        let state = writer_mut(self.spaces, id, writer)?;
+        if len < state.record.base || len > state.applied || state.record.frozen.is_some() {
+            return Ok(());
+        }
+        let tip = cut_tip(&self.tx, state, len)?;
+        let no = state.no;
+        state.record.tip = tip;
+        state.record.packed = state.record.packed.min(len);
+        state.record.read = state.record.read.min(len);
+        state.due_ms = None;
+        self.tx.truncate_log(no, len, |start, bytes| {
+            let mut entries = BatchEntries::new(bytes);
+            (start..len)
+                .try_for_each(|_| entries.skip_one())
+                .map_or(0, |()| entries.offset())
+        })?;
+        self.began = true;
+        self.dirty_writer(id, writer);
+        Ok(())
+    }
+
     /// Whether what stands in the place of an entry's redacted parcels is what they said, without the
     /// places that are blanked. What is not read here, or not in documents, needs no look.
     fn says_the_rest(
@@ -362,6 +390,58 @@ fn is_rest(text: &[u8], left: &[u8], stamp: Stamp, blanked: &Blanked<'_>, depth:
 }
 
 impl Replica {
+    /// Gives back entries that have waited long for the redaction that would explain why a parcel of
+    /// theirs is missing, with what came after them.
+    pub(crate) fn fetch_withheld_again(&mut self, now_ms: u64) -> Result<(), ReplicaError> {
+        let mut lacking = Vec::new();
+        for space in self.spaces.values() {
+            for (writer, state) in &space.writers {
+                let key = (space.id, *writer);
+                let stalls = state.applied < state.accepted()
+                    && space.admits(writer)
+                    && self.lacks_parcel(space, writer, state.applied)?;
+                match stalls {
+                    true => lacking.push((key, state.applied)),
+                    false => drop(self.lacking.remove(&key)),
+                }
+            }
+        }
+        for (key, at) in lacking {
+            let since = *self.lacking.entry(key).or_insert(now_ms);
+            if now_ms.saturating_sub(since) >= WITHHELD_WAIT_MS {
+                tracing::warn!(space = %key.0.short(), log = %key.1.short(), at, "an entry came without a parcel and nobody redacted it: fetched again");
+                self.lacking.remove(&key);
+                self.write(now_ms, |writing| writing.give_back(&key.0, &key.1, at))?;
+                if let Some(space) = self.spaces.get(&key.0) {
+                    self.shared.publish(space);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether an entry is here without a parcel that nobody is known to have redacted.
+    fn lacks_parcel(
+        &self,
+        space: &SpaceState,
+        writer: &WriterId,
+        seq: u64,
+    ) -> Result<bool, ReplicaError> {
+        let Some(bytes) = self.entry(&space.id, writer, seq)? else {
+            return Ok(false);
+        };
+        let Ok(entry) = EntryRef::parse(&bytes) else {
+            return Ok(false);
+        };
+        let mut parcels = entry.parcels();
+        Ok(parcels.any(|parcel| match parcel {
+            ParcelRef::Withheld { scope, .. } => {
+                space.roster.redaction_of(writer, seq, scope).is_none()
+            }
+            ParcelRef::Sealed { .. } | ParcelRef::KeyBox(_) => false,
+        }))
+    }
+
     /// Has nothing of what was redacted stay in the files. Done by itself after each write; what readers
     /// held up is tried again with the next.
     pub(crate) fn erase(&mut self) {

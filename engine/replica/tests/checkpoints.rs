@@ -336,3 +336,44 @@ fn texts_come_with_a_checkpoint_and_take_what_was_typed_before_it_and_came_late(
     c.replica.rebuild(&space, c.now).unwrap();
     assert_eq!(a.dump(&space), c.dump(&space));
 }
+
+#[test]
+fn history_goes_by_itself_once_it_is_older_than_it_is_kept_and_everybody_has_it() {
+    const DAY_MS: u64 = 86_400_000;
+    let (mut a, mut b, space) = two_with_history();
+    for i in 0..300 {
+        a.write(&space, &[put("more", json!({"i": i}))]);
+    }
+    sync(&mut a, &mut b);
+    a.replica
+        .keep_history(&space, Some(2 * DAY_MS), a.now)
+        .unwrap();
+    b.now = a.now;
+    // One of the two makes a checkpoint, at its turn.
+    for _ in 0..4 {
+        a.now += DAY_MS / 8;
+        b.now = a.now;
+        a.replica.tend_history(a.now).unwrap();
+        sync(&mut a, &mut b);
+    }
+    let made = a.replica.checkpoints(&space).unwrap();
+    assert_eq!(made.len(), 1);
+    let before = a.dump(&space);
+    a.now += 2 * DAY_MS;
+    a.replica.tend_history(a.now).unwrap();
+    let kept = a.replica.history_kept(&space).unwrap();
+    assert!(kept.known_from_ms.is_none(), "b may not have it");
+    assert!(kept.held_up.unwrap().contains("device 2"));
+    b.now = a.now;
+    b.write(&space, &[put("seen", json!({"by": "b"}))]);
+    sync(&mut a, &mut b);
+    a.replica.tend_history(a.now).unwrap();
+    let kept = a.replica.history_kept(&space).unwrap();
+    assert_eq!(kept.known_from_ms, Some(made[0].made.ms()));
+    assert_eq!(kept.held_up, None);
+    assert!(a.dump(&space).len() > before.len());
+    assert!(entries_in(&a, &space) < entries_in(&b, &space));
+    let mut c = Device::on_disk(9);
+    link(&mut a, &mut c);
+    drop(c.reopen());
+}

@@ -222,6 +222,46 @@ fn who_may_not_manage_redacts_their_own_words_only() {
     assert_eq!(a.dump(&space), b.dump(&space));
 }
 
+#[test]
+fn an_entry_whose_parcel_a_peer_left_out_is_fetched_again() {
+    let (mut a, mut b, space) = pair();
+    a.write(&space, &[put("one", json!({"n": 1}))]);
+    // Somebody between them leaves out what nobody redacted: the hashes are the same.
+    let item = a.replica.frontier(&space).unwrap();
+    let held = b.replica.frontier(&space).unwrap();
+    let mut cut = 0;
+    for item in item {
+        let from = held.iter().find(|it| it.writer == item.writer);
+        let from = from.map_or(0, |it| it.len);
+        let batch = a
+            .replica
+            .read_batch(&space, &item.writer, from, item.len, 4096);
+        let Some(batch) = batch.unwrap() else {
+            continue;
+        };
+        let read = stead_log::Batch::decode(&batch).unwrap();
+        let (mut entries, mut out) = (stead_log::BatchEntries::new(read.entries), Vec::new());
+        while let Some(entry) = entries.next_entry().unwrap() {
+            let entry = entry.withhold(|scope| scope == stead_base::ScopeId::ROSTER);
+            stead_base::codec::put_uint(&mut out, entry.len() as u64);
+            out.extend_from_slice(&entry);
+        }
+        let at = batch.len() - read.entries.len();
+        let forged = [&batch[..at], &out].concat();
+        b.replica.receive(&space, &forged, b.now).unwrap();
+        cut += 1;
+    }
+    assert!(cut > 0);
+    assert_eq!(b.get(&space, "d", "one"), None);
+    b.replica.tick(b.now).unwrap();
+    sync(&mut a, &mut b);
+    assert_eq!(b.get(&space, "d", "one"), None, "it waits for a redaction");
+    b.now += 11 * 60_000;
+    b.replica.tick(b.now).unwrap();
+    sync(&mut a, &mut b);
+    assert_eq!(b.get(&space, "d", "one"), Some(json!({"n": 1})));
+}
+
 /// What one of three devices does.
 #[derive(Debug, Clone)]
 enum Act {

@@ -123,6 +123,11 @@ pub const TARGETS: &[Target] = &[
         seeds: seeds::doc::states,
     },
     Target {
+        name: "doc_redacted",
+        run: targets::doc::redacted,
+        seeds: seeds::doc::redacted,
+    },
+    Target {
         name: "jsonb",
         run: targets::doc::jsonb,
         seeds: seeds::doc::jsonb,

@@ -209,6 +209,10 @@ fn steps(history: &History, story: &DocStory, out: &Output) {
             for said in &step.said {
                 out.say(cut(look::faint(&format!("    {said}"))));
             }
+        } else if step.redacts {
+            out.say(look::faint(
+                "    redacted: the values are gone from all that is kept",
+            ));
         } else if step.changes.is_empty() && step.deleted.is_none() {
             out.say(look::faint(
                 "    nothing that is seen: a later change had come first",

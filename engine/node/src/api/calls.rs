@@ -127,6 +127,7 @@ impl Node {
             Call::FeedParts(parts) => response(id, self.feed_parts(parts).await),
             Call::FeedVerify(verify) => response(id, self.feed_verify(verify).await),
             Call::RightsLog(log) => response(id, self.rights_log(log).await),
+            Call::SpaceHistory(ask) => response(id, self.space_history(ask).await),
             Call::SpaceCheckpoint(make) => response(id, self.make_checkpoint(make).await),
             Call::SpaceCheckpoints(list) => response(id, self.list_checkpoints(list).await),
             Call::SpaceCompact(compact) => response(id, self.compact_space(compact).await),

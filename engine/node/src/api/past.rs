@@ -95,6 +95,7 @@ impl Node {
                 index: step.seq,
                 void: step.void,
                 deleted: step.deleted,
+                redacts: step.redacts,
                 changes: changes.map(|change| diff(change, veil)).collect(),
                 said: step
                     .words

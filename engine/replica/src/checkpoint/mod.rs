@@ -7,6 +7,7 @@ mod acks;
 mod begin;
 mod compact;
 mod contents;
+mod keep;
 mod make;
 mod supersede;
 
@@ -20,6 +21,7 @@ use crate::space::{SpaceState, roster_of};
 use crate::{Replica, ReplicaError};
 
 pub use compact::{Compacted, Compaction};
+pub use keep::HistoryKept;
 
 /// A checkpoint that a space has.
 #[derive(Debug, Clone, PartialEq, Eq)]

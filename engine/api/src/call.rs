@@ -22,6 +22,9 @@ use crate::people::{
     DeviceRemove, DeviceRename, IdentityPhrase, IdentityShow, IdentityShown, IdentityWritten,
     Phrase, SafetyWords,
 };
+use crate::presence::{
+    PresenceClear, PresenceHere, PresenceIs, PresenceList, PresenceSet, PresenceWatch,
+};
 use crate::recovery::{
     RecoverAnew, RecoverBegin, RecoverDone, RecoverFinish, RecoverGiveUp, RecoverLook, RecoverState,
 };
@@ -228,6 +231,14 @@ methods! {
     DocRedo => Undone, "doc.redo";
     /// A text, list or tree for somebody who edits it, and places in it.
     RichShow => RichShown, "rich.show";
+    /// An app on this connection is somewhere, until it says otherwise or the connection ends.
+    PresenceSet => PresenceIs, "presence.set";
+    /// An app on this connection left.
+    PresenceClear => Done, "presence.clear";
+    /// Who is in a space right now.
+    PresenceList => PresenceHere, "presence.list";
+    /// Starts a stream of `presence.event` notifications on this connection.
+    PresenceWatch => Watching, "presence.watch";
     /// Finds documents of a collection.
     DocQuery => Page, "doc.query";
     /// Who changed each field of a document, and when.

@@ -25,6 +25,7 @@ mod linking;
 mod message;
 mod node;
 mod people;
+mod presence;
 mod public;
 mod recovery;
 mod rich;
@@ -82,6 +83,10 @@ pub use people::{
     Contact, ContactAdd, ContactList, ContactVerify, Contacts, DevicePlanRemoval, DeviceRemoval,
     DeviceRemove, DeviceRename, IdentityPhrase, IdentityShow, IdentityShown, IdentityWritten,
     OwnDevice, Phrase, SafetyWords, WordCheck, Words,
+};
+pub use presence::{
+    CursorAt, CursorSeen, PresenceClear, PresenceEvent, PresenceHere, PresenceIs, PresenceList,
+    PresenceSet, PresenceWatch, Present,
 };
 pub use public::PublicLink;
 pub use recovery::{

@@ -103,6 +103,15 @@ pub struct RichShown {
     pub names: Vec<String>,
 }
 
+/// Where places of a rich field are, and what places are called.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RichPlaces {
+    /// Positions of the named places, in their order; none for one that is not in the field, or not yet.
+    pub places: Vec<Option<usize>>,
+    /// Names of the positions asked for, in their order.
+    pub names: Vec<String>,
+}
+
 /// What somebody wants to know of a rich field.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RichAsk {

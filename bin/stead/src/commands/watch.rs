@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use serde_json::Value;
-use stead_api::{Change, ChangeKind, DocWatch, Notification};
+use stead_api::{Change, ChangeKind, DocWatch};
 
 use crate::{args::Watch, client::connect, exit::Failure, look, output::Output};
 
@@ -23,7 +23,7 @@ pub(crate) fn watch(home: &Path, watch: &Watch, out: &Output) -> Result<(), Fail
     let mut known: BTreeMap<String, Value> = BTreeMap::new();
     let mut started = false;
     loop {
-        let Notification::Watch(event) = client.next_notification()?;
+        let event = client.next_event()?;
         if event.reset {
             known.clear();
             started = false;

@@ -17,6 +17,7 @@ mod live;
 mod log;
 mod past;
 mod people;
+mod presence;
 mod rich;
 pub(crate) mod rights;
 pub(crate) mod schemas;

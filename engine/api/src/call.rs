@@ -28,7 +28,7 @@ use crate::presence::{
 use crate::recovery::{
     RecoverAnew, RecoverBegin, RecoverDone, RecoverFinish, RecoverGiveUp, RecoverLook, RecoverState,
 };
-use crate::rich::{DocRedo, DocUndo, RichShow, RichShown, Undone};
+use crate::rich::{DocRedo, DocUndo, RichShow, RichShown, RichWatch, Undone};
 use crate::rights::{
     Decision, MemberList, Members, Removal, Rights, RightsLog, SpaceCan, SpacePlanRevoke,
     SpaceRevoke,
@@ -231,6 +231,8 @@ methods! {
     DocRedo => Undone, "doc.redo";
     /// A text, list or tree for somebody who edits it, and places in it.
     RichShow => RichShown, "rich.show";
+    /// Starts a stream of `rich.event` notifications: what changes in a text, list or tree.
+    RichWatch => Watching, "rich.watch";
     /// An app on this connection is somewhere, until it says otherwise or the connection ends.
     PresenceSet => PresenceIs, "presence.set";
     /// An app on this connection left.

@@ -94,7 +94,8 @@ pub use recovery::{
     RecoverHolder, RecoverLook, RecoverPhase, RecoverSpace, RecoverState,
 };
 pub use rich::{
-    DocRedo, DocUndo, ListEdit, RichShow, RichShown, TextEdit, TextUnit, TreeEdit, Undone,
+    DocRedo, DocUndo, ListEdit, RichEvent, RichShow, RichShown, RichWatch, TextEdit, TextUnit,
+    TreeEdit, Undone,
 };
 pub use rights::{
     Decision, Member, MemberKind, MemberList, Members, ProofEntry, ProofHead, RIGHTS_PROOF_FORMAT,

@@ -5,7 +5,7 @@ use serde_json::{Value, value::RawValue};
 
 use crate::{
     ApiError, CLAUSES_MAX, Call, Change, EDITS_MAX, ErrorKind, IDEMPOTENCY_KEY_BYTES_MAX, Method,
-    PresenceEvent, REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX,
+    PresenceEvent, REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX, RichEvent,
 };
 
 const REQUEST_ID_BYTES_MAX: usize = 128;
@@ -64,6 +64,8 @@ pub enum Notification {
     Watch(Event),
     /// `presence.event`.
     Presence(PresenceEvent),
+    /// `rich.event`.
+    Rich(RichEvent),
 }
 
 /// `watch.event`: what one transaction, or one batch of them, changed in what a watch sees.
@@ -269,6 +271,7 @@ impl Notification {
         match self {
             Self::Watch(params) => wire("watch.event", params),
             Self::Presence(params) => wire("presence.event", params),
+            Self::Rich(params) => wire("rich.event", params),
         }
     }
 }
@@ -313,6 +316,10 @@ pub fn parse_incoming(bytes: &[u8]) -> Result<Option<Incoming>, IncomingError> {
         Some("presence.event") => {
             let event = serde_json::from_value(raw.params.unwrap_or_default()).map_err(fail)?;
             Ok(Some(Incoming::Notification(Notification::Presence(event))))
+        }
+        Some("rich.event") => {
+            let event = serde_json::from_value(raw.params.unwrap_or_default()).map_err(fail)?;
+            Ok(Some(Incoming::Notification(Notification::Rich(event))))
         }
         Some(_) => Ok(None),
         None => Ok(Some(Incoming::Response(Response {

@@ -529,8 +529,19 @@ impl Desk {
         for (space, (docs, mut many)) in std::mem::take(&mut self.changed_docs) {
             let mut fresh = Vec::new();
             for doc in docs {
-                if many || !self.board.watches.is_watched(&space, &doc.collection) {
+                let watches = &self.board.watches;
+                if many || !watches.is_watched(&space, &doc.collection) {
+                    if !many && watches.is_followed(&space, &doc.collection, &doc.id) {
+                        fresh.push(Fresh {
+                            collection: doc.collection,
+                            id: doc.id,
+                            json: None,
+                        });
+                    }
                     continue;
+                }
+                if let Err(error) = self.replica.fold(wall_ms()) {
+                    tracing::warn!(%error, "what was typed could not be shown");
                 }
                 match self.replica.get(&space, &doc.collection, &doc.id) {
                     Ok(row) => fresh.push(Fresh {

@@ -10,7 +10,7 @@ use stead_api::SOCKET_FILE;
 use stead_base::DeviceId;
 use stead_keys::{Keystore, OsEntropy};
 use stead_net::{Bind, Net, NetConfig};
-use stead_replica::{Replica, ReplicaError, SqlReader};
+use stead_replica::{Folding, Replica, ReplicaError, SqlReader};
 use stead_store::{Durability, FileKey, Options, Store};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
@@ -111,6 +111,7 @@ impl Node {
             .collect();
         let signer = replica.signer();
         let lag = replica.lag();
+        replica.set_folding(Folding::WhenRead);
         std::thread::Builder::new()
             .name("sign".into())
             .spawn(move || signer.run())

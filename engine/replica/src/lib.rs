@@ -81,7 +81,7 @@ pub use prepare::{Prepared, Preparer};
 pub use reader::{ReplicaReader, SqlReader};
 pub use recovery::{Checked, HeldSpace, RootWord, SwappedSpace};
 pub use replica::{DeviceInfo, Replica, SpaceInfo};
-pub use rich::{Folding, RichAsk, RichPlaces, RichShown};
+pub use rich::{Folding, RichAsk, RichNews, RichPlaces, RichShown, RichVersion};
 pub use rights::{Invite, MemberInfo, Revoked};
 pub use schema_check::{SchemaFault, SchemaReport};
 pub use schemas::{AS_HELD, SCHEMAS, Schema, Speaks, is_reserved};

@@ -112,6 +112,38 @@ pub struct RichPlaces {
     pub names: Vec<String>,
 }
 
+/// What is new about a rich field to somebody who follows it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RichNews {
+    /// Nothing.
+    Same,
+    /// A text changed so: see [`RichContent::text_delta`].
+    Delta {
+        /// Of which instance, at which version it is now.
+        at: RichVersion,
+        /// What changed.
+        delta: Value,
+    },
+    /// It holds this.
+    Whole {
+        /// Of which instance, at which version it is now.
+        at: RichVersion,
+        /// What it is; none for a plain text or list that nobody has edited as a rich field yet.
+        kind: Option<RichKind>,
+        /// Its content as the document shows it.
+        value: Value,
+        /// A text with its marks; the same as the value for others.
+        marked: Value,
+    },
+}
+
+/// One state of one instance of a rich field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RichVersion {
+    instance: Vec<u8>,
+    version: Vec<u8>,
+}
+
 /// What somebody wants to know of a rich field.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RichAsk {

@@ -65,13 +65,13 @@ pub(crate) fn presence(home: &Path, presence: &Presence, out: &Output) -> Result
         let Notification::Presence(event) = client.next_notification()? else {
             continue;
         };
-        if presence.watch {
+        if presence.watch && out.json {
             out.json_line(&event);
         }
         for present in event.here {
             let known = here.insert(present.key.clone(), present.clone());
             let is_own = own.as_ref() == Some(&present.key);
-            if presence.watch && !is_own {
+            if presence.watch && !is_own && !out.json {
                 let sign = match known {
                     None => look::good("+"),
                     Some(_) => look::warning("~"),
@@ -82,6 +82,7 @@ pub(crate) fn presence(home: &Path, presence: &Presence, out: &Output) -> Result
         for key in event.left {
             if let Some(gone) = here.remove(&key)
                 && presence.watch
+                && !out.json
             {
                 let who = look::heading(&who(&gone));
                 out.say(format!("{}  {} {who}  {}", now(), look::bad("-"), gone.on));

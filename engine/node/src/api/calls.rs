@@ -154,6 +154,7 @@ impl Node {
             | Call::DocRestore(_)
             | Call::DocWatch(_)
             | Call::DocUnwatch(_)
+            | Call::RichWatch(_)
             | Call::PresenceSet(_)
             | Call::PresenceClear(_)
             | Call::PresenceWatch(_) => {

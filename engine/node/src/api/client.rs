@@ -15,6 +15,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use super::Node;
 use super::live::Watch;
 use super::presence::{Following, Place};
+use super::rich_watch::RichFollowing;
 
 /// Requests of one client that are worked on at the same time; more wait unread.
 const CALLS_MAX: usize = 32;
@@ -230,6 +231,18 @@ impl Client {
                 };
                 let watch = Following::new(Arc::clone(&self.node), ask, number, self.out.clone());
                 match watch.await {
+                    Ok(watch) => self.follow(id, number, watch.run()).await,
+                    Err(error) => {
+                        self.out.send(Response::failure(id, error).encode()).await;
+                    }
+                }
+            }
+            Call::RichWatch(ask) => {
+                let Some(number) = self.next_number(&id).await else {
+                    return;
+                };
+                let watch = RichFollowing::new(&self.node, ask, number, self.out.clone());
+                match watch {
                     Ok(watch) => self.follow(id, number, watch.run()).await,
                     Err(error) => {
                         self.out.send(Response::failure(id, error).encode()).await;

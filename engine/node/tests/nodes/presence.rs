@@ -3,9 +3,9 @@
 use crate::support::{Device, PATIENCE, in_step, linked, until};
 use serde_json::json;
 use stead_api::{
-    Client, CursorAt, CursorSeen, DocPut, Edit, ErrorKind, Notification, Op, PresenceClear,
-    PresenceEvent, PresenceList, PresenceSet, PresenceWatch, Present, SpaceJoin, SpaceRevoke,
-    SpaceShare, TextEdit, TextUnit,
+    Client, CursorAt, CursorSeen, DocPut, DocQuery, Edit, ErrorKind, Filter, Notification, Op,
+    PresenceClear, PresenceEvent, PresenceList, PresenceSet, PresenceWatch, Present, RichWatch,
+    SpaceJoin, SpaceRevoke, SpaceShare, SqlRun, TextEdit, TextUnit, Where,
 };
 
 fn list(device: &Device) -> Vec<Present> {
@@ -215,4 +215,97 @@ async fn too_much_and_cursors_in_nothing_are_refused_with_what_to_do() {
         node.try_call(&nothing).unwrap_err().kind,
         ErrorKind::NotFound
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_typed_here_and_elsewhere_reaches_a_watcher_in_pieces_that_make_the_whole() {
+    let (one, other) = linked().await;
+    one.space("shared");
+    insert(&one, 0, "hello");
+    in_step("shared", &[&one, &other]).await;
+    let mut watching = other.client();
+    tokio::task::block_in_place(|| {
+        watching.set_read_timeout(Some(PATIENCE)).unwrap();
+        watching
+            .call(&RichWatch {
+                space: "shared".to_owned(),
+                collection: "notes".to_owned(),
+                id: "plan".to_owned(),
+                path: vec!["body".to_owned()],
+                unit: TextUnit::Scalar,
+            })
+            .unwrap();
+        let mut copy: Option<String> = None;
+        for n in 0..40 {
+            let device = if n % 2 == 0 { &one } else { &other };
+            insert(device, n % 3, &format!("{n}\u{1f600}"));
+        }
+        let typed: usize = (0..40).map(|n: usize| n.to_string().len() + 1).sum();
+        let all = |text: &str| text.chars().count() == 5 + typed;
+        while !copy.as_deref().is_some_and(all) {
+            let Notification::Rich(event) = watching.next_notification().unwrap() else {
+                continue;
+            };
+            if let Some(whole) = event.whole {
+                assert_eq!(copy, None, "told as a whole again");
+                copy = Some(whole.value.as_str().unwrap().to_owned());
+            }
+            let Some(text) = &mut copy else { continue };
+            let chars: Vec<char> = text.chars().collect();
+            let (mut new, mut at) = (String::new(), 0);
+            for part in event.delta {
+                if let Some(count) = part["retain"].as_u64() {
+                    new.extend(&chars[at..at + count as usize]);
+                    at += count as usize;
+                } else if let Some(count) = part["delete"].as_u64() {
+                    at += count as usize;
+                } else {
+                    new.push_str(part["insert"].as_str().unwrap());
+                }
+            }
+            new.extend(&chars[at..]);
+            *text = new;
+        }
+        let held = other.get("shared", "notes", "plan").unwrap();
+        assert_eq!(held["body"].as_str(), copy.as_deref());
+    });
+    in_step("shared", &[&one, &other]).await;
+    assert_eq!(
+        one.get("shared", "notes", "plan"),
+        other.get("shared", "notes", "plan")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_way_of_reading_shows_what_was_typed_just_now_into_a_large_text() {
+    let node = Device::start("one").await;
+    node.space("shared");
+    insert(&node, 0, &"word ".repeat(20_000));
+    for n in 0..20 {
+        insert(&node, 0, &format!("typed{n} "));
+        let begins = format!("typed{n} ");
+        let got = node.get("shared", "notes", "plan").unwrap();
+        assert!(got["body"].as_str().unwrap().starts_with(&begins));
+        insert(&node, 0, &format!("again{n} "));
+        let sql = SqlRun {
+            space: "shared".to_owned(),
+            sql: "select substr(body, 1, 6) from notes".to_owned(),
+            limit: None,
+        };
+        let rows = node.call(&sql).rows;
+        let begins = format!("again{n} ");
+        assert!(begins.starts_with(rows[0][0].as_str().unwrap()), "{rows:?}");
+    }
+    insert(&node, 0, "zebra ");
+    let query = DocQuery {
+        space: "shared".to_owned(),
+        collection: "notes".to_owned(),
+        filters: vec![Where::Is(Filter {
+            path: vec!["body".to_owned()],
+            is: stead_api::Predicate::Contains,
+            value: json!("zebra"),
+        })],
+        ..DocQuery::default()
+    };
+    assert_eq!(node.call(&query).docs.len(), 1);
 }

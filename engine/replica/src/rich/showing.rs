@@ -38,7 +38,7 @@ impl Replica {
         path: &[String],
         ask: &RichAsk,
     ) -> Result<Option<RichShown>, ReplicaError> {
-        self.with_content(space, (collection, id, path), |content, kind| {
+        self.with_content(space, (collection, id, path), |content, kind, _| {
             let find = |place: &String| content.find_cursor(place, ask.unit);
             let name = |at: &usize| content.cursor(*at, ask.unit);
             Ok(RichShown {
@@ -60,7 +60,7 @@ impl Replica {
         path: &[String],
         ask: &RichAsk,
     ) -> Result<Option<RichPlaces>, ReplicaError> {
-        self.with_content(space, (collection, id, path), |content, _| {
+        self.with_content(space, (collection, id, path), |content, _, _| {
             let mut found = RichPlaces::default();
             for place in &ask.places {
                 found
@@ -78,11 +78,44 @@ impl Replica {
         })
     }
 
+    /// What is new about a rich field since `since`. None if nothing is there.
+    pub fn follow_rich(
+        &mut self,
+        space: &SpaceId,
+        collection: &str,
+        id: &DocId,
+        path: &[String],
+        since: Option<&RichVersion>,
+    ) -> Result<Option<RichNews>, ReplicaError> {
+        self.with_content(space, (collection, id, path), |content, kind, instance| {
+            let at = RichVersion {
+                instance: instance.to_vec(),
+                version: content.version()?,
+            };
+            // What is no rich field yet has no versions of its own.
+            let since = since.filter(|since| kind.is_some() && since.instance == at.instance);
+            if since == Some(&at) {
+                return Ok(RichNews::Same);
+            }
+            if let Some(since) = since
+                && let Some(delta) = content.text_delta(&since.version)?
+            {
+                return Ok(RichNews::Delta { at, delta });
+            }
+            Ok(RichNews::Whole {
+                at,
+                kind,
+                value: content.value()?,
+                marked: content.marked()?,
+            })
+        })
+    }
+
     fn with_content<T>(
         &mut self,
         space: &SpaceId,
         (collection, id, path): (&str, &DocId, &[String]),
-        look: impl FnOnce(&dyn RichContent, Option<RichKind>) -> Result<T, RichError>,
+        look: impl FnOnce(&dyn RichContent, Option<RichKind>, &[u8]) -> Result<T, RichError>,
     ) -> Result<Option<T>, ReplicaError> {
         self.refresh()?;
         let path = Path::from_names(path.iter().map(String::as_str))
@@ -143,7 +176,7 @@ impl Replica {
                 key.2.first().copied().and_then(RichKind::from_tag),
                 seed.as_ref(),
             )
-            .and_then(|()| look(&*open.content, kind));
+            .and_then(|()| look(&*open.content, kind, &key.2));
         if kind.is_none() || matches!(shown, Err(RichError::Broken { .. })) {
             self.rich.open.remove(&key);
         }

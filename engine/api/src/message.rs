@@ -68,13 +68,17 @@ pub enum Notification {
     Rich(RichEvent),
 }
 
-/// `watch.event`: what one transaction, or one batch of them, changed in what a watch sees.
+/// `watch.event`: what one transaction changed in what a watch sees, or several that `transactions` counts.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Event {
     /// From [`crate::Watching`].
     pub watch: u64,
     /// The differences. At the start many events may follow each other until one is `ready`.
     pub changes: Vec<Change>,
+    /// How many transactions they are of, when it is not one: what came from elsewhere at once, or what a
+    /// client that was behind missed one by one. The state is then that after the last of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transactions: Option<u64>,
     /// More of the same step follows: the state is consistent after the event that does not say so.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub more: bool,

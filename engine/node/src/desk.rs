@@ -5,6 +5,7 @@
 
 mod beginnings;
 mod presence;
+mod steps;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -21,13 +22,14 @@ use tokio::sync::{oneshot, watch};
 use crate::api::convert;
 use crate::api::idempotency::{Idempotency, Known};
 use crate::api::veil::{self, SPACES};
-use crate::api::watches::{Fresh, Watches};
+use crate::api::watches::Watches;
 use crate::clock::{steady_ms, wall_ms};
 use crate::store_thread::{Ack, Arrival, Waiting};
 use crate::sync::fetches::Fetches;
 use crate::sync::mailbox::{LogKey, Mailbox, Note};
 use crate::{directory, faults, home};
 pub(crate) use presence::{Names, Presence, PresenceInbox};
+use steps::Steps;
 
 /// A store that failed is tried again after this long.
 const RETRY_MS: u64 = 3_000;
@@ -96,8 +98,8 @@ pub(crate) struct Desk {
     due_ms: Option<u64>,
     reconcile: bool,
     dirty: bool,
-    /// Documents that changed since watchers were told.
-    changed_docs: BTreeMap<SpaceId, (BTreeSet<DocChange>, bool)>,
+    /// What happened and is not flushed, and what it makes of documents that are watched.
+    steps: Steps,
     /// Whether an index is not complete.
     indexing: bool,
     /// Sessions with devices that were put out of a space.
@@ -130,7 +132,7 @@ impl Desk {
             due_ms: None,
             reconcile: true,
             dirty: true,
-            changed_docs: BTreeMap::new(),
+            steps: Steps::default(),
             indexing: true,
             evictions: BTreeMap::new(),
             pending_since_ms: None,
@@ -232,7 +234,23 @@ impl Desk {
         acks
     }
 
+    /// Applies what nobody watches together, and each other one by itself: whoever watches hears of
+    /// each transaction as one step.
     fn apply(&mut self, group: Vec<Waiting>, acks: &mut Vec<Ack>) {
+        let mut together = Vec::with_capacity(group.len());
+        for waiting in group {
+            if !self.is_watched(&waiting.0) {
+                together.push(waiting);
+                continue;
+            }
+            self.apply_together(std::mem::take(&mut together), acks);
+            self.apply_together(vec![waiting], acks);
+            self.note_step();
+        }
+        self.apply_together(together, acks);
+    }
+
+    fn apply_together(&mut self, group: Vec<Waiting>, acks: &mut Vec<Ack>) {
         let mut waiting = Vec::with_capacity(group.len());
         let mut transactions = Vec::with_capacity(group.len());
         for (transaction, out) in group {
@@ -378,13 +396,14 @@ impl Desk {
             if !std::mem::take(&mut self.dirty) {
                 return Ok(());
             }
+            self.note_step();
             if let Err(error) = self.replica.flush() {
                 self.dirty = true;
                 let error = faults::replica(&error);
                 self.in_trouble(error.clone());
                 return Err(error);
             }
-            for event in self.replica.drain_events() {
+            for event in self.steps.take_events() {
                 self.publish(event);
             }
             self.tell_watches();
@@ -519,45 +538,6 @@ impl Desk {
         self.indexing |= many || docs.iter().any(|doc| doc.collection == SCHEMAS);
         // Groups and offers tell this device what to open and what to carry where.
         self.reconcile |= many || docs.iter().any(|doc| veil::is_kept(&doc.collection));
-        let (changed, any) = self.changed_docs.entry(space).or_default();
-        changed.extend(docs.iter().cloned());
-        *any |= many;
-    }
-
-    /// Tells watchers what documents are now, in one step for everything that was flushed.
-    fn tell_watches(&mut self) {
-        for (space, (docs, mut many)) in std::mem::take(&mut self.changed_docs) {
-            let mut fresh = Vec::new();
-            for doc in docs {
-                let watches = &self.board.watches;
-                if many || !watches.is_watched(&space, &doc.collection) {
-                    if !many && watches.is_followed(&space, &doc.collection, &doc.id) {
-                        fresh.push(Fresh {
-                            collection: doc.collection,
-                            id: doc.id,
-                            json: None,
-                        });
-                    }
-                    continue;
-                }
-                if let Err(error) = self.replica.fold(wall_ms()) {
-                    tracing::warn!(%error, "what was typed could not be shown");
-                }
-                match self.replica.get(&space, &doc.collection, &doc.id) {
-                    Ok(row) => fresh.push(Fresh {
-                        collection: doc.collection,
-                        id: doc.id,
-                        json: row.filter(|row| !row.deleted).map(|row| row.json.into()),
-                    }),
-                    // Whoever watches looks at everything, and finds out why.
-                    Err(error) => {
-                        tracing::warn!(%error, "a changed document could not be read");
-                        many = true;
-                    }
-                }
-            }
-            self.board.watches.docs_changed(&space, &fresh, many);
-        }
     }
 
     /// Whether an index waits to be built further.

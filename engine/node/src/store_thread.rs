@@ -295,6 +295,7 @@ impl Round {
                 // Whoever asks sees what was handed in before.
                 self.transact(desk);
                 self.acks.extend(work(desk));
+                desk.note_step();
             }
             Command::Received(arrival) => {
                 self.bytes += arrival.prepared.len();
@@ -315,6 +316,7 @@ impl Round {
     /// Stores what was written and received, flushes, answers, and tells the world.
     fn finish(mut self, desk: &mut Desk) {
         self.transact(desk);
+        desk.note_step();
         desk.store(self.arrivals);
         desk.merge_unless_more_comes();
         let flushed = desk.settle();

@@ -5,6 +5,7 @@
 //! the projection of a large text is written anew only when somebody is about to read it
 //! ([`Replica::fold`]). What the content means is the engine's (`adapters/rich`).
 
+mod news;
 mod record;
 mod showing;
 
@@ -16,13 +17,14 @@ use serde_json::Value;
 use stead_base::{DocId, SpaceId, Stamp, WriterId};
 use stead_doc::{
     Document, NodeName, Path, PathRef, RichContent, RichEdit, RichEngine, RichError, RichField,
-    RichKind, RichPlace, RichSpan, RichValues, SEED_AUTHOR, TextUnit, author_number,
+    RichKind, RichPlace, RichSpan, RichValues, SEED_AUTHOR, author_number,
 };
 use stead_rich::LoroEngine;
 use stead_store::{CollectionNo, Read, ReadRich, RichNo, Tx};
 
 use crate::writing::Writing;
 use crate::{Replica, ReplicaError};
+pub use news::{RichAsk, RichNews, RichPlaces, RichShown, RichVersion};
 pub(crate) use record::RichRecord;
 use record::{Frozen, decode_update, encode_update};
 
@@ -86,73 +88,6 @@ pub(crate) struct RichDesk {
     /// What [`Replica::lag`] shares.
     lag: Arc<AtomicBool>,
     clock: u64,
-}
-
-/// What a rich field shows to somebody who edits it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct RichShown {
-    /// What it is; none for a plain text or list that nobody has edited as a rich field yet.
-    pub kind: Option<RichKind>,
-    /// Its content as the document shows it.
-    pub value: Value,
-    /// A text with its marks; the same as the value for others.
-    pub marked: Value,
-    /// Positions asked for: of the named places, in their order.
-    pub places: Vec<usize>,
-    /// Names of the positions asked for, in their order.
-    pub names: Vec<String>,
-}
-
-/// Where places of a rich field are, and what places are called.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RichPlaces {
-    /// Positions of the named places, in their order; none for one that is not in the field, or not yet.
-    pub places: Vec<Option<usize>>,
-    /// Names of the positions asked for, in their order.
-    pub names: Vec<String>,
-}
-
-/// What is new about a rich field to somebody who follows it.
-#[derive(Debug, Clone, PartialEq)]
-pub enum RichNews {
-    /// Nothing.
-    Same,
-    /// A text changed so: see [`RichContent::text_delta`].
-    Delta {
-        /// Of which instance, at which version it is now.
-        at: RichVersion,
-        /// What changed.
-        delta: Value,
-    },
-    /// It holds this.
-    Whole {
-        /// Of which instance, at which version it is now.
-        at: RichVersion,
-        /// What it is; none for a plain text or list that nobody has edited as a rich field yet.
-        kind: Option<RichKind>,
-        /// Its content as the document shows it.
-        value: Value,
-        /// A text with its marks; the same as the value for others.
-        marked: Value,
-    },
-}
-
-/// One state of one instance of a rich field.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RichVersion {
-    instance: Vec<u8>,
-    version: Vec<u8>,
-}
-
-/// What somebody wants to know of a rich field.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct RichAsk {
-    /// How positions count.
-    pub unit: TextUnit,
-    /// Named places to find.
-    pub places: Vec<String>,
-    /// Positions to name.
-    pub positions: Vec<usize>,
 }
 
 impl RichDesk {

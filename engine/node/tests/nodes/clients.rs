@@ -145,8 +145,7 @@ async fn queries_filter_sort_count_and_page() {
 }
 
 fn next_event(client: &mut stead_api::Client) -> Event {
-    let event = client.next_event().expect("an event");
-    event
+    client.next_event().expect("an event")
 }
 
 #[tokio::test(flavor = "multi_thread")]

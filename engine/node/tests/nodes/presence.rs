@@ -108,7 +108,7 @@ async fn an_app_is_seen_elsewhere_with_a_cursor_that_moves_as_others_type_until_
         // The program ends without a word.
         drop(app);
         let gone = next(&mut watching);
-        assert_eq!(gone.left, [seen.key.clone()]);
+        assert_eq!(gone.left, std::slice::from_ref(&seen.key));
     });
     assert_eq!(list(&other), []);
     assert_eq!(list(&one), []);

@@ -4,6 +4,7 @@
 //! events after a flush, never from a call's result.
 
 mod beginnings;
+mod presence;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use stead_base::{SpaceId, WriterId};
 use stead_crypt::Zeroizing;
 use stead_replica::{DocChange, Event, ReceiveError, Replica, ReplicaError, SCHEMAS};
 use stead_sync::{Input, SpaceMembership, Tip};
+
 use tokio::sync::{oneshot, watch};
 
 use crate::api::convert;
@@ -25,6 +27,7 @@ use crate::store_thread::{Ack, Arrival, Waiting};
 use crate::sync::fetches::Fetches;
 use crate::sync::mailbox::{LogKey, Mailbox, Note};
 use crate::{directory, faults, home};
+pub(crate) use presence::{Names, Presence, PresenceInbox};
 
 /// A store that failed is tried again after this long.
 const RETRY_MS: u64 = 3_000;
@@ -109,11 +112,14 @@ pub(crate) struct Desk {
     behind: BTreeMap<LogKey, u64>,
     /// The checkpoint that newcomers to each space are told of.
     beginnings: BTreeMap<SpaceId, WriterId>,
+    /// Who is where.
+    pub(crate) presence: Presence,
 }
 
 impl Desk {
     /// Takes over a replica.
-    pub(crate) fn new(replica: Replica, board: Board) -> Self {
+    pub(crate) fn new(replica: Replica, board: Board, seed: [u8; 32]) -> Self {
+        let presence = Presence::new(replica.device(), seed);
         let mut desk = Self {
             replica,
             idempotency: Idempotency::default(),
@@ -132,6 +138,7 @@ impl Desk {
             begun: Vec::new(),
             behind: BTreeMap::new(),
             beginnings: BTreeMap::new(),
+            presence,
         };
         for space in desk.replica.space_ids() {
             desk.publish_space(&space);
@@ -426,6 +433,7 @@ impl Desk {
                 self.tell_if_removed(&space);
                 self.board.fetches.members_changed(space, steady_ms());
                 self.board.members.send_modify(|count| *count += 1);
+                self.presence_members_changed(space);
             }
             Event::SpaceAdded { space } => {
                 self.publish_space(&space);
@@ -447,6 +455,7 @@ impl Desk {
                 self.board.fetches.forget_space(space);
                 self.behind.retain(|(of, _), _| *of != space);
                 self.beginnings.remove(&space);
+                self.presence.forget(&space);
                 self.board.watches.space_left(&space);
                 self.board.members.send_modify(|count| *count += 1);
             }
@@ -500,6 +509,7 @@ impl Desk {
     }
 
     fn docs_changed(&mut self, space: SpaceId, docs: &[DocChange], many: bool) {
+        self.presence_docs_changed(space, docs, many);
         if self.replica.home() == Some(space) {
             if many || docs.iter().any(|doc| doc.collection == directory::DEVICES) {
                 self.board.places.send_modify(|count| *count += 1);
@@ -519,8 +529,19 @@ impl Desk {
         for (space, (docs, mut many)) in std::mem::take(&mut self.changed_docs) {
             let mut fresh = Vec::new();
             for doc in docs {
-                if many || !self.board.watches.is_watched(&space, &doc.collection) {
+                let watches = &self.board.watches;
+                if many || !watches.is_watched(&space, &doc.collection) {
+                    if !many && watches.is_followed(&space, &doc.collection, &doc.id) {
+                        fresh.push(Fresh {
+                            collection: doc.collection,
+                            id: doc.id,
+                            json: None,
+                        });
+                    }
                     continue;
+                }
+                if let Err(error) = self.replica.fold(wall_ms()) {
+                    tracing::warn!(%error, "what was typed could not be shown");
                 }
                 match self.replica.get(&space, &doc.collection, &doc.id) {
                     Ok(row) => fresh.push(Fresh {
@@ -713,6 +734,7 @@ impl Desk {
     /// Stops telling a session.
     pub(crate) fn unsubscribe(&mut self, no: u64) {
         self.evictions.retain(|(session, _), _| *session != no);
+        self.presence_ended(no);
         self.sessions.retain(|session| session.no() != no);
     }
 }

@@ -37,6 +37,8 @@ pub(crate) struct WatchInbox {
     collection: String,
     /// Only this document.
     id: Option<DocId>,
+    /// Wants to know that something changed, not what it is now.
+    light: bool,
     noted: Mutex<Noted>,
     bell: Notify,
 }
@@ -61,10 +63,26 @@ impl Watches {
         collection: String,
         id: Option<DocId>,
     ) -> Arc<WatchInbox> {
+        self.register(space, collection, id, false)
+    }
+
+    /// Starts noting that a document changed, without what it is then.
+    pub(crate) fn follow(&self, space: SpaceId, collection: String, id: DocId) -> Arc<WatchInbox> {
+        self.register(space, collection, Some(id), true)
+    }
+
+    fn register(
+        &self,
+        space: SpaceId,
+        collection: String,
+        id: Option<DocId>,
+        light: bool,
+    ) -> Arc<WatchInbox> {
         let inbox = Arc::new(WatchInbox {
             space,
             collection,
             id,
+            light,
             noted: Mutex::default(),
             bell: Notify::new(),
         });
@@ -74,11 +92,20 @@ impl Watches {
         inbox
     }
 
-    /// Whether anybody watches a collection.
+    /// Whether anybody watches a collection, and wants its documents with each change.
     pub(crate) fn is_watched(&self, space: &SpaceId, collection: &str) -> bool {
+        self.any(space, collection, |watch| !watch.light)
+    }
+
+    /// Whether anybody wants to know that a document changes.
+    pub(crate) fn is_followed(&self, space: &SpaceId, collection: &str, id: &DocId) -> bool {
+        self.any(space, collection, |watch| watch.id.as_ref() == Some(id))
+    }
+
+    fn any(&self, space: &SpaceId, collection: &str, is: impl Fn(&WatchInbox) -> bool) -> bool {
         let list = self.lock();
         let mut watches = list.iter().filter_map(Weak::upgrade);
-        watches.any(|watch| watch.space == *space && watch.collection == collection)
+        watches.any(|watch| watch.space == *space && watch.collection == collection && is(&watch))
     }
 
     /// Documents of a space changed, in one step.

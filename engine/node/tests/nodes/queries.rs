@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use stead_api::{
     Aggregate, ChangeKind, DocAt, DocBack, DocDiff, DocHistory, DocPut, DocQuery, DocWatch, Edit,
-    ErrorKind, Filter, GroupBy, IndexAdd, IndexList, IndexRemove, Join, Measure, Notification, Op,
-    Predicate, SortKey, SqlRun, Where,
+    ErrorKind, Filter, GroupBy, IndexAdd, IndexList, IndexRemove, Join, Measure, Op, Predicate,
+    SortKey, SqlRun, Where,
 };
 
 use crate::support::{Device, until};
@@ -318,7 +318,7 @@ async fn a_window_shows_after_each_step_what_the_query_finds() {
                 .collect();
             // Exactly one event, unless nothing of the window differs.
             while shown != expected || !ready {
-                let Notification::Watch(event) = client.next_notification().unwrap();
+                let event = client.next_event().unwrap();
                 ready |= event.ready;
                 let gone: Vec<_> = (event.changes.iter())
                     .filter(|change| change.kind != ChangeKind::Added)
@@ -382,7 +382,7 @@ async fn each_event_holds_transactions_whole() {
             let mut known: BTreeMap<String, Value> = BTreeMap::new();
             let mut ready = false;
             while known.get("a").is_none_or(|a| a["n"] != 200) {
-                let Notification::Watch(event) = client.next_notification().unwrap();
+                let event = client.next_event().unwrap();
                 for change in event.changes {
                     known.insert(change.id, change.value.unwrap());
                 }

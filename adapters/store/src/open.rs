@@ -456,6 +456,9 @@ fn common_settings(conn: &Connection) -> Result<(), StoreError> {
     // Only macOS knows the difference: there a plain fsync leaves data in the drive's cache.
     conn.pragma_update(None, "fullfsync", true)?;
     conn.pragma_update(None, "checkpoint_fullfsync", true)?;
+    // Otherwise a statement is compiled anew whenever it is given other values that could have led to
+    // another plan. Which index is used is decided before (`query::plan`).
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     functions::add(conn)?;
     Ok(())
 }

@@ -3,6 +3,7 @@
 mod faces;
 mod groups;
 mod people;
+mod presence;
 mod questions;
 mod recovery;
 mod rich;
@@ -25,6 +26,7 @@ pub(crate) use groups::{Group, Leave};
 pub(crate) use people::{
     Can, Contact, Device, Identity, IdentityAction, MembersArgs, Revoke, SignIn, Verify,
 };
+pub(crate) use presence::Presence;
 pub(crate) use questions::{History, Index, Query, Redact, Sql, Watch};
 
 pub(crate) use recovery::{Guardians, GuardiansAction, Recover};
@@ -104,6 +106,7 @@ pub(crate) enum Command {
     Index(Index),
     Sql(Sql),
     Watch(Watch),
+    Presence(Presence),
     Delete(Delete),
     Restore(Restore),
     Redact(Redact),

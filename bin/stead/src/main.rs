@@ -76,6 +76,7 @@ fn run(args: Args, out: &Output) -> Result<(), Failure> {
         Command::Index(index) => commands::index::index(&home, index, out),
         Command::Sql(sql) => commands::sql::sql(&home, &sql, out),
         Command::Watch(watch) => commands::watch::watch(&home, &watch, out),
+        Command::Presence(presence) => commands::presence::presence(&home, &presence, out),
         Command::Delete(delete) => commands::write::delete(&home, &delete, out),
         Command::Restore(restore) => commands::write::restore(&home, &restore, out),
         Command::Redact(redact) => commands::history::redact(&home, redact, out),

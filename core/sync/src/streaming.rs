@@ -2,10 +2,11 @@
 //!
 //! Owns the state of every shared space and the order in which frames compete for credit. The parts:
 //! `shares` (numbers, writers' names), `tips` (frontiers), `fetch` (what comes in), `serve` (what goes
-//! out), `forks`.
+//! out), `forks`, `presence`.
 
 mod fetch;
 mod forks;
+mod presence;
 mod serve;
 mod shares;
 mod tips;
@@ -19,6 +20,7 @@ use crate::rotation::Rotation;
 use crate::session::{Context, Opening};
 use bytes::Bytes;
 use forks::Forks;
+use presence::Waiting;
 use serve::{Reading, Ready};
 use shares::Share;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -59,6 +61,7 @@ pub(crate) struct Streaming {
     reads: BTreeMap<(SpaceId, WriterId), Reading>,
     ready: VecDeque<Ready>,
     forks: Forks,
+    presence: Waiting,
     pong_due: Option<u64>,
     congested: bool,
 }
@@ -84,6 +87,7 @@ impl Streaming {
             reads: BTreeMap::new(),
             ready: VecDeque::new(),
             forks: Forks::default(),
+            presence: Waiting::default(),
             pong_due: None,
             congested: false,
         }
@@ -156,6 +160,14 @@ impl Streaming {
                 tip,
                 proof,
             } => self.frozen(context, &space, writer, tip, proof),
+            Input::Presence {
+                space,
+                slot,
+                packet,
+            } => self.tell_presence(context, &space, slot, packet),
+            Input::PresenceLost { space, run, app } => {
+                self.tell_presence_lost(context, &space, run, app);
+            }
             Input::Frame(_) | Input::Tick | Input::Ping | Input::Close { .. } => {}
         }
     }
@@ -233,6 +245,10 @@ impl Streaming {
                 writer,
                 proof,
             } => self.on_fork(context, space, writer, proof)?,
+            Message::Presence { space, packet } => self.on_presence(context, space, packet)?,
+            Message::PresenceLost { space, run, app } => {
+                self.on_presence_lost(context, space, run, app)?;
+            }
             Message::Credit { bytes } => self.send.give_back(bytes)?,
             Message::Ping { token } => self.pong_due = Some(token),
             Message::Pong { token } => context.on_pong(token)?,
@@ -255,6 +271,7 @@ impl Streaming {
         self.pump_listing(context);
         self.pump_ready(context);
         self.pump_dirty(context);
+        self.pump_presence(context);
         self.pump_reads(context);
         self.pump_wants(context);
         if let Some(bytes) = self.receive.due() {

@@ -7,6 +7,7 @@ mod live;
 mod membership;
 mod model;
 mod net;
+mod presence;
 mod random;
 mod resume;
 mod timing;

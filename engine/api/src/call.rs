@@ -22,10 +22,13 @@ use crate::people::{
     DeviceRemove, DeviceRename, IdentityPhrase, IdentityShow, IdentityShown, IdentityWritten,
     Phrase, SafetyWords,
 };
+use crate::presence::{
+    PresenceClear, PresenceHere, PresenceIs, PresenceList, PresenceSet, PresenceWatch,
+};
 use crate::recovery::{
     RecoverAnew, RecoverBegin, RecoverDone, RecoverFinish, RecoverGiveUp, RecoverLook, RecoverState,
 };
-use crate::rich::{DocRedo, DocUndo, RichShow, RichShown, Undone};
+use crate::rich::{DocRedo, DocUndo, RichShow, RichShown, RichWatch, Undone};
 use crate::rights::{
     Decision, MemberList, Members, Removal, Rights, RightsLog, SpaceCan, SpacePlanRevoke,
     SpaceRevoke,
@@ -231,6 +234,16 @@ methods! {
     DocRedo => Undone, "doc.redo";
     /// A text, list or tree for somebody who edits it, and places in it.
     RichShow => RichShown, "rich.show";
+    /// Starts a stream of `rich.event` notifications: what changes in a text, list or tree.
+    RichWatch => Watching, "rich.watch";
+    /// An app on this connection is somewhere, until it says otherwise or the connection ends.
+    PresenceSet => PresenceIs, "presence.set";
+    /// An app on this connection left.
+    PresenceClear => Done, "presence.clear";
+    /// Who is in a space right now.
+    PresenceList => PresenceHere, "presence.list";
+    /// Starts a stream of `presence.event` notifications on this connection.
+    PresenceWatch => Watching, "presence.watch";
     /// Finds documents of a collection.
     DocQuery => Page, "doc.query";
     /// Who changed each field of a document, and when.

@@ -25,6 +25,7 @@ mod linking;
 mod message;
 mod node;
 mod people;
+mod presence;
 mod public;
 mod recovery;
 mod rich;
@@ -83,13 +84,18 @@ pub use people::{
     DeviceRemove, DeviceRename, IdentityPhrase, IdentityShow, IdentityShown, IdentityWritten,
     OwnDevice, Phrase, SafetyWords, WordCheck, Words,
 };
+pub use presence::{
+    CursorAt, CursorSeen, PresenceClear, PresenceEvent, PresenceHere, PresenceIs, PresenceList,
+    PresenceSet, PresenceWatch, Present,
+};
 pub use public::PublicLink;
 pub use recovery::{
     RecoverAnew, RecoverBegin, RecoverDevice, RecoverDone, RecoverFinish, RecoverGiveUp,
     RecoverHolder, RecoverLook, RecoverPhase, RecoverSpace, RecoverState,
 };
 pub use rich::{
-    DocRedo, DocUndo, ListEdit, RichShow, RichShown, TextEdit, TextUnit, TreeEdit, Undone,
+    DocRedo, DocUndo, ListEdit, RichEvent, RichShow, RichShown, RichWatch, TextEdit, TextUnit,
+    TreeEdit, Undone,
 };
 pub use rights::{
     Decision, Member, MemberKind, MemberList, Members, ProofEntry, ProofHead, RIGHTS_PROOF_FORMAT,

@@ -4,6 +4,8 @@
 //! events after a flush, never from a call's result.
 
 mod beginnings;
+mod presence;
+mod steps;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -14,17 +16,20 @@ use stead_base::{SpaceId, WriterId};
 use stead_crypt::Zeroizing;
 use stead_replica::{DocChange, Event, ReceiveError, Replica, ReplicaError, SCHEMAS};
 use stead_sync::{Input, SpaceMembership, Tip};
+
 use tokio::sync::{oneshot, watch};
 
 use crate::api::convert;
 use crate::api::idempotency::{Idempotency, Known};
 use crate::api::veil::{self, SPACES};
-use crate::api::watches::{Fresh, Watches};
+use crate::api::watches::Watches;
 use crate::clock::{steady_ms, wall_ms};
 use crate::store_thread::{Ack, Arrival, Waiting};
 use crate::sync::fetches::Fetches;
 use crate::sync::mailbox::{LogKey, Mailbox, Note};
 use crate::{directory, faults, home};
+pub(crate) use presence::{Names, Presence, PresenceInbox};
+use steps::Steps;
 
 /// A store that failed is tried again after this long.
 const RETRY_MS: u64 = 3_000;
@@ -97,8 +102,8 @@ pub(crate) struct Desk {
     history_due_ms: u64,
     reconcile: bool,
     dirty: bool,
-    /// Documents that changed since watchers were told.
-    changed_docs: BTreeMap<SpaceId, (BTreeSet<DocChange>, bool)>,
+    /// What happened and is not flushed, and what it makes of documents that are watched.
+    steps: Steps,
     /// Whether an index is not complete.
     indexing: bool,
     /// Sessions with devices that were put out of a space.
@@ -113,11 +118,14 @@ pub(crate) struct Desk {
     behind: BTreeMap<LogKey, u64>,
     /// The checkpoint that newcomers to each space are told of.
     beginnings: BTreeMap<SpaceId, WriterId>,
+    /// Who is where.
+    pub(crate) presence: Presence,
 }
 
 impl Desk {
     /// Takes over a replica.
-    pub(crate) fn new(replica: Replica, board: Board) -> Self {
+    pub(crate) fn new(replica: Replica, board: Board, seed: [u8; 32]) -> Self {
+        let presence = Presence::new(replica.device(), seed);
         let mut desk = Self {
             replica,
             idempotency: Idempotency::default(),
@@ -129,7 +137,7 @@ impl Desk {
             history_due_ms: wall_ms() + HISTORY_EVERY_MS,
             reconcile: true,
             dirty: true,
-            changed_docs: BTreeMap::new(),
+            steps: Steps::default(),
             indexing: true,
             evictions: BTreeMap::new(),
             pending_since_ms: None,
@@ -137,6 +145,7 @@ impl Desk {
             begun: Vec::new(),
             behind: BTreeMap::new(),
             beginnings: BTreeMap::new(),
+            presence,
         };
         for space in desk.replica.space_ids() {
             desk.publish_space(&space);
@@ -230,7 +239,23 @@ impl Desk {
         acks
     }
 
+    /// Applies what nobody watches together, and each other one by itself: whoever watches hears of
+    /// each transaction as one step.
     fn apply(&mut self, group: Vec<Waiting>, acks: &mut Vec<Ack>) {
+        let mut together = Vec::with_capacity(group.len());
+        for waiting in group {
+            if !self.is_watched(&waiting.0) {
+                together.push(waiting);
+                continue;
+            }
+            self.apply_together(std::mem::take(&mut together), acks);
+            self.apply_together(vec![waiting], acks);
+            self.note_step();
+        }
+        self.apply_together(together, acks);
+    }
+
+    fn apply_together(&mut self, group: Vec<Waiting>, acks: &mut Vec<Ack>) {
         let mut waiting = Vec::with_capacity(group.len());
         let mut transactions = Vec::with_capacity(group.len());
         for (transaction, out) in group {
@@ -388,13 +413,14 @@ impl Desk {
             if !std::mem::take(&mut self.dirty) {
                 return Ok(());
             }
+            self.note_step();
             if let Err(error) = self.replica.flush() {
                 self.dirty = true;
                 let error = faults::replica(&error);
                 self.in_trouble(error.clone());
                 return Err(error);
             }
-            for event in self.replica.drain_events() {
+            for event in self.steps.take_events() {
                 self.publish(event);
             }
             self.tell_watches();
@@ -443,6 +469,7 @@ impl Desk {
                 self.tell_if_removed(&space);
                 self.board.fetches.members_changed(space, steady_ms());
                 self.board.members.send_modify(|count| *count += 1);
+                self.presence_members_changed(space);
             }
             Event::SpaceAdded { space } => {
                 self.publish_space(&space);
@@ -464,6 +491,7 @@ impl Desk {
                 self.board.fetches.forget_space(space);
                 self.behind.retain(|(of, _), _| *of != space);
                 self.beginnings.remove(&space);
+                self.presence.forget(&space);
                 self.board.watches.space_left(&space);
                 self.board.members.send_modify(|count| *count += 1);
             }
@@ -517,6 +545,7 @@ impl Desk {
     }
 
     fn docs_changed(&mut self, space: SpaceId, docs: &[DocChange], many: bool) {
+        self.presence_docs_changed(space, docs, many);
         if self.replica.home() == Some(space) {
             if many || docs.iter().any(|doc| doc.collection == directory::DEVICES) {
                 self.board.places.send_modify(|count| *count += 1);
@@ -526,34 +555,6 @@ impl Desk {
         self.indexing |= many || docs.iter().any(|doc| doc.collection == SCHEMAS);
         // Groups and offers tell this device what to open and what to carry where.
         self.reconcile |= many || docs.iter().any(|doc| veil::is_kept(&doc.collection));
-        let (changed, any) = self.changed_docs.entry(space).or_default();
-        changed.extend(docs.iter().cloned());
-        *any |= many;
-    }
-
-    /// Tells watchers what documents are now, in one step for everything that was flushed.
-    fn tell_watches(&mut self) {
-        for (space, (docs, mut many)) in std::mem::take(&mut self.changed_docs) {
-            let mut fresh = Vec::new();
-            for doc in docs {
-                if many || !self.board.watches.is_watched(&space, &doc.collection) {
-                    continue;
-                }
-                match self.replica.get(&space, &doc.collection, &doc.id) {
-                    Ok(row) => fresh.push(Fresh {
-                        collection: doc.collection,
-                        id: doc.id,
-                        json: row.filter(|row| !row.deleted).map(|row| row.json.into()),
-                    }),
-                    // Whoever watches looks at everything, and finds out why.
-                    Err(error) => {
-                        tracing::warn!(%error, "a changed document could not be read");
-                        many = true;
-                    }
-                }
-            }
-            self.board.watches.docs_changed(&space, &fresh, many);
-        }
     }
 
     /// Whether an index waits to be built further.
@@ -730,6 +731,7 @@ impl Desk {
     /// Stops telling a session.
     pub(crate) fn unsubscribe(&mut self, no: u64) {
         self.evictions.retain(|(session, _), _| *session != no);
+        self.presence_ended(no);
         self.sessions.retain(|session| session.no() != no);
     }
 }

@@ -178,6 +178,11 @@ pub const TARGETS: &[Target] = &[
         seeds: seeds::sync::sessions,
     },
     Target {
+        name: "presence",
+        run: targets::presence::packet,
+        seeds: seeds::presence::packets,
+    },
+    Target {
         name: "link",
         run: targets::api::link,
         seeds: seeds::api::links,

@@ -16,6 +16,8 @@ pub(crate) struct Context {
     pub(crate) now_ms: u64,
     /// The peer understands `Start`.
     pub(crate) peer_starts: bool,
+    /// The peer understands presence.
+    pub(crate) peer_is_told: bool,
     /// When what was stored is to be confirmed to the peer.
     pub(crate) confirm_at: Option<u64>,
     out: VecDeque<Output>,
@@ -34,6 +36,7 @@ impl Context {
             locals,
             now_ms,
             peer_starts: false,
+            peer_is_told: false,
             confirm_at: None,
             out: VecDeque::new(),
             heard_ms: now_ms,

@@ -157,6 +157,21 @@ pub(super) fn frames() -> Vec<(&'static str, Message)> {
                 proof: bytes,
             },
         ),
+        (
+            "Presence",
+            Message::Presence {
+                space: 6,
+                packet: Bytes::from_static(b"packet"),
+            },
+        ),
+        (
+            "PresenceLost",
+            Message::PresenceLost {
+                space: 6,
+                run: [0x44; 32],
+                app: 1,
+            },
+        ),
         ("Credit", Message::Credit { bytes: 2 << 20 }),
         ("Ping", Message::Ping { token: 4 }),
         ("Pong", Message::Pong { token: 4 }),
@@ -207,6 +222,7 @@ fn no_frame_decodes_when_a_byte_is_missing_or_left_over() {
                 | Message::Push { .. }
                 | Message::ProbeReply { .. }
                 | Message::Fork { .. }
+                | Message::Presence { .. }
         );
         if opaque {
             continue;

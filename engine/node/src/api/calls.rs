@@ -134,6 +134,7 @@ impl Node {
             Call::SpaceLeave(leave) => response(id, self.leave_space(leave).await),
             Call::DocGet(get) => response(id, self.get(get).await),
             Call::RichShow(show) => response(id, self.show_rich(show).await),
+            Call::PresenceList(list) => response(id, self.list_presence(list).await),
             Call::DocUndo(undo) => response(id, self.undo(undo).await),
             Call::DocRedo(redo) => response(id, self.redo(redo).await),
             Call::DocQuery(query) => response(id, self.query(query).await),
@@ -154,7 +155,11 @@ impl Node {
             | Call::DocDelete(_)
             | Call::DocRestore(_)
             | Call::DocWatch(_)
-            | Call::DocUnwatch(_) => {
+            | Call::DocUnwatch(_)
+            | Call::RichWatch(_)
+            | Call::PresenceSet(_)
+            | Call::PresenceClear(_)
+            | Call::PresenceWatch(_) => {
                 let error = ApiError::new(ErrorKind::Internal, "The call was not understood here.");
                 Response::failure(id, error)
             }

@@ -8,6 +8,7 @@ mod guarding;
 mod link_attacks;
 mod link_forgeries;
 mod linking;
+mod presence;
 mod queries;
 mod recovering;
 mod sharing;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use loro::cursor::Cursor;
-use loro::{ExportMode, ID, IdSpan, LoroDoc};
+use loro::{ExportMode, Frontiers, ID, IdSpan, LoroDoc};
 use serde_json::Value;
 use stead_base::{Decoder, codec::put_uint};
 use stead_doc::{NodeName, RichContent, RichEdit, RichError, RichKind, RichSpan, TextUnit};
@@ -258,6 +258,22 @@ impl RichContent for Content {
                 RichKind::Text => text::in_unit(&self.doc, at, unit),
                 _ => at,
             })
+        })
+    }
+
+    fn version(&self) -> Result<Vec<u8>, RichError> {
+        guarded(|| Ok(self.doc.state_frontiers().encode()))
+    }
+
+    fn text_delta(&self, since: &[u8]) -> Result<Option<Value>, RichError> {
+        guarded(|| {
+            let Ok(since) = Frontiers::decode(since) else {
+                return Ok(None);
+            };
+            if self.kind != RichKind::Text || self.doc.frontiers_to_vv(&since).is_none() {
+                return Ok(None);
+            }
+            text::delta(&self.doc, &since).map(Some)
         })
     }
 

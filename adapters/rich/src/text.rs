@@ -1,8 +1,9 @@
 //! Edits of texts, and what a text shows.
 
 use loro::cursor::Side;
-use loro::{LoroDoc, LoroText, TextDelta, UpdateOptions};
-use serde_json::{Map, Value};
+use loro::event::Diff;
+use loro::{ContainerTrait, Frontiers, LoroDoc, LoroText, TextDelta, UpdateOptions};
+use serde_json::{Map, Value, json};
 use stead_doc::{RichError, TextUnit};
 
 use crate::ROOT;
@@ -159,6 +160,44 @@ pub(crate) fn marked(doc: &LoroDoc) -> Value {
         TextDelta::Retain { .. } | TextDelta::Delete { .. } => None,
     };
     runs.into_iter().filter_map(run).collect::<Vec<_>>().into()
+}
+
+/// What changed since a version, as the deltas that editors know.
+pub(crate) fn delta(doc: &LoroDoc, since: &Frontiers) -> Result<Value, RichError> {
+    let text = of(doc);
+    let diff = doc.diff(since, &doc.state_frontiers()).map_err(broken)?;
+    let mut parts = Vec::new();
+    for (container, diff) in diff.iter() {
+        let Diff::Text(deltas) = diff else { continue };
+        if *container != text.id() {
+            continue;
+        }
+        for delta in deltas {
+            let (mut part, attributes) = match delta {
+                TextDelta::Retain { retain, attributes } => {
+                    (json!({ "retain": retain }), attributes.as_ref())
+                }
+                TextDelta::Insert { insert, attributes } => {
+                    (json!({ "insert": insert }), attributes.as_ref())
+                }
+                TextDelta::Delete { delete } => (json!({ "delete": delete }), None),
+            };
+            let is_insert = matches!(delta, TextDelta::Insert { .. });
+            let mut marks: Vec<_> = attributes.into_iter().flatten().collect();
+            marks.sort_unstable_by_key(|(name, _)| name.as_str());
+            let marks = marks
+                .into_iter()
+                .map(|(name, value)| (name.clone(), from_loro(value)))
+                // What is put in has no marks that could be taken off.
+                .filter(|(_, value)| !is_insert || !value.is_null());
+            let marks: Map<_, _> = marks.collect();
+            if !marks.is_empty() {
+                part["attributes"] = Value::Object(marks);
+            }
+            parts.push(part);
+        }
+    }
+    Ok(parts.into())
 }
 
 pub(crate) fn cursor(

@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use stead_base::{DocId, SpaceId, WriterId};
 use stead_store::{
-    CollectionNo, Condition, Direction, Durability, FileKey, Options, Query, Read, Scalar, SortKey,
-    Store, StoreError, Test, WriterNo,
+    CollectionNo, Condition, Direction, Durability, FileKey, IndexKind, IndexOrigin, IndexSpec,
+    Options, Query, Read, Scalar, SortKey, Store, StoreError, Test, WriterNo,
 };
 
 const BATCH_DOCS: usize = 8192;
@@ -98,9 +98,27 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
 
     for (what, query) in queries(cities) {
-        let started = Instant::now();
-        let found = store.query(&query)?.len();
-        println!("{what}: {found} found in {:.1} ms", ms(started));
+        ask(&store, what, &query)?;
+    }
+    let by_country = IndexSpec {
+        kind: IndexKind::Fields,
+        paths: vec![vec!["country".to_owned()], vec!["name".to_owned()]],
+    };
+    let tx = store.begin()?;
+    let (no, _) = tx.add_index(cities, &by_country, IndexOrigin::ByHand)?;
+    tx.commit()?;
+    let started = Instant::now();
+    loop {
+        let tx = store.begin()?;
+        let complete = tx.build_index(no, 500)?;
+        tx.commit()?;
+        if complete {
+            break;
+        }
+    }
+    println!("index built in {:.1} ms", ms(started));
+    for (what, query) in queries(cities) {
+        ask(&store, what, &query)?;
     }
     let started = Instant::now();
     let count = store.count(&Query::all(cities))?;
@@ -173,6 +191,19 @@ fn single(
     tx.commit()
 }
 
+/// The best of some rounds, in milliseconds.
+fn ask(store: &Store, what: &str, query: &Query) -> Result<(), StoreError> {
+    let mut best = f64::MAX;
+    let mut found = 0;
+    for _ in 0..20 {
+        let started = Instant::now();
+        found = store.query(query)?.len();
+        best = best.min(ms(started));
+    }
+    println!("{what}: {found} found in {best:.3} ms");
+    Ok(())
+}
+
 fn queries(cities: CollectionNo) -> Vec<(&'static str, Query)> {
     let big = Condition {
         path: vec!["pop".to_owned()],
@@ -187,8 +218,24 @@ fn queries(cities: CollectionNo) -> Vec<(&'static str, Query)> {
     let mut filtered = Query::all(cities);
     filtered.filter = vec![big.into()];
     let mut sorted = first.clone();
-    sorted.sort = vec![by_name];
+    sorted.sort = vec![by_name.clone()];
+    let mut page = Query::all(cities);
+    page.filter = vec![
+        Condition {
+            path: vec!["country".to_owned()],
+            test: Test::Eq(Scalar::Text("FR".to_owned())),
+        }
+        .into(),
+        Condition {
+            path: vec!["pop".to_owned()],
+            test: Test::Gt(Scalar::Int(400_000)),
+        }
+        .into(),
+    ];
+    page.sort = vec![by_name];
+    page.limit = Some(50);
     vec![
+        ("fifty by two conditions and an order", page),
         ("first page by id", first),
         ("filter without an index", filtered),
         ("first page by a field", sorted),

@@ -14,8 +14,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 use stead_base::DocId;
 
 use crate::StoreError;
+use crate::body::Kind;
 use crate::key::DocKey;
-use crate::query::{QueryError, paths_of, text_of};
+use crate::query::{QueryError, encoded, text_of};
 use crate::read::wrong_type;
 use crate::rows::{CollectionNo, SpaceNo};
 use crate::write::Tx;
@@ -151,7 +152,7 @@ impl IndexSpec {
             if matches!(&path[..], [name] if name == "id") {
                 return Err(IndexError::Id);
             }
-            paths_of(path)?;
+            encoded(path)?;
         }
         Ok(())
     }
@@ -214,28 +215,11 @@ impl IndexSpec {
     fn values(&self, body: &str) -> Result<(String, Vec<String>)> {
         let (mut types, mut keys) = (Vec::new(), Vec::new());
         for (at, path) in self.paths.iter().enumerate() {
-            let paths = paths_of(path)?;
-            let of = |function: &str| {
-                let each: Vec<String> = paths
-                    .iter()
-                    .map(|path| format!("{function}({body},{})", crate::query::literal(path)))
-                    .collect();
-                match &each[..] {
-                    [one] => one.clone(),
-                    _ => format!("coalesce({})", each.join(",")),
-                }
-            };
-            let kind = of("json_type");
-            types.push(format!(
-                "((CASE {kind} WHEN 'null' THEN 1 WHEN 'true' THEN 2 WHEN 'false' THEN 2 \
-                 WHEN 'integer' THEN 3 WHEN 'real' THEN 3 WHEN 'text' THEN 4 WHEN 'array' THEN 5 \
-                 WHEN 'object' THEN 6 ELSE 0 END)<<{})",
-                3 * at
-            ));
-            keys.push(format!(
-                "(CASE WHEN {kind} IN ('array','object') THEN NULL ELSE {} END)",
-                of("json_extract")
-            ));
+            let path: String = (encoded(path)?.iter())
+                .map(|byte| format!("{byte:02x}"))
+                .collect();
+            types.push(format!("(stead_kind({body},x'{path}')<<{})", 3 * at));
+            keys.push(format!("stead_field({body},x'{path}',{})", Kind::SCALARS));
         }
         Ok((types.join("|"), keys))
     }

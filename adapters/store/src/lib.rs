@@ -4,6 +4,7 @@
 //! Owns the file, its format and its durability. It knows nothing about what the bytes mean: it
 //! never decrypts, verifies, merges or decides; `engine/replica` does, and the store writes it.
 
+mod body;
 mod check;
 mod checkpoint;
 pub mod conformance;

@@ -15,7 +15,7 @@ use crate::encryption;
 use crate::error::{OpenError, StoreError};
 use crate::functions;
 use crate::index::IndexCache;
-use crate::read::Source;
+use crate::read::{Read, Source};
 use crate::schema;
 use crate::write::Tx;
 
@@ -23,6 +23,8 @@ use crate::write::Tx;
 pub(crate) const PAGE_BYTES: u32 = 4096;
 /// The write-ahead log's file shrinks back to this after a burst that outgrew it.
 const WAL_KEPT_BYTES: u32 = 16 << 20;
+/// The named value that says that deleted bytes are overwritten since ever.
+const ERASED: &str = "erased";
 const STATEMENTS_MAX: usize = 128;
 const BUSY_WAIT: Duration = Duration::from_secs(5);
 const EXCLUSIVE_BUSY_WAIT: Duration = Duration::from_millis(50);
@@ -210,6 +212,25 @@ impl Store {
                 .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         }
         Ok(())
+    }
+
+    /// Has nothing stay in the files of what was deleted or replaced: a file from before deleted bytes
+    /// were overwritten is rewritten once, and the write-ahead log is emptied. Returns false while a
+    /// reader holds on to the log: to be tried again.
+    pub fn erase(&mut self) -> Result<bool, StoreError> {
+        if !matches!(self.place, Place::File { .. }) {
+            return Ok(true);
+        }
+        if self.get_meta(ERASED)?.is_none() {
+            self.conn.execute_batch("VACUUM")?;
+            let tx = self.begin()?;
+            tx.put_meta(ERASED, &[1])?;
+            tx.commit()?;
+        }
+        let busy: i64 = self
+            .conn
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+        Ok(busy == 0)
     }
 
     /// Rewrites the file without the room that deleted rows left. Needs as much free disk again.
@@ -428,11 +449,16 @@ fn common_settings(conn: &Connection) -> Result<(), StoreError> {
     conn.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
     conn.pragma_update(None, "temp_store", "MEMORY")?;
     conn.pragma_update(None, "cell_size_check", true)?;
+    // What is deleted is overwritten: a redaction must reach the bytes.
+    conn.pragma_update_and_check(None, "secure_delete", true, |_| Ok(()))?;
     conn.pragma_update(None, "trusted_schema", false)?;
     conn.pragma_update(None, "foreign_keys", false)?;
     // Only macOS knows the difference: there a plain fsync leaves data in the drive's cache.
     conn.pragma_update(None, "fullfsync", true)?;
     conn.pragma_update(None, "checkpoint_fullfsync", true)?;
+    // Otherwise a statement is compiled anew whenever it is given other values that could have led to
+    // another plan. Which index is used is decided before (`query::plan`).
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     functions::add(conn)?;
     Ok(())
 }

@@ -20,9 +20,12 @@ pub use group::{Aggregate, Grouped, Grouping, Measure, QUERY_GROUPS_MAX};
 pub use plan::Plan;
 pub use search::{SEARCH_WORDS_MAX, SearchText};
 
+#[cfg(test)]
+pub(crate) use eval::at;
 pub(crate) use eval::referred;
-pub(crate) use field::{literal, paths_of, text_of};
+pub(crate) use field::{encoded, literal, text_of};
 
+use crate::body::json_of;
 use crate::index::IndexRow;
 use crate::key::DocKey;
 use crate::read::wrong_type;
@@ -295,7 +298,7 @@ pub(crate) fn find(
         let key = row.get_ref(0)?.as_blob().map_err(wrong_type)?;
         found.push(Found {
             id: DocKey::decode(key).map_err(|error: KeyError| StoreError::from(error))?,
-            json: row.get(1)?,
+            json: json_of(row.get_ref(1)?)?,
             deleted: row.get(2)?,
             snippet: row.get(3)?,
             sorted_by: (0..compiled.sorted_by)

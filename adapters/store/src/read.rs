@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 use stead_base::{DocId, Hash, SpaceId, WriterId};
 
+use crate::body::json_of;
 use crate::index::{self, IndexProgress, IndexRow};
 use crate::key::DocKey;
 use crate::query::{self, Found, Grouped, Grouping, Plan, Query};
@@ -308,7 +309,7 @@ pub trait Read: Source {
 
     /// A document's visible fields as JSON text, deleted or not.
     fn doc(&self, collection: CollectionNo, id: &DocId) -> Result<Option<DocRow>> {
-        let sql = "SELECT json(body), deleted FROM doc WHERE collection=?1 AND id=?2";
+        let sql = "SELECT body, deleted FROM doc WHERE collection=?1 AND id=?2";
         let key = DocKey::new(id);
         one(
             self.connection(),
@@ -316,7 +317,7 @@ pub trait Read: Source {
             params![collection, key.as_bytes()],
             |row| {
                 Ok(DocRow {
-                    json: row.get(0)?,
+                    json: json_of(row.get_ref(0)?)?,
                     deleted: row.get(1)?,
                 })
             },

@@ -230,6 +230,19 @@ impl<'s> Tx<'s> {
         self.append_segment(writer, start, count, bytes)
     }
 
+    /// Writes the bytes of a row of entries anew; they are the same entries, with parts left out.
+    pub fn rewrite_segment(&self, writer: WriterNo, start: u64, bytes: &[u8]) -> Result<()> {
+        let sql = "UPDATE segment SET bytes=?2 WHERE key=?1";
+        let changed = self.execute(sql, params![writer.key(start)?, bytes])?;
+        match changed {
+            0 => Err(StoreError::OutOfRange {
+                what: "segment at",
+                value: start,
+            }),
+            _ => Ok(()),
+        }
+    }
+
     /// Removes the entries of a log from position `len` on, with the heads and subtree roots that
     /// cover any of them. A row that holds both kinds keeps `kept` of its bytes: the caller's
     /// closure says, given the row's first position and bytes, how many bytes the entries before

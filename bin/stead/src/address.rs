@@ -120,6 +120,26 @@ impl fmt::Display for PutAddress {
     }
 }
 
+impl LogAddress {
+    /// As a path inside of the space.
+    pub(crate) fn path(&self) -> String {
+        let parts = self.collection.iter().chain(&self.id);
+        let parts: Vec<String> = parts.map(|part| format!("/{part}")).collect();
+        match parts.is_empty() {
+            true => "/".to_owned(),
+            false => parts.concat(),
+        }
+    }
+}
+
+impl fmt::Display for LogAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.space)?;
+        let mut parts = self.collection.iter().chain(&self.id);
+        parts.try_for_each(|part| write!(f, "/{part}"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,6 +3,7 @@
 mod faces;
 mod groups;
 mod people;
+mod presence;
 mod questions;
 mod recovery;
 mod rich;
@@ -25,7 +26,8 @@ pub(crate) use groups::{Group, Leave};
 pub(crate) use people::{
     Can, Contact, Device, Identity, IdentityAction, MembersArgs, Revoke, SignIn, Verify,
 };
-pub(crate) use questions::{History, Index, Query, Sql, Watch};
+pub(crate) use presence::Presence;
+pub(crate) use questions::{History, Index, Query, Redact, Sql, Watch};
 
 pub(crate) use recovery::{Guardians, GuardiansAction, Recover};
 pub(crate) use rich::{FieldAddress, List, Redo, Text, Tree, Undo};
@@ -104,8 +106,10 @@ pub(crate) enum Command {
     Index(Index),
     Sql(Sql),
     Watch(Watch),
+    Presence(Presence),
     Delete(Delete),
     Restore(Restore),
+    Redact(Redact),
     #[command(subcommand)]
     Kv(Kv),
     #[command(subcommand)]
@@ -360,6 +364,19 @@ pub(crate) enum Space {
     Checkpoints {
         /// The space's name
         space: String,
+    },
+    /// Show, or say, for how long history is kept on this device
+    ///
+    /// What is older goes by itself, once every device that may write has it: at least AGE is kept, at most about twice that.
+    #[command(
+        after_help = "Examples:\n  stead space history family\n  stead space history family --keep 90d\n  stead space history family --keep forever"
+    )]
+    History {
+        /// The space's name
+        space: String,
+        /// For how long, such as 12h, 90d or 2y, or forever
+        #[arg(long, value_name = "AGE", value_parser = parse_keep)]
+        keep: Option<u64>,
     },
     /// Drop the history below a checkpoint on this device; documents stay as they are
     #[command(
@@ -666,7 +683,6 @@ pub(crate) struct Try {
     pub(crate) fast: bool,
 }
 
-/// Reads an age such as `90d` as milliseconds.
 /// Reads an amount of bytes: a number and B, KB, MB or GB.
 fn parse_size(text: &str) -> Result<u64, String> {
     const UNITS: [(&str, u64); 4] = [("KB", 1 << 10), ("MB", 1 << 20), ("GB", 1 << 30), ("B", 1)];
@@ -680,6 +696,21 @@ fn parse_size(text: &str) -> Result<u64, String> {
     })
 }
 
+/// An age in milliseconds; 0 for ever.
+fn parse_keep(text: &str) -> Result<u64, String> {
+    match text.trim() {
+        "forever" => Ok(0),
+        text => match parse_age(text)? {
+            0 => Err(
+                "an age of nothing keeps nothing: `stead space compact` drops history now"
+                    .to_owned(),
+            ),
+            ms => Ok(ms),
+        },
+    }
+}
+
+/// Reads an age such as `90d` as milliseconds.
 fn parse_age(text: &str) -> Result<u64, String> {
     const UNITS: [(&str, u64); 4] = [
         ("m", 60_000),

@@ -16,6 +16,7 @@ pub(crate) mod index;
 pub(crate) mod link;
 pub(crate) mod log;
 pub(crate) mod play;
+pub(crate) mod presence;
 pub(crate) mod read;
 pub(crate) mod recover;
 pub(crate) mod rich;

@@ -567,6 +567,7 @@ fn event(changes: Vec<Change>, ready: bool) -> Notification {
         changes,
         more: false,
         ready,
+        transactions: None,
         reset: false,
     })
 }

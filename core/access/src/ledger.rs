@@ -10,7 +10,7 @@ use stead_base::{ScopeId, SpaceId, WriterId};
 
 use crate::compound;
 use crate::op::{
-    AddDevice, Checkpoint, GroupAdd, GroupRemove, Join, OpId, Party, Remove, RemoveDevice,
+    AddDevice, Checkpoint, GroupAdd, GroupRemove, Join, OpId, Party, Redact, Remove, RemoveDevice,
     ScopeStart, StartEpoch, Subject, decode_ops,
 };
 use crate::rules::{Author, Claims, Line};
@@ -114,6 +114,10 @@ pub(crate) struct Ledger {
     pub(crate) renames: Sayings<(Name, u32)>,
     /// Logs that hold checkpoints, as their first entries say.
     pub(crate) checkpoints: BTreeMap<WriterId, Checkpoint>,
+    /// Redactions, whoever said them.
+    pub(crate) redactions: BTreeMap<OpId, Redact>,
+    /// The redactions that name a parcel.
+    pub(crate) redacted: BTreeMap<(WriterId, u64, ScopeId), BTreeSet<OpId>>,
 }
 
 impl Ledger {
@@ -138,6 +142,8 @@ impl Ledger {
             starts: BTreeMap::new(),
             renames: BTreeMap::new(),
             checkpoints: BTreeMap::new(),
+            redactions: BTreeMap::new(),
+            redacted: BTreeMap::new(),
         }
     }
 
@@ -183,6 +189,14 @@ impl Ledger {
         self.seen.contains(&(writer, seq))
     }
 
+    fn hear_redaction(&mut self, id: OpId, redact: Redact) {
+        for (writer, seq) in &redact.parcels {
+            let parcel = (*writer, *seq, redact.scope);
+            self.redacted.entry(parcel).or_default().insert(id);
+        }
+        self.redactions.insert(id, redact);
+    }
+
     /// Takes the operations of an entry.
     pub(crate) fn take(&mut self, writer: WriterId, seq: u64, ops: Vec<RosterOp>) -> Touched {
         let mut touched = Touched::default();
@@ -214,6 +228,7 @@ impl Ledger {
                     self.checkpoints.entry(writer).or_insert(made);
                 }
                 RosterOp::Checkpoint(_) => {}
+                RosterOp::Redact(redact) => self.hear_redaction(id, redact),
                 op => self.keep(id, Author::Entry { writer, seq }, op, &mut touched),
             }
         }
@@ -252,6 +267,7 @@ impl Ledger {
                 | RosterOp::Scope { .. }
                 | RosterOp::Start(_)
                 | RosterOp::Rename { .. }
+                | RosterOp::Redact(_)
                 | RosterOp::Letter { .. }
         );
         match op {
@@ -339,6 +355,7 @@ impl Ledger {
             RosterOp::Genesis { .. }
             | RosterOp::Claim { .. }
             | RosterOp::Checkpoint(_)
+            | RosterOp::Redact(_)
             | RosterOp::RootStatement { .. }
             | RosterOp::Letter { .. } => {}
         }

@@ -50,8 +50,9 @@ pub use name::{Name, NameError};
 pub use op::{
     AddDevice, Checkpoint, GROUP_PARTS_MAX, GROUP_RANK_MAX, Grant, GroupAdd, GroupPart,
     GroupRemove, Join, OPS_PER_PARCEL_MAX, OpId, Party, PartyId, REASON_BYTES_MAX,
-    REMOVED_AT_ONCE_MAX, ROOT_STATEMENT_BYTES_MAX, Remove, RemoveDevice, RosterOp, ScopeStart,
-    StartEpoch, Subject, WRAP_BYTES_MAX, decode_ops, encode_ops,
+    REDACTED_AT_ONCE_MAX, REMOVED_AT_ONCE_MAX, ROOT_STATEMENT_BYTES_MAX, Redact, Remove,
+    RemoveDevice, RosterOp, ScopeStart, StartEpoch, Subject, WRAP_BYTES_MAX, decode_ops,
+    encode_ops,
 };
 pub use path::{PATH_BYTES_MAX, Path, PathError};
 pub use plan::{RemovalPlan, RemovalTarget};

@@ -143,6 +143,17 @@ impl Roster {
                 let path = self.scopes().get(&made.scope).cloned();
                 self.needs(device, &path.ok_or(Refusal::OutOfPlace)?, Action::Manage)
             }
+            RosterOp::Redact(redact) => {
+                let path = self.scopes().get(&redact.scope).cloned();
+                let own = redact
+                    .parcels
+                    .iter()
+                    .all(|(writer, _)| self.device_of(writer).as_ref() == Some(device));
+                match own {
+                    true => Ok(()),
+                    false => self.needs(device, &path.ok_or(Refusal::OutOfPlace)?, Action::Manage),
+                }
+            }
             RosterOp::Genesis { .. }
             | RosterOp::Claim { .. }
             | RosterOp::RootStatement { .. }

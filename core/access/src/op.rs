@@ -19,6 +19,8 @@ pub const OPS_PER_PARCEL_MAX: usize = 512;
 pub const REMOVED_AT_ONCE_MAX: usize = 256;
 /// Most parts that a grant to a group names.
 pub const GROUP_PARTS_MAX: usize = 256;
+/// Most parcels that one operation redacts.
+pub const REDACTED_AT_ONCE_MAX: usize = 1024;
 /// Greatest rank of a part that a grant to a group names.
 pub const GROUP_RANK_MAX: u32 = 65_535;
 /// Longest reason given for a removal, in bytes of UTF-8.
@@ -256,6 +258,16 @@ pub struct ScopeStart {
     pub hash: Hash,
 }
 
+/// Withholds parcels for good: what they said of redacted places is gone, the rest is said again in
+/// the entry of this operation (`docs/formats/document.md`, "Redactions").
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Redact {
+    /// The scope that the parcels are of; never `@roster`.
+    pub scope: ScopeId,
+    /// Their entries, ascending, at most [`REDACTED_AT_ONCE_MAX`].
+    pub parcels: Vec<(WriterId, u64)>,
+}
+
 /// One operation on a space's roster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RosterOp {
@@ -312,6 +324,8 @@ pub enum RosterOp {
     },
     /// Declares a checkpoint; counts only in the first entry of a log that its device made for it.
     Checkpoint(Checkpoint),
+    /// Withholds parcels for good.
+    Redact(Redact),
     /// What a root key says, whoever carries it.
     RootStatement {
         /// Whose root key.

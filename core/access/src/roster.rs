@@ -16,7 +16,7 @@ use crate::compound::{StandingPart, card_parts, group_parts};
 use crate::epochs::{Epoch, Keys, Stale};
 use crate::ledger::{Genesis, Ledger, RosterError, Touched};
 use crate::members::{MemberSubject, Membership, memberships};
-use crate::op::{Checkpoint, OpId, Party, StartEpoch, Subject};
+use crate::op::{Checkpoint, OpId, Party, Redact, StartEpoch, Subject};
 use crate::rules::{Author, Line};
 use crate::verdicts::{Span, Verdicts};
 use crate::{Action, DeviceRecord, Name, Path, RosterOp};
@@ -167,6 +167,50 @@ impl Roster {
     pub fn vouches_for(&self, writer: &WriterId, made: &Checkpoint) -> bool {
         let path = self.scopes().get(&made.scope).cloned();
         path.is_some_and(|path| self.verdict(writer, 0, &path, Action::Manage))
+    }
+
+    /// Every redaction that was said, whether or not it counts.
+    pub const fn redactions(&self) -> &BTreeMap<OpId, Redact> {
+        &self.ledger.redactions
+    }
+
+    /// Whether a redaction counts for parcels of a log: its entry may manage the scope, or it is by
+    /// the device that wrote them.
+    pub fn may_redact(&self, at: &OpId, scope: ScopeId, of: &WriterId) -> bool {
+        let Some(path) = self.place_of(scope) else {
+            return false;
+        };
+        if self.verdict(&at.log, at.seq, path, Action::Manage) {
+            return true;
+        }
+        let device = self.device_of(&at.log);
+        let mut spans = self.spans(&at.log).iter();
+        device.is_some()
+            && device == self.device_of(of)
+            && spans.any(|span| span.since <= at.seq && at.seq < span.limit)
+    }
+
+    /// The redaction of a parcel whose words stand in its place, and whether it counts; none if nobody
+    /// redacted it. Of several that count the one with the smallest op id stands, of those that do not
+    /// likewise.
+    pub fn redaction_of(
+        &self,
+        writer: &WriterId,
+        seq: u64,
+        scope: ScopeId,
+    ) -> Option<(OpId, bool)> {
+        let named = self.ledger.redacted.get(&(*writer, seq, scope))?;
+        let counts = named.iter().find(|at| self.may_redact(at, scope, writer));
+        match counts {
+            Some(at) => Some((*at, true)),
+            None => named.first().map(|at| (*at, false)),
+        }
+    }
+
+    /// Whether several redactions name one parcel.
+    pub fn is_redacted_twice(&self, writer: &WriterId, seq: u64, scope: ScopeId) -> bool {
+        let named = self.ledger.redacted.get(&(*writer, seq, scope));
+        named.is_some_and(|named| named.len() > 1)
     }
 
     /// The space this is the roster of.

@@ -3,7 +3,8 @@
 //! ```text
 //! body       = writers:uint writer[32]{writers} names:uint (length:uint name){names} collection*
 //! collection = (length:uint name) documents:uint document{documents}
-//! document   = id (length:uint row)            the row of document.md, with this block's numbers
+//! document   = id (length:uint row) [rich]     the row of document.md, with this block's numbers
+//! rich       = length:uint content*            if the row begins with 02: one for each rich field that is alive
 //! id         = 01 bytes[16] | 02 length:uint name
 //! ```
 
@@ -13,10 +14,12 @@ use stead_base::limits::{DOC_NAME_BYTES_MAX, NAME_BYTES_MAX, WRITERS_MAX};
 use stead_base::{DecodeFault, Decoder, DocId, Encoder, WriterId};
 use stead_doc::{Dictionary, Document, Numbers, check_collection, check_name};
 
-use crate::{BLOCK_BYTES_MAX, CheckpointError};
+use crate::{BLOCK_BYTES_MAX, CheckpointError, RichState};
 
 const GENERATED: u8 = 1;
 const NAMED: u8 = 2;
+/// What a row with rich fields begins with.
+const ROW_WITH_RICH: u8 = 2;
 /// Most field names in one block.
 const NAMES_MAX: usize = 1 << 20;
 
@@ -33,15 +36,20 @@ pub struct DocumentsWriter {
 }
 
 impl DocumentsWriter {
-    /// Adds a document whose numbers are those of `dictionary`, always the same one. Documents
-    /// come in ascending order of collection, then id; one that does not is refused.
+    /// Adds a document whose numbers are those of `dictionary`, always the same one, with the
+    /// contents of its rich fields in the order of [`Document::rich_fields`]. Documents come in
+    /// ascending order of collection, then id; one that does not is refused.
     pub fn push<D: Dictionary>(
         &mut self,
         collection: &str,
         id: &DocId,
         mut document: Document,
+        rich: &[RichState],
         dictionary: &D,
     ) -> Result<(), CheckpointError> {
+        if document.rich_fields(dictionary).len() != rich.len() {
+            return Err(CheckpointError::OutOfPlace);
+        }
         let last = self.collections.last().map(|(name, _, _)| name.as_str());
         let is_new = last != Some(collection);
         let in_order = match last {
@@ -84,9 +92,17 @@ impl DocumentsWriter {
                 DocId::Named(name) => out.byte(NAMED).text(name.as_str()),
             };
             out.bytes(&self.row);
+            if self.row.first() == Some(&ROW_WITH_RICH) {
+                let mut contents = Encoder::new();
+                for state in rich {
+                    state.encode(&mut contents);
+                }
+                out.bytes(&contents.finish());
+            }
             *bytes = out.finish();
         }
-        self.bytes += self.row.len() + 24 + names;
+        let contents: usize = rich.iter().map(RichState::bytes).sum();
+        self.bytes += self.row.len() + 24 + names + contents;
         self.last = Some(id.clone());
         Ok(())
     }
@@ -131,7 +147,13 @@ pub struct Place<'a> {
     pub collection: &'a str,
     /// Its id.
     pub id: DocId,
+    /// The contents of its rich fields, in the order of [`Document::rich_fields`]; none of a document
+    /// that was passed over.
+    pub rich: Vec<RichState>,
 }
+
+/// A document's place, its row, and the contents of its rich fields.
+type Row<'a> = (Place<'a>, &'a [u8], &'a [u8]);
 
 /// Reads one block of documents, in order.
 #[derive(Debug)]
@@ -185,10 +207,15 @@ impl<'a> DocumentsReader<'a> {
         document: &mut Document,
         dictionary: &mut D,
     ) -> Result<Option<Place<'a>>, CheckpointError> {
-        let Some((place, row)) = self.next_row()? else {
+        let Some((mut place, row, contents)) = self.next_row()? else {
             return Ok(None);
         };
         document.decode_into(row, &self.numbers)?;
+        let mut input = Decoder::new(contents);
+        for _ in document.rich_fields(&self.numbers) {
+            place.rich.push(RichState::decode(&mut input)?);
+        }
+        input.finish("rich fields")?;
         let (fields, writers, numbers) = (&mut self.fields, &mut self.writers, &self.numbers);
         let dictionary = std::cell::RefCell::new(dictionary);
         document.renumber(
@@ -213,10 +240,10 @@ impl<'a> DocumentsReader<'a> {
 
     /// Passes over the next document. Returns where it belongs; None at the end of the block.
     pub fn skip(&mut self) -> Result<Option<Place<'a>>, CheckpointError> {
-        Ok(self.next_row()?.map(|(place, _)| place))
+        Ok(self.next_row()?.map(|(place, ..)| place))
     }
 
-    fn next_row(&mut self) -> Result<Option<(Place<'a>, &'a [u8])>, CheckpointError> {
+    fn next_row(&mut self) -> Result<Option<Row<'a>>, CheckpointError> {
         let input = &mut self.input;
         if self.left == 0 {
             if input.remaining() == 0 {
@@ -249,9 +276,17 @@ impl<'a> DocumentsReader<'a> {
             return Err(input.error("document id", DecodeFault::NotCanonical).into());
         }
         let row = input.bytes(BLOCK_BYTES_MAX, "document")?;
+        let contents = match row.first() {
+            Some(&ROW_WITH_RICH) => input.bytes(BLOCK_BYTES_MAX, "rich fields")?,
+            _ => &[],
+        };
         self.left -= 1;
         self.last = Some(id.clone());
-        let collection = self.collection;
-        Ok(Some((Place { collection, id }, row)))
+        let place = Place {
+            collection: self.collection,
+            id,
+            rich: Vec::new(),
+        };
+        Ok(Some((place, row, contents)))
     }
 }

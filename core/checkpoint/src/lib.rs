@@ -10,6 +10,7 @@ mod documents;
 mod error;
 mod logs;
 mod part;
+mod rich;
 
 pub use block::{
     Assembler, BLOCK_BYTES_MAX, BLOCK_BYTES_TARGET, BlockKind, PIECE_BYTES_MAX, pieces,
@@ -19,5 +20,6 @@ pub use error::CheckpointError;
 pub use logs::{LogStart, decode_logs, encode_logs};
 pub use part::{
     ASKED_DOCUMENTS_MAX, Ask, Choose, DocumentName, PART_COLLECTIONS_MAX, PART_DOCUMENTS_MAX,
-    PART_QUERIES_MAX, PART_QUERY_BYTES_MAX, Slice, SliceField, Units,
+    PART_QUERIES_MAX, PART_QUERY_BYTES_MAX, Slice, Units,
 };
+pub use rich::RichState;

@@ -34,8 +34,6 @@ pub const PART_DOCUMENTS_MAX: usize = 1 << 20;
 pub const PART_QUERY_BYTES_MAX: usize = 16 << 10;
 /// Most documents asked for at once.
 pub const ASKED_DOCUMENTS_MAX: usize = 1024;
-/// Most rich fields in one slice.
-const SLICE_FIELDS_MAX: usize = 1 << 16;
 
 /// A document of a space: its collection and id.
 pub type DocumentName = (String, DocId);
@@ -225,19 +223,6 @@ impl Ask {
     }
 }
 
-/// A rich field as it lies in a store: its state, and what came since.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SliceField {
-    /// The document.
-    pub document: DocumentName,
-    /// Which field of it, in the engine's bytes.
-    pub field: Vec<u8>,
-    /// Its state, in the engine's bytes.
-    pub state: Vec<u8>,
-    /// Updates that came since the state was written, in order.
-    pub updates: Vec<Vec<u8>>,
-}
-
 /// A slice of a space's present: the answer to an [`Ask`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Slice {
@@ -251,10 +236,8 @@ pub struct Slice {
     /// More is to be had: of a collection behind `upto`, of documents behind `covered`, of a query once
     /// the ones in this slice are chosen.
     pub more: bool,
-    /// A block of documents (`Documents` of a checkpoint), or nothing.
+    /// A block of documents (`Documents` of a checkpoint) with their rich fields, or nothing.
     pub block: Vec<u8>,
-    /// Their rich fields.
-    pub fields: Vec<SliceField>,
 }
 
 impl Slice {
@@ -267,15 +250,7 @@ impl Slice {
         }
         put_place(&mut out, self.upto.as_ref());
         out.uint(self.covered).byte(self.more.into());
-        out.bytes(&self.block).uint(self.fields.len() as u64);
-        for field in &self.fields {
-            put_name(&mut out, &field.document);
-            out.bytes(&field.field).bytes(&field.state);
-            out.uint(field.updates.len() as u64);
-            for update in &field.updates {
-                out.bytes(update);
-            }
-        }
+        out.bytes(&self.block);
         pack(out.as_slice())
     }
 
@@ -297,21 +272,6 @@ impl Slice {
         slice.covered = input.uint_max(ASKED_DOCUMENTS_MAX as u64, "documents covered")?;
         slice.more = flag(&mut input)?;
         slice.block = input.bytes(BLOCK_BYTES_MAX, "documents")?.to_vec();
-        for _ in 0..input.count(SLICE_FIELDS_MAX, 6, "rich fields")? {
-            let document = name(&mut input)?;
-            let field = input.bytes(BLOCK_BYTES_MAX, "rich field")?.to_vec();
-            let state = input.bytes(BLOCK_BYTES_MAX, "rich field")?.to_vec();
-            let count = input.count(usize::MAX, 1, "updates")?;
-            let updates = (0..count)
-                .map(|_| Ok(input.bytes(BLOCK_BYTES_MAX, "update")?.to_vec()))
-                .collect::<Result<_, DecodeError>>()?;
-            slice.fields.push(SliceField {
-                document,
-                field,
-                state,
-                updates,
-            });
-        }
         input.finish("slice")?;
         Ok(slice)
     }
@@ -453,20 +413,13 @@ mod tests {
         }
 
         #[test]
-        fn slices_come_back_as_they_were(names in names(), more: bool, bytes: Vec<u8>, len in 0..LOG_LEN_MAX) {
-            let fields = names.into_iter().map(|document| SliceField {
-                document,
-                field: bytes.clone(),
-                state: bytes.clone(),
-                updates: vec![bytes.clone(), Vec::new()],
-            });
+        fn slices_come_back_as_they_were(more: bool, bytes: Vec<u8>, len in 0..LOG_LEN_MAX) {
             let slice = Slice {
                 frontier: BTreeMap::from([(WriterId::from_bytes([3; 32]), len)]),
                 upto: Some(DocId::Generated([1; 16])),
                 covered: 7,
                 more,
                 block: bytes.clone(),
-                fields: fields.collect(),
             };
             prop_assert_eq!(Slice::decode(&slice.encode().unwrap()), Ok(slice));
         }

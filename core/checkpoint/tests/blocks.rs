@@ -75,7 +75,9 @@ fn block(documents: Vec<Document>, numbers: &Numbers) -> Vec<u8> {
     for (i, document) in documents.into_iter().enumerate() {
         let id = DocId::parse(&format!("d{i:03}")).unwrap();
         let collection = if i < 2 { "first" } else { "second" };
-        writer.push(collection, &id, document, numbers).unwrap();
+        writer
+            .push(collection, &id, document, &[], numbers)
+            .unwrap();
     }
     writer.finish().unwrap()
 }
@@ -147,7 +149,7 @@ fn documents_out_of_order_are_refused() {
     let mut writer = DocumentsWriter::default();
     let id = |text| DocId::parse(text).unwrap();
     let mut push = |collection, name| {
-        let pushed = writer.push(collection, &id(name), document.clone(), &numbers);
+        let pushed = writer.push(collection, &id(name), document.clone(), &[], &numbers);
         pushed.is_ok()
     };
     assert!(push("b", "m"));
@@ -180,7 +182,7 @@ fn vectors() -> String {
         .unwrap();
     }
     let mut writer = DocumentsWriter::default();
-    writer.push("cities", &id, document, &numbers).unwrap();
+    writer.push("cities", &id, document, &[], &numbers).unwrap();
     let documents = writer.finish().unwrap();
 
     let space = SpaceId::from_bytes([9; 32]);

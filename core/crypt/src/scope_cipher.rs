@@ -19,6 +19,8 @@ pub enum Part {
     Envelope,
     /// The operations of one scope.
     Parcel,
+    /// What a device says of where it is: no entry, and in no log.
+    Presence,
 }
 
 impl Part {
@@ -26,6 +28,7 @@ impl Part {
         match self {
             Self::Envelope => 0,
             Self::Parcel => 1,
+            Self::Presence => 2,
         }
     }
 }

@@ -5,10 +5,12 @@
 
 mod changes;
 mod reader;
+mod redacted;
 mod split;
 mod transaction;
 
 pub use changes::Changes;
+pub use redacted::{Redacted, RedactedItem, say_the_same};
 pub use split::{Inside, Parts};
 pub(crate) use transaction::TransactionMark;
 pub use transaction::{Transaction, TransactionError};

@@ -312,6 +312,12 @@ pub trait RichContent: Send {
     fn cursor(&self, at: usize, unit: TextUnit) -> Result<String, RichError>;
     /// Where a named place is now.
     fn find_cursor(&self, cursor: &str, unit: TextUnit) -> Result<usize, RichError>;
+    /// Names what it holds now, for a later [`RichContent::text_delta`].
+    fn version(&self) -> Result<Vec<u8>, RichError>;
+    /// What changed in a text since a version: an array of `{"retain": n}`, `{"insert": text}` and
+    /// `{"delete": n}`, with `attributes` where marks were put or (null) taken off; positions count Unicode
+    /// scalars. None if it is no text or never was at that version.
+    fn text_delta(&self, since: &[u8]) -> Result<Option<Value>, RichError>;
     /// How much of others' updates waits for updates that have not come.
     fn waits(&self) -> bool;
     /// About as many bytes as it takes in memory.

@@ -138,6 +138,26 @@ pub enum Input {
         /// The proof, at most [`FORK_BYTES_MAX`](crate::limits::FORK_BYTES_MAX).
         proof: Bytes,
     },
+    /// Where somebody is, for the peer. Goes out when credit allows; what waits is replaced by a
+    /// newer one of the same slot, and lost with the session. Nothing happens where the peer does not
+    /// understand it or does not share the space.
+    Presence {
+        /// The space.
+        space: SpaceId,
+        /// The same for all packets that replace each other.
+        slot: [u8; 16],
+        /// The packet, at most [`PRESENCE_BYTES_MAX`](crate::limits::PRESENCE_BYTES_MAX).
+        packet: Bytes,
+    },
+    /// Somebody whose packets went to the peer is not heard any more.
+    PresenceLost {
+        /// The space.
+        space: SpaceId,
+        /// Whose run of packets.
+        run: [u8; 32],
+        /// Which app.
+        app: u64,
+    },
     /// The driver's queue of unwritten frames is long, or short again. While it is long no more
     /// batches are read for the peer, so that live changes do not wait behind them.
     Congested(bool),
@@ -349,6 +369,22 @@ pub enum Output {
     },
     /// Read entries for the peer.
     Read(ReadRequest),
+    /// Where somebody is.
+    Presence {
+        /// The space.
+        space: SpaceId,
+        /// The packet.
+        packet: Bytes,
+    },
+    /// The peer does not hear somebody any more whose packets came from it.
+    PresenceLost {
+        /// The space.
+        space: SpaceId,
+        /// Whose run of packets.
+        run: [u8; 32],
+        /// Which app.
+        app: u64,
+    },
     /// The peer says that it has stored this much.
     Confirmed {
         /// The space.

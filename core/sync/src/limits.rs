@@ -5,6 +5,8 @@ pub const VERSION: u64 = 1;
 
 /// Bit of `Hello`'s features: understands `Start`.
 pub const FEATURE_START: u64 = 1;
+/// Bit of `Hello`'s features: understands `Presence` and `PresenceLost`.
+pub const FEATURE_PRESENCE: u64 = 4;
 
 /// Bit of `Hello`'s features: understands `Choose` and what belongs to it.
 pub const FEATURE_PARTS: u64 = 2;
@@ -55,6 +57,10 @@ pub const PROBES_IN_FLIGHT_MAX: usize = 16;
 pub const PROBE_BYTES_MAX: usize = 64 << 10;
 /// Largest proof that a writer forked its log.
 pub const FORK_BYTES_MAX: usize = 64 << 10;
+/// Largest packet that says where somebody is.
+pub const PRESENCE_BYTES_MAX: usize = 4096;
+/// Most packets and losses of presence that wait for credit; the oldest go first.
+pub const PRESENCE_WAITING_MAX: usize = 1024;
 /// Longest text of a `Goodbye`, in bytes of UTF-8.
 pub const GOODBYE_BYTES_MAX: usize = 256;
 /// Longest part of a `Hello` that this version does not know.

@@ -149,6 +149,10 @@ pub enum Message {
         writer: WriterRef,
         proof: Bytes,
     },
+    /// Says where somebody is right now.
+    Presence { space: u64, packet: Bytes },
+    /// Somebody whose packets were passed on is not heard any more.
+    PresenceLost { space: u64, run: [u8; 32], app: u64 },
     /// Gives credit back.
     Credit { bytes: u64 },
     /// Asks for a sign of life.
@@ -184,6 +188,8 @@ impl Message {
             Self::Probe { .. } => "Probe",
             Self::ProbeReply { .. } => "ProbeReply",
             Self::Fork { .. } => "Fork",
+            Self::Presence { .. } => "Presence",
+            Self::PresenceLost { .. } => "PresenceLost",
             Self::Credit { .. } => "Credit",
             Self::Ping { .. } => "Ping",
             Self::Pong { .. } => "Pong",
@@ -208,6 +214,8 @@ impl Message {
                 | Self::Probe { .. }
                 | Self::ProbeReply { .. }
                 | Self::Fork { .. }
+                | Self::Presence { .. }
+                | Self::PresenceLost { .. }
                 | Self::Pong { .. }
         )
     }
@@ -346,6 +354,14 @@ impl Message {
                 put_log(out, kind::FORK, space, writer);
                 return proof;
             }
+            Self::Presence { space, packet } => {
+                out.byte(kind::PRESENCE).uint(space);
+                return packet;
+            }
+            Self::PresenceLost { space, run, app } => {
+                out.byte(kind::PRESENCE_LOST).uint(space);
+                out.raw(&run).uint(app);
+            }
             Self::Credit { bytes } => {
                 out.byte(kind::CREDIT).uint(bytes);
             }
@@ -386,6 +402,8 @@ mod kind {
     pub(in crate::message) const PROBE: u8 = 0x20;
     pub(in crate::message) const PROBE_REPLY: u8 = 0x21;
     pub(in crate::message) const FORK: u8 = 0x22;
+    pub(in crate::message) const PRESENCE: u8 = 0x23;
+    pub(in crate::message) const PRESENCE_LOST: u8 = 0x24;
     pub(in crate::message) const CREDIT: u8 = 0x30;
     pub(in crate::message) const PING: u8 = 0x31;
     pub(in crate::message) const PONG: u8 = 0x32;

@@ -2,11 +2,12 @@
 //!
 //! Owns the state of every shared space and the order in which frames compete for credit. The parts:
 //! `shares` (numbers, writers' names), `tips` (frontiers), `fetch` (what comes in), `serve` (what goes
-//! out), `forks`, `parts` (what is said where one side keeps a part of a space).
+//! out), `forks`, `parts` (what is said where one side keeps a part of a space), `presence`.
 
 mod fetch;
 mod forks;
 mod parts;
+mod presence;
 mod serve;
 mod shares;
 mod tips;
@@ -21,6 +22,7 @@ use crate::session::{Context, Opening};
 use bytes::Bytes;
 use forks::Forks;
 use parts::Parts;
+use presence::Waiting;
 use serve::{Reading, Ready};
 use shares::Share;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -62,6 +64,7 @@ pub(crate) struct Streaming {
     ready: VecDeque<Ready>,
     forks: Forks,
     parts: Parts,
+    presence: Waiting,
     pong_due: Option<u64>,
     congested: bool,
 }
@@ -88,6 +91,7 @@ impl Streaming {
             ready: VecDeque::new(),
             forks: Forks::default(),
             parts: Parts::default(),
+            presence: Waiting::default(),
             pong_due: None,
             congested: false,
         }
@@ -179,6 +183,14 @@ impl Streaming {
                 if let Some(no) = self.number(&space) {
                     self.parts.stir(no);
                 }
+            }
+            Input::Presence {
+                space,
+                slot,
+                packet,
+            } => self.tell_presence(context, &space, slot, packet),
+            Input::PresenceLost { space, run, app } => {
+                self.tell_presence_lost(context, &space, run, app);
             }
             Input::Frame(_) | Input::Tick | Input::Ping | Input::Close { .. } => {}
         }
@@ -282,6 +294,10 @@ impl Streaming {
                 writer,
                 proof,
             } => self.on_fork(context, space, writer, proof)?,
+            Message::Presence { space, packet } => self.on_presence(context, space, packet)?,
+            Message::PresenceLost { space, run, app } => {
+                self.on_presence_lost(context, space, run, app)?;
+            }
             Message::Credit { bytes } => self.send.give_back(bytes)?,
             Message::Ping { token } => self.pong_due = Some(token),
             Message::Pong { token } => context.on_pong(token)?,
@@ -305,6 +321,7 @@ impl Streaming {
         self.pump_listing(context);
         self.pump_ready(context);
         self.pump_dirty(context);
+        self.pump_presence(context);
         self.pump_reads(context);
         self.pump_wants(context);
         if let Some(bytes) = self.receive.due() {

@@ -8,6 +8,7 @@ mod membership;
 mod model;
 mod net;
 mod parts;
+mod presence;
 mod random;
 mod resume;
 mod timing;

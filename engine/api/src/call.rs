@@ -22,10 +22,13 @@ use crate::people::{
     DeviceRemove, DeviceRename, IdentityPhrase, IdentityShow, IdentityShown, IdentityWritten,
     Phrase, SafetyWords,
 };
+use crate::presence::{
+    PresenceClear, PresenceHere, PresenceIs, PresenceList, PresenceSet, PresenceWatch,
+};
 use crate::recovery::{
     RecoverAnew, RecoverBegin, RecoverDone, RecoverFinish, RecoverGiveUp, RecoverLook, RecoverState,
 };
-use crate::rich::{DocRedo, DocUndo, RichShow, RichShown, Undone};
+use crate::rich::{DocRedo, DocUndo, RichShow, RichShown, RichWatch, Undone};
 use crate::rights::{
     Decision, MemberList, Members, Removal, Rights, RightsLog, SpaceCan, SpacePlanRevoke,
     SpaceRevoke,
@@ -33,18 +36,18 @@ use crate::rights::{
 use crate::schema::{SchemaCheck, SchemaChecked, SchemaMade, SchemaPut, SchemaShow, Schemas};
 use crate::sign_in::{SignInAnswer, SignInAnswered, SignInAsked, SignInLook};
 use crate::spaces::{
-    CheckpointInfo, Checkpoints, Compacted, SpaceCheckpoint, SpaceCheckpoints, SpaceCompact,
-    SpaceKeep, SpaceKept,
+    CheckpointInfo, Checkpoints, Compacted, HistoryKept, SpaceCheckpoint, SpaceCheckpoints,
+    SpaceCompact, SpaceHistory, SpaceKeep, SpaceKept,
 };
 use crate::{
     ApiError, Commit, Devices, Diagnosis, DocAt, DocBack, DocDelete, DocDiff, DocDiffs, DocGet,
-    DocGot, DocHistory, DocPut, DocQuery, DocRestore, DocStory, DocUnwatch, DocWatch, DoctorRun,
-    Done, ErrorKind, Hello, IndexAdd, IndexList, IndexRemove, Indexes, LinkAccept, LinkApprove,
-    LinkArrival, LinkArrive, LinkAsking, LinkBegun, LinkCancel, LinkCreate, LinkCreated,
-    LinkGiveUp, LinkHear, LinkOutcome, LinkPending, LinkRefuse, LinkSpeak, LinkSpoken, LinkWait,
-    LogList, LogPage, NodeStatus, NodeStop, Page, SpaceCreate, SpaceInfo, SpaceJoin, SpaceJoined,
-    SpaceLeave, SpaceList, SpaceShare, SpaceShared, Spaces, SqlRows, SqlRun, Status, Watching,
-    Welcome, node::DeviceList,
+    DocGot, DocHistory, DocPut, DocQuery, DocRedact, DocRedacted, DocRestore, DocStory, DocUnwatch,
+    DocWatch, DoctorRun, Done, ErrorKind, Hello, IndexAdd, IndexList, IndexRemove, Indexes,
+    LinkAccept, LinkApprove, LinkArrival, LinkArrive, LinkAsking, LinkBegun, LinkCancel,
+    LinkCreate, LinkCreated, LinkGiveUp, LinkHear, LinkOutcome, LinkPending, LinkRefuse, LinkSpeak,
+    LinkSpoken, LinkWait, LogList, LogPage, NodeStatus, NodeStop, Page, SpaceCreate, SpaceInfo,
+    SpaceJoin, SpaceJoined, SpaceLeave, SpaceList, SpaceShare, SpaceShared, Spaces, SqlRows,
+    SqlRun, Status, Watching, Welcome, node::DeviceList,
 };
 
 /// Parameters that belong to one method.
@@ -207,6 +210,8 @@ methods! {
     GroupRename => Done, "group.rename";
     /// Ends a group, and its rights everywhere.
     GroupDelete => Done, "group.delete";
+    /// Asks or says for how long the history of a space is kept on this device.
+    SpaceHistory => HistoryKept, "space.history";
     /// Makes a checkpoint of a space.
     SpaceCheckpoint => CheckpointInfo, "space.checkpoint";
     /// The checkpoints of a space on this device.
@@ -231,6 +236,16 @@ methods! {
     DocRedo => Undone, "doc.redo";
     /// A text, list or tree for somebody who edits it, and places in it.
     RichShow => RichShown, "rich.show";
+    /// Starts a stream of `rich.event` notifications: what changes in a text, list or tree.
+    RichWatch => Watching, "rich.watch";
+    /// An app on this connection is somewhere, until it says otherwise or the connection ends.
+    PresenceSet => PresenceIs, "presence.set";
+    /// An app on this connection left.
+    PresenceClear => Done, "presence.clear";
+    /// Who is in a space right now.
+    PresenceList => PresenceHere, "presence.list";
+    /// Starts a stream of `presence.event` notifications on this connection.
+    PresenceWatch => Watching, "presence.watch";
     /// Finds documents of a collection.
     DocQuery => Page, "doc.query";
     /// Who changed each field of a document, and when.
@@ -241,6 +256,8 @@ methods! {
     DocDiff => DocDiffs, "doc.diff";
     /// Makes a document what it was at a time, by a new transaction.
     DocBack => Commit, "doc.back";
+    /// Takes the values of a field, or of a document, out of everything that is kept.
+    DocRedact => DocRedacted, "doc.redact";
     /// Has a collection indexed on this device; the index is built in the background.
     IndexAdd => Done, "index.add";
     /// An index of this device is not wanted any more.

@@ -11,7 +11,7 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    ApiError, ErrorKind, Incoming, IncomingError, Method, Notification, RESPONSE_BYTES_MAX,
+    ApiError, ErrorKind, Event, Incoming, IncomingError, Method, Notification, RESPONSE_BYTES_MAX,
     Request, RequestId, SOCKET_FILE, parse_incoming,
 };
 
@@ -119,6 +119,23 @@ impl Client {
         loop {
             if let Some(notification) = self.notifications.pop_front() {
                 return Ok(notification);
+            }
+            self.read_one()?;
+        }
+    }
+
+    /// Waits for the next event of a watch. Others stay for [`Client::next_notification`].
+    ///
+    /// # Errors
+    /// The connection broke, or nothing came within the time limit.
+    pub fn next_event(&mut self) -> Result<Event, ClientError> {
+        loop {
+            let is_event = |it: &Notification| matches!(it, Notification::Watch(_));
+            let at = self.notifications.iter().position(is_event);
+            if let Some(Notification::Watch(event)) =
+                at.and_then(|at| self.notifications.remove(at))
+            {
+                return Ok(event);
             }
             self.read_one()?;
         }

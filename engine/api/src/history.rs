@@ -186,6 +186,9 @@ pub struct DocStep {
     pub changes: Vec<FieldDiff>,
     /// Its operations, each in one plain phrase.
     pub said: Vec<String>,
+    /// It took values of the document out of everything that is kept.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub redacts: bool,
 }
 
 /// How one field differs.
@@ -261,4 +264,31 @@ pub struct DocBack {
     pub id: String,
     /// As it was behind all transactions up to this Unix time in milliseconds.
     pub at_ms: u64,
+}
+
+/// `doc.redact`: takes every value of a field, or of all fields of a document, out of documents, logs and
+/// files, wherever it is heard of. It cannot be undone.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct DocRedact {
+    /// Name, id, or the first digits of the id.
+    pub space: String,
+    /// The collection's name.
+    pub collection: String,
+    /// The document's id.
+    pub id: String,
+    /// The field; all of the document when empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub path: Path,
+}
+
+/// The answer to [`DocRedact`].
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct DocRedacted {
+    /// Log entries that carried a value.
+    pub entries: u64,
+    /// When, by the node's clock.
+    pub time: Time,
+    /// Whether a new checkpoint was made in the place of one that held a value.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub checkpoint: bool,
 }

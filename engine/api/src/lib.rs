@@ -25,6 +25,7 @@ mod linking;
 mod message;
 mod node;
 mod people;
+mod presence;
 mod public;
 mod recovery;
 mod rich;
@@ -57,8 +58,8 @@ pub use guardians::{
     HeldShare, HeldShares, HelpPlan, RecoverShare, RecoverShares, ShareHere, SharesHere,
 };
 pub use history::{
-    DocAt, DocBack, DocDiff, DocDiffs, DocHistory, DocStep, DocStory, FieldDiff, FieldOrigin,
-    LogEntry, LogKind, LogList, LogOp, LogPage, LogProof, Time,
+    DocAt, DocBack, DocDiff, DocDiffs, DocHistory, DocRedact, DocRedacted, DocStep, DocStory,
+    FieldDiff, FieldOrigin, LogEntry, LogKind, LogList, LogOp, LogPage, LogProof, Time,
 };
 pub use invite::{
     InviteText, SharePlan, SpaceJoin, SpaceJoined, SpacePlanShare, SpaceShare, SpaceShared,
@@ -83,13 +84,18 @@ pub use people::{
     DeviceRemove, DeviceRename, IdentityPhrase, IdentityShow, IdentityShown, IdentityWritten,
     OwnDevice, Phrase, SafetyWords, WordCheck, Words,
 };
+pub use presence::{
+    CursorAt, CursorSeen, PresenceClear, PresenceEvent, PresenceHere, PresenceIs, PresenceList,
+    PresenceSet, PresenceWatch, Present,
+};
 pub use public::PublicLink;
 pub use recovery::{
     RecoverAnew, RecoverBegin, RecoverDevice, RecoverDone, RecoverFinish, RecoverGiveUp,
     RecoverHolder, RecoverLook, RecoverPhase, RecoverSpace, RecoverState,
 };
 pub use rich::{
-    DocRedo, DocUndo, ListEdit, RichShow, RichShown, TextEdit, TextUnit, TreeEdit, Undone,
+    DocRedo, DocUndo, ListEdit, RichEvent, RichShow, RichShown, RichWatch, TextEdit, TextUnit,
+    TreeEdit, Undone,
 };
 pub use rights::{
     Decision, Member, MemberKind, MemberList, Members, ProofEntry, ProofHead, RIGHTS_PROOF_FORMAT,
@@ -108,9 +114,9 @@ pub use sign_in::{
     SIGN_IN_TEXT_BYTES_MAX, SignInAnswer, SignInAnswered, SignInAsked, SignInLook, SignInText,
 };
 pub use spaces::{
-    CheckpointInfo, Checkpoints, CollectionInfo, Compacted, Keep, SpaceCheckpoint,
-    SpaceCheckpoints, SpaceCompact, SpaceCreate, SpaceInfo, SpaceKeep, SpaceKept, SpaceLeave,
-    SpaceList, Spaces, SyncPhase, SyncState,
+    CheckpointInfo, Checkpoints, CollectionInfo, Compacted, HistoryKept, Keep, SpaceCheckpoint,
+    SpaceCheckpoints, SpaceCompact, SpaceCreate, SpaceHistory, SpaceInfo, SpaceKeep, SpaceKept,
+    SpaceLeave, SpaceList, Spaces, SyncPhase, SyncState,
 };
 
 /// The version of this protocol. It grows only when an old client would misunderstand a new node.

@@ -5,7 +5,7 @@ use serde_json::{Value, value::RawValue};
 
 use crate::{
     ApiError, CLAUSES_MAX, Call, Change, EDITS_MAX, ErrorKind, IDEMPOTENCY_KEY_BYTES_MAX, Method,
-    REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX,
+    PresenceEvent, REQUEST_BYTES_MAX, RESPONSE_BYTES_MAX, RichEvent,
 };
 
 const REQUEST_ID_BYTES_MAX: usize = 128;
@@ -62,15 +62,23 @@ pub struct Response {
 pub enum Notification {
     /// `watch.event`.
     Watch(Event),
+    /// `presence.event`.
+    Presence(PresenceEvent),
+    /// `rich.event`.
+    Rich(RichEvent),
 }
 
-/// `watch.event`: what one transaction, or one batch of them, changed in what a watch sees.
+/// `watch.event`: what one transaction changed in what a watch sees, or several that `transactions` counts.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Event {
     /// From [`crate::Watching`].
     pub watch: u64,
     /// The differences. At the start many events may follow each other until one is `ready`.
     pub changes: Vec<Change>,
+    /// How many transactions they are of, when it is not one: what came from elsewhere at once, or what a
+    /// client that was behind missed one by one. The state is then that after the last of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transactions: Option<u64>,
     /// More of the same step follows: the state is consistent after the event that does not say so.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub more: bool,
@@ -251,18 +259,24 @@ impl Notification {
     /// The notification's JSON, with no line end.
     pub fn encode(&self) -> String {
         #[derive(Serialize)]
-        struct Wire<'a> {
+        struct Wire<'a, P> {
             jsonrpc: &'static str,
             method: &'static str,
-            params: &'a Event,
+            params: &'a P,
         }
-        let Self::Watch(params) = self;
-        serde_json::to_string(&Wire {
-            jsonrpc: "2.0",
-            method: "watch.event",
-            params,
-        })
-        .unwrap_or_default()
+        fn wire<P: Serialize>(method: &'static str, params: &P) -> String {
+            let wire = Wire {
+                jsonrpc: "2.0",
+                method,
+                params,
+            };
+            serde_json::to_string(&wire).unwrap_or_default()
+        }
+        match self {
+            Self::Watch(params) => wire("watch.event", params),
+            Self::Presence(params) => wire("presence.event", params),
+            Self::Rich(params) => wire("rich.event", params),
+        }
     }
 }
 
@@ -302,6 +316,14 @@ pub fn parse_incoming(bytes: &[u8]) -> Result<Option<Incoming>, IncomingError> {
         Some("watch.event") => {
             let event = serde_json::from_value(raw.params.unwrap_or_default()).map_err(fail)?;
             Ok(Some(Incoming::Notification(Notification::Watch(event))))
+        }
+        Some("presence.event") => {
+            let event = serde_json::from_value(raw.params.unwrap_or_default()).map_err(fail)?;
+            Ok(Some(Incoming::Notification(Notification::Presence(event))))
+        }
+        Some("rich.event") => {
+            let event = serde_json::from_value(raw.params.unwrap_or_default()).map_err(fail)?;
+            Ok(Some(Incoming::Notification(Notification::Rich(event))))
         }
         Some(_) => Ok(None),
         None => Ok(Some(Incoming::Response(Response {

@@ -170,6 +170,45 @@ pub struct RichShown {
     pub names: Vec<String>,
 }
 
+/// `rich.watch`: a text, list or tree, and then what changes in it, as `rich.event` notifications until
+/// `doc.unwatch`. Whoever applies each delta to what they have always has what the field holds.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct RichWatch {
+    /// Name, id, or the first digits of the id.
+    pub space: String,
+    /// The collection's name.
+    pub collection: String,
+    /// The document's id.
+    pub id: String,
+    /// The field.
+    pub path: Path,
+    /// How positions count.
+    #[serde(default, skip_serializing_if = "TextUnit::is_scalar")]
+    pub unit: TextUnit,
+}
+
+/// `rich.event`: what a field holds, or what changed in it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct RichEvent {
+    /// From [`crate::Watching`].
+    pub watch: u64,
+    /// The field as it is: the first event, and later ones when there is no telling what changed (somebody
+    /// assigned a new text in its place).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whole: Option<RichShown>,
+    /// What changed, in the order in which it is to be applied.
+    ///
+    /// A text: `{"retain": n}`, `{"insert": "text"}`, `{"delete": n}` from its beginning on; what is put in or
+    /// retained may have `attributes`, where null takes a mark off. A list: the same with arrays to insert. A tree:
+    /// `{"create": {"id", "parent", "at", "fields"}}`, `{"move": {"id", "parent", "at"}}` (`at` counts without the node
+    /// itself), `{"set": {"id", "fields", "unset"}}`, `{"delete": {"id"}}` with all below it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub delta: Vec<Value>,
+    /// Nothing is there (any more).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gone: bool,
+}
+
 /// `doc.undo`: takes back the person's latest transaction in a space that still counts, as far as nobody changed since
 /// what it did.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -118,6 +118,30 @@ pub struct SpaceKept {
     pub cannot_give: Vec<String>,
 }
 
+/// `space.history`: for how long the history of a space is kept on this device; asks, and with `keep` says.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct SpaceHistory {
+    /// Name, id, or the first digits of the id.
+    pub space: String,
+    /// How long from now on, in milliseconds; 0: for ever. Absent: as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_ms: Option<u64>,
+}
+
+/// The answer to [`SpaceHistory`].
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct HistoryKept {
+    /// For how long it is kept, in milliseconds; for ever when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_ms: Option<u64>,
+    /// From when on it is known here, in Unix milliseconds; from the beginning when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known_from_ms: Option<u64>,
+    /// What keeps history that is old enough from being dropped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_up: Option<String>,
+}
+
 /// A checkpoint of a space.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct CheckpointInfo {

@@ -5,6 +5,8 @@
 
 mod beginnings;
 mod parts;
+mod presence;
+mod steps;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -15,20 +17,25 @@ use stead_base::{SpaceId, WriterId};
 use stead_crypt::Zeroizing;
 use stead_replica::{DocChange, Event, ReceiveError, Replica, ReplicaError, SCHEMAS};
 use stead_sync::{Input, SpaceMembership, Tip};
+
 use tokio::sync::{oneshot, watch};
 
 use crate::api::convert;
 use crate::api::idempotency::{Idempotency, Known};
 use crate::api::veil::{self, SPACES};
-use crate::api::watches::{Fresh, Watches};
+use crate::api::watches::Watches;
 use crate::clock::{steady_ms, wall_ms};
 use crate::store_thread::{Ack, Arrival, Waiting};
 use crate::sync::fetches::Fetches;
 use crate::sync::mailbox::{LogKey, Mailbox, Note};
 use crate::{directory, faults, home};
+pub(crate) use presence::{Names, Presence, PresenceInbox};
+use steps::Steps;
 
 /// A store that failed is tried again after this long.
 const RETRY_MS: u64 = 3_000;
+/// History that is older than it is kept is looked for this often.
+const HISTORY_EVERY_MS: u64 = 60 * 60_000;
 /// Rounds of reconciling after one another; what is left waits for the next event.
 const RECONCILE_ROUNDS_MAX: usize = 8;
 /// Received operations are merged at once if they take fewer bytes in memory than this.
@@ -96,10 +103,12 @@ pub(crate) struct Desk {
     /// Logs that grew by what peers sent, not by this device's own writing.
     foreign: BTreeSet<(SpaceId, WriterId)>,
     due_ms: Option<u64>,
+    /// When history is looked at next.
+    history_due_ms: u64,
     reconcile: bool,
     dirty: bool,
-    /// Documents that changed since watchers were told.
-    changed_docs: BTreeMap<SpaceId, (BTreeSet<DocChange>, bool)>,
+    /// What happened and is not flushed, and what it makes of documents that are watched.
+    steps: Steps,
     /// Whether an index is not complete.
     indexing: bool,
     /// Sessions with devices that were put out of a space.
@@ -116,11 +125,14 @@ pub(crate) struct Desk {
     beginnings: BTreeMap<SpaceId, WriterId>,
     /// Spaces of which a part is kept, here or at a peer.
     parts: parts::Parts,
+    /// Who is where.
+    pub(crate) presence: Presence,
 }
 
 impl Desk {
     /// Takes over a replica.
-    pub(crate) fn new(replica: Replica, board: Board) -> Self {
+    pub(crate) fn new(replica: Replica, board: Board, seed: [u8; 32]) -> Self {
+        let presence = Presence::new(replica.device(), seed);
         let mut desk = Self {
             replica,
             idempotency: Idempotency::default(),
@@ -129,9 +141,10 @@ impl Desk {
             sessions: Vec::new(),
             foreign: BTreeSet::new(),
             due_ms: None,
+            history_due_ms: wall_ms() + HISTORY_EVERY_MS,
             reconcile: true,
             dirty: true,
-            changed_docs: BTreeMap::new(),
+            steps: Steps::default(),
             indexing: true,
             evictions: BTreeMap::new(),
             pending_since_ms: None,
@@ -140,6 +153,7 @@ impl Desk {
             behind: BTreeMap::new(),
             beginnings: BTreeMap::new(),
             parts: parts::Parts::default(),
+            presence,
         };
         for space in desk.replica.space_ids() {
             desk.publish_space(&space);
@@ -233,7 +247,23 @@ impl Desk {
         acks
     }
 
+    /// Applies what nobody watches together, and each other one by itself: whoever watches hears of
+    /// each transaction as one step.
     fn apply(&mut self, group: Vec<Waiting>, acks: &mut Vec<Ack>) {
+        let mut together = Vec::with_capacity(group.len());
+        for waiting in group {
+            if !self.is_watched(&waiting.0) {
+                together.push(waiting);
+                continue;
+            }
+            self.apply_together(std::mem::take(&mut together), acks);
+            self.apply_together(vec![waiting], acks);
+            self.note_step();
+        }
+        self.apply_together(together, acks);
+    }
+
+    fn apply_together(&mut self, group: Vec<Waiting>, acks: &mut Vec<Ack>) {
         let mut waiting = Vec::with_capacity(group.len());
         let mut transactions = Vec::with_capacity(group.len());
         for (transaction, out) in group {
@@ -356,6 +386,9 @@ impl Desk {
             }
         }
         self.ask_rested();
+        if now_ms >= self.history_due_ms {
+            self.tend_history(now_ms);
+        }
         if self.board.trouble.borrow().is_some() {
             let probe = self.board.home.join(PROBE_FILE);
             if home::write_private(&probe, &[0; 4096]).is_ok() {
@@ -367,15 +400,21 @@ impl Desk {
         }
     }
 
+    /// Drops history that is older than it is kept, and makes the checkpoints that it takes.
+    pub(crate) fn tend_history(&mut self, now_ms: u64) {
+        self.history_due_ms = now_ms + HISTORY_EVERY_MS;
+        let done = self.replica.tend_history(now_ms);
+        self.dirty |= matches!(done, Ok(true));
+        self.note_outcome(&done);
+    }
+
     /// When [`Self::tick`] is due.
     pub(crate) fn next_due(&self) -> Option<u64> {
         if self.board.trouble.borrow().is_some() {
             return Some(wall_ms() + RETRY_MS);
         }
-        match (self.due_ms, self.parts_due()) {
-            (Some(due), Some(parts)) => Some(due.min(parts)),
-            (due, parts) => due.or(parts),
-        }
+        let due = [self.due_ms, self.parts_due(), Some(self.history_due_ms)];
+        due.into_iter().flatten().min()
     }
 
     /// Flushes, and tells peers and watchers what is safe now.
@@ -384,13 +423,14 @@ impl Desk {
             if !std::mem::take(&mut self.dirty) {
                 return Ok(());
             }
+            self.note_step();
             if let Err(error) = self.replica.flush() {
                 self.dirty = true;
                 let error = faults::replica(&error);
                 self.in_trouble(error.clone());
                 return Err(error);
             }
-            for event in self.replica.drain_events() {
+            for event in self.steps.take_events() {
                 self.publish(event);
             }
             self.tell_watches();
@@ -448,6 +488,7 @@ impl Desk {
                 self.ask_for_parts(space);
                 self.board.fetches.members_changed(space, steady_ms());
                 self.board.members.send_modify(|count| *count += 1);
+                self.presence_members_changed(space);
             }
             Event::SpaceAdded { space } => {
                 self.publish_space(&space);
@@ -473,6 +514,7 @@ impl Desk {
                 self.board.fetches.forget_space(space);
                 self.behind.retain(|(of, _), _| *of != space);
                 self.beginnings.remove(&space);
+                self.presence.forget(&space);
                 self.board.watches.space_left(&space);
                 self.board.members.send_modify(|count| *count += 1);
             }
@@ -526,6 +568,7 @@ impl Desk {
     }
 
     fn docs_changed(&mut self, space: SpaceId, docs: &[DocChange], many: bool) {
+        self.presence_docs_changed(space, docs, many);
         if self.replica.home() == Some(space) {
             if many || docs.iter().any(|doc| doc.collection == directory::DEVICES) {
                 self.board.places.send_modify(|count| *count += 1);
@@ -536,34 +579,6 @@ impl Desk {
         self.indexing |= many || docs.iter().any(|doc| doc.collection == SCHEMAS);
         // Groups and offers tell this device what to open and what to carry where.
         self.reconcile |= many || docs.iter().any(|doc| veil::is_kept(&doc.collection));
-        let (changed, any) = self.changed_docs.entry(space).or_default();
-        changed.extend(docs.iter().cloned());
-        *any |= many;
-    }
-
-    /// Tells watchers what documents are now, in one step for everything that was flushed.
-    fn tell_watches(&mut self) {
-        for (space, (docs, mut many)) in std::mem::take(&mut self.changed_docs) {
-            let mut fresh = Vec::new();
-            for doc in docs {
-                if many || !self.board.watches.is_watched(&space, &doc.collection) {
-                    continue;
-                }
-                match self.replica.get(&space, &doc.collection, &doc.id) {
-                    Ok(row) => fresh.push(Fresh {
-                        collection: doc.collection,
-                        id: doc.id,
-                        json: row.filter(|row| !row.deleted).map(|row| row.json.into()),
-                    }),
-                    // Whoever watches looks at everything, and finds out why.
-                    Err(error) => {
-                        tracing::warn!(%error, "a changed document could not be read");
-                        many = true;
-                    }
-                }
-            }
-            self.board.watches.docs_changed(&space, &fresh, many);
-        }
     }
 
     /// Whether an index waits to be built further.
@@ -759,6 +774,7 @@ impl Desk {
     pub(crate) fn unsubscribe(&mut self, no: u64) {
         self.evictions.retain(|(session, _), _| *session != no);
         self.parts.leave(no);
+        self.presence_ended(no);
         self.sessions.retain(|session| session.no() != no);
     }
 }

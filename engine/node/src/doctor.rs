@@ -40,6 +40,7 @@ impl Node {
         rebuild: bool,
     ) -> Result<Diagnosis, ApiError> {
         let mut checks = Checks::default();
+        self.readers.fold().await?;
         if rebuild {
             self.rebuild(&mut checks).await?;
         }

@@ -78,6 +78,7 @@ pub(crate) fn store(error: &StoreError) -> ApiError {
             QueryError::TooLong | QueryError::ManyGroups | QueryError::ManyWords => {
                 sentence(ErrorKind::TooLarge, error)
             }
+            QueryError::TextIndexUnfinished => sentence(ErrorKind::Busy, error),
             error => sentence(ErrorKind::InvalidParams, error),
         },
         StoreError::Index(error) => sentence(ErrorKind::InvalidParams, error),

@@ -10,14 +10,14 @@ use stead_api::SOCKET_FILE;
 use stead_base::DeviceId;
 use stead_keys::{Keystore, OsEntropy};
 use stead_net::{Bind, Net, NetConfig};
-use stead_replica::{Replica, ReplicaError, SqlReader};
+use stead_replica::{Folding, Replica, ReplicaError, SqlReader};
 use stead_store::{Durability, FileKey, Options, Store};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::api::watches::Watches;
 use crate::api::{self, CLIENTS_MAX, Own};
-use crate::clock::wall_ms;
+use crate::clock::{steady_ms, wall_ms};
 use crate::desk::Board;
 use crate::directory::{Directory, Introductions};
 use crate::home::{Home, INTRODUCTION_FILE, KNOWN_DEVICES_FILE, STORE_FILE};
@@ -113,12 +113,15 @@ impl Node {
             .collect();
         let signer = replica.signer();
         let lag = replica.lag();
+        replica.set_folding(Folding::WhenRead);
         std::thread::Builder::new()
             .name("sign".into())
             .spawn(move || signer.run())
             .map_err(|_| NodeError::StoreThread)?;
         let facts = Facts::default();
-        let store = StoreThread::start(replica, board.clone(), Arc::clone(&home))?;
+        let mut seed = [0; 32];
+        stead_base::Entropy::fill(&mut OsEntropy, &mut seed);
+        let store = StoreThread::start(replica, board.clone(), Arc::clone(&home), seed)?;
         // Whoever asks from here on finds the spaces that are there.
         if store.handle.look(|_| ()).await.is_err() {
             return Err(NodeError::StoreThread);
@@ -224,6 +227,11 @@ impl Node {
             news,
         };
         tasks.spawn(newcomers.run(board.members.subscribe(), stopped.clone()));
+        tasks.spawn(beat(
+            store.handle.clone(),
+            store.presence_due.clone(),
+            stopped.clone(),
+        ));
         tasks.spawn(tick(store.handle.clone(), store.due.clone(), stopped));
         tracing::info!(device = %device.short(), home = %home.path().display(), "the node runs");
         Ok(Self {
@@ -448,6 +456,30 @@ async fn tick(
                 store.tick().await;
                 // The next due time arrives by itself; this keeps a stuck one from spinning.
                 tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        }
+    }
+}
+
+/// Has presence looked after when it is due.
+async fn beat(
+    store: StoreHandle,
+    mut due: watch::Receiver<Option<u64>>,
+    mut stopped: watch::Receiver<bool>,
+) {
+    loop {
+        let due_ms = *due.borrow_and_update();
+        let wait = due_ms.map(|due| Duration::from_millis(due.saturating_sub(steady_ms())));
+        tokio::select! {
+            _ = stopped.changed() => return,
+            changed = due.changed() => if changed.is_err() {
+                return;
+            },
+            () = tokio::time::sleep(wait.unwrap_or(TICK_MAX)), if wait.is_some() => {
+                // Answers when it is done, so that the next due time is known.
+                if store.look(|desk| desk.presence_tick()).await.is_err() {
+                    return;
+                }
             }
         }
     }

@@ -93,15 +93,21 @@ impl Readers {
         })
     }
 
+    /// Has documents show what was typed until now, before they are read by whichever way.
+    pub(crate) async fn fold(&self) -> Result<(), ApiError> {
+        if self.lag.load(Ordering::Acquire) {
+            let folded = self.store.look(|desk| desk.replica.fold(wall_ms()));
+            folded.await?.map_err(|error| faults::replica(&error))?;
+        }
+        Ok(())
+    }
+
     /// Reads. Stopped when it takes too long, or when nobody waits for the answer any more.
     pub(crate) async fn read<T: Send + 'static>(
         &self,
         f: impl FnOnce(&mut ReplicaReader) -> Result<T, ReplicaError> + Send + 'static,
     ) -> Result<T, ApiError> {
-        if self.lag.load(Ordering::Acquire) {
-            let folded = self.store.look(|desk| desk.replica.fold(wall_ms()));
-            folded.await?.map_err(|error| faults::replica(&error))?;
-        }
+        self.fold().await?;
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         let (out, answer) = oneshot::channel();
         let waiting = Waiting {

@@ -77,6 +77,8 @@ pub(crate) struct StoreThread {
     pub(crate) handle: StoreHandle,
     /// When held-back entries are due, in Unix milliseconds.
     pub(crate) due: watch::Receiver<Option<u64>>,
+    /// When something about presence is due, on the steady clock.
+    pub(crate) presence_due: watch::Receiver<Option<u64>>,
     /// Closes when the thread ends.
     pub(crate) ended: oneshot::Receiver<()>,
     thread: JoinHandle<()>,
@@ -89,14 +91,16 @@ impl StoreThread {
         replica: Replica,
         board: Board,
         home: Arc<Home>,
+        seed: [u8; 32],
     ) -> Result<Self, NodeError> {
         let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
         let (due_out, due) = watch::channel(None);
         let (end, ended) = oneshot::channel();
+        let desk = Desk::new(replica, board, seed);
+        let presence_due = desk.presence.due();
         let thread = std::thread::Builder::new()
             .name("stead-store".to_owned())
             .spawn(move || {
-                let desk = Desk::new(replica, board);
                 run(desk, inbox, &due_out);
                 drop(home);
                 drop(end);
@@ -105,6 +109,7 @@ impl StoreThread {
         Ok(Self {
             handle: StoreHandle { commands },
             due,
+            presence_due,
             ended,
             thread,
         })
@@ -290,6 +295,7 @@ impl Round {
                 // Whoever asks sees what was handed in before.
                 self.transact(desk);
                 self.acks.extend(work(desk));
+                desk.note_step();
             }
             Command::Received(arrival) => {
                 self.bytes += arrival.prepared.len();
@@ -310,6 +316,7 @@ impl Round {
     /// Stores what was written and received, flushes, answers, and tells the world.
     fn finish(mut self, desk: &mut Desk) {
         self.transact(desk);
+        desk.note_step();
         desk.store(self.arrivals);
         desk.merge_unless_more_comes();
         let flushed = desk.settle();

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use stead_access::{Change, Path, RosterOp, Shift, decode_boxes, decode_ops, verify_claim};
-use stead_base::{DeviceId, DocId, SpaceId, Stamp, WriterId};
+use stead_base::{DeviceId, DocId, ScopeId, SpaceId, Stamp, WriterId};
 use stead_store::Read;
 
-use crate::opening::{Opened, Outcome, open_segment};
+use crate::opening::{DocPart, Opened, Outcome, open_segment};
 use crate::parts::Parts;
 use crate::prepare::{Prepared, Work, decode, verify_and_open};
+use crate::redaction::{WITHHELD_WAIT_MS, whereabouts};
 use crate::space::SpaceState;
 use crate::writing::{Merging, Writing, writer_mut};
 use crate::{Event, ReceiveError, Replica, ReplicaError};
@@ -139,6 +140,7 @@ impl Replica {
         if due.is_some_and(|due| due <= now_ms) {
             self.settle_all(now_ms)?;
         }
+        self.fetch_withheld_again(now_ms)?;
         Ok(self.next_due())
     }
 
@@ -242,14 +244,11 @@ impl Writing<'_> {
         self.retire_if_own(&id, &writer)?;
         self.ensure_writer(&id, &writer)?;
         let start = work.base.0;
+        let entries = &batch.bytes[work.entries_at..];
+        let scrubbed = self.scrub_arrived(&id, &writer, start, entries, &mut work.opened)?;
+        let entries = scrubbed.as_deref().unwrap_or(entries);
         writer_mut(self.spaces, &id, &writer)?.record.tip = work.tip;
-        self.store_entries(
-            &id,
-            &writer,
-            start,
-            &batch.bytes[work.entries_at..],
-            &work.nodes,
-        )?;
+        self.store_entries(&id, &writer, start, entries, &work.nodes)?;
         self.take_up(&id, &writer, &work.opened)?;
         self.merge_if_much()?;
         self.freeze_if_complete(&id, &writer)?;
@@ -368,6 +367,7 @@ impl Writing<'_> {
         let (mut read, mut last) = (state.record.read, state.record.last_hlc);
         let (base, mut follows, mut unruly) = (state.record.base, false, false);
         let mut changes = Vec::new();
+        let mut contested = false;
         for entry in &opened.entries {
             // What a thin log leaves out between two entries is passed over.
             if follows && entry.seq > read && entry.seq < base {
@@ -384,6 +384,14 @@ impl Writing<'_> {
                 last = entry.hlc;
                 let parcel = &opened.arena[entry.roster.clone()];
                 changes.extend(space.add_roster(writer, entry.seq, entry.genesis, parcel));
+                let redacted = space.redactions_at(writer, entry.seq).into_iter();
+                let mut named = redacted.flat_map(|(_, redact)| {
+                    let parcels = redact.parcels.iter();
+                    parcels.map(|(writer, seq)| (*writer, *seq, redact.scope))
+                });
+                contested |= named.any(|(writer, seq, scope)| {
+                    space.roster.is_redacted_twice(&writer, seq, scope)
+                });
             }
         }
         if let Some(state) = space.writers.get_mut(writer) {
@@ -392,6 +400,10 @@ impl Writing<'_> {
         }
         for change in &changes {
             self.rights_changed(id, change);
+        }
+        if contested {
+            // Whose words stand in the place of a parcel may be another's now.
+            self.misjudged.insert(*id);
         }
         Ok(())
     }
@@ -413,7 +425,14 @@ impl Writing<'_> {
             space.part.is_some() && state.is_some_and(|it| !it.record.tip.is_empty())
         };
         let admitted = change.admitted.iter().any(was_cut);
-        if admitted || change.shifts.iter().any(passed) {
+        let restated = |(writer, shift): (&WriterId, &Shift)| {
+            let mut named = space.roster.redactions().values();
+            named.any(|redact| {
+                let mut parcels = redact.parcels.iter();
+                parcels.any(|(of, seq)| of == writer && shift.from <= *seq)
+            })
+        };
+        if admitted || change.shifts.iter().any(passed) || change.shifts.iter().any(restated) {
             self.misjudged.insert(*id);
         }
         let shifted: Vec<(WriterId, u64)> = change
@@ -449,6 +468,7 @@ impl Writing<'_> {
         let (mut skipped, mut due_ms, mut looked) = (0, None, false);
         let base = space.writers.get(writer).map_or(0, |it| it.record.base);
         let mut parts = Parts::of(space, writer);
+        let mut redactions = Vec::new();
         for entry in &opened.entries {
             if looked && entry.seq > applied && entry.seq < base {
                 applied = entry.seq;
@@ -475,18 +495,39 @@ impl Writing<'_> {
                     if docs.iter().any(|part| part.outcome == Outcome::Locked) {
                         break;
                     }
+                    let unheard = |part: &&DocPart| {
+                        part.outcome == Outcome::Withheld
+                            && (space.roster)
+                                .redaction_of(writer, entry.seq, part.scope)
+                                .is_none()
+                    };
+                    if docs.iter().any(|part| unheard(&part)) {
+                        // It was redacted, as whoever sent it says: the redaction is to come.
+                        due_ms = Some(now_ms + WITHHELD_WAIT_MS);
+                        break;
+                    }
                     let stamp = Stamp {
                         hlc: entry.hlc,
                         writer: *writer,
                     };
                     if !docs.is_empty() && !is_checkpoint {
                         let changes = self.pending.changes.entry(*id).or_default();
-                        skipped += parts.take(opened, entry, stamp, changes);
+                        let tx = &self.tx;
+                        let find = |parcel: (&WriterId, u64, ScopeId)| {
+                            whereabouts(tx, space, (writer, entry.seq), parcel)
+                        };
+                        skipped += parts.take(opened, entry, stamp, changes, &find)?;
+                    }
+                    if !space.redactions_at(writer, entry.seq).is_empty() {
+                        let texts = opened.open_docs(entry);
+                        let texts: Vec<(ScopeId, Vec<u8>)> =
+                            texts.map(|(scope, text)| (scope, text.to_vec())).collect();
+                        redactions.push((entry.seq, stamp, texts));
                     }
                     applied_hlc = entry.hlc;
                     self.clock.observe(entry.hlc, now_ms);
                 }
-                Outcome::Open | Outcome::Void | Outcome::Closed => {}
+                Outcome::Open | Outcome::Void | Outcome::Closed | Outcome::Withheld => {}
             }
             applied += 1;
         }
@@ -502,6 +543,9 @@ impl Writing<'_> {
             self.pending.logs.insert((*id, *writer));
         }
         self.note_strays(id, writer, strays);
+        for (seq, stamp, texts) in redactions {
+            self.scrub(id, (writer, seq), stamp, &texts)?;
+        }
         Ok(())
     }
 

@@ -70,6 +70,22 @@ impl Replica {
             });
         };
         let name = &space.name;
+        if let Some(why) = self.held_up.get(&space.id) {
+            let hint = "let the devices meet, or remove one that is lost; `stead space compact --force` drops it anyway";
+            add(
+                Severity::Note,
+                format!("{name}: history that is old enough is not dropped: {why}"),
+                Some(hint),
+            );
+        }
+        for writer in self.lacking.keys().filter(|(id, _)| *id == space.id) {
+            let what = format!(
+                "{name}: the log of {} waits for a part of an entry that whoever sent it left out",
+                writer.1.short()
+            );
+            let hint = "it is fetched again within minutes; other devices may have it";
+            add(Severity::Warning, what, Some(hint));
+        }
         if space.role.is_none() {
             let hint = "bring a device that owns it within reach";
             add(

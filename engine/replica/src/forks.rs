@@ -294,7 +294,7 @@ impl Replica {
             for entry in &opened.entries {
                 let parts: Vec<(ScopeId, Vec<u8>)> = opened
                     .open_docs(entry)
-                    .filter(|(_, text)| !is_piece(text))
+                    .filter(|(_, text)| !is_piece(text) && !stead_doc::Redacted::is_one(text))
                     .map(|(scope, text)| (scope, text.to_vec()))
                     .collect();
                 if entry.outcome == Outcome::Open && !parts.is_empty() {
@@ -411,6 +411,7 @@ impl Writing<'_> {
             return self.rebuild_from_beginning(id, &log);
         }
         let no = self.space(id)?.no;
+        self.close_rich(no)?;
         self.tx.clear_docs(no)?;
         self.pending.changes.remove(id);
         let writers: Vec<WriterId> = self.space(id)?.writers.keys().copied().collect();
@@ -456,7 +457,11 @@ impl Writing<'_> {
 }
 
 /// The tip of a log cut to `len` entries, under the head that covers it now.
-fn cut_tip<R: Read>(store: &R, state: &WriterState, len: u64) -> Result<Tip, ReplicaError> {
+pub(crate) fn cut_tip<R: Read>(
+    store: &R,
+    state: &WriterState,
+    len: u64,
+) -> Result<Tip, ReplicaError> {
     let Some(head) = state.record.tip.head().copied() else {
         return Ok(Tip::default());
     };

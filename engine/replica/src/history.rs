@@ -509,6 +509,10 @@ pub fn roster_in_words(op: &RosterOp) -> String {
             "checkpoint of {} documents of scope {} made",
             made.documents, made.scope
         ),
+        RosterOp::Redact(redact) => match redact.parcels.len() {
+            1 => "values of one entry redacted".to_owned(),
+            count => format!("values of {count} entries redacted"),
+        },
         RosterOp::Letter { boxes } => match boxes.len() {
             1 => "a sealed letter to one device".to_owned(),
             count => format!("a sealed letter to {count} devices"),

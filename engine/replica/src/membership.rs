@@ -148,7 +148,7 @@ impl Replica {
     /// removes this person's devices in each space as the home space says, renews keys that
     /// miss a removal, and reads letters. Returns whether anything was done.
     pub fn reconcile(&mut self, now_ms: u64) -> Result<bool, ReplicaError> {
-        let done = self.reconcile_rosters(now_ms)?;
+        let done = self.reconcile_rosters(now_ms)? | self.tend_redactions(now_ms)?;
         if !self.letters_wait() {
             return Ok(done);
         }

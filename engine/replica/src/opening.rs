@@ -24,6 +24,8 @@ pub(crate) enum Outcome {
     Void,
     /// This device may not read the part.
     Closed,
+    /// The part is not here, only its hash: it was redacted.
+    Withheld,
 }
 
 /// The document operations of one scope in one entry.
@@ -193,10 +195,19 @@ fn open_parts(
     }
     let mut outcome = Outcome::Open;
     for parcel in parsed.parcels() {
-        let ParcelRef::Sealed { scope, part } = parcel else {
-            continue;
-        };
         let at = opened.arena.len();
+        let (scope, part) = match parcel {
+            ParcelRef::Sealed { scope, part } => (scope, part),
+            ParcelRef::Withheld { scope, .. } if scope != ScopeId::ROSTER => {
+                opened.parts.push(DocPart {
+                    scope,
+                    outcome: Outcome::Withheld,
+                    text: at..at,
+                });
+                continue;
+            }
+            ParcelRef::Withheld { .. } | ParcelRef::KeyBox(_) => continue,
+        };
         let found = match ciphers.reading(scope) {
             Reading::Closed => Outcome::Closed,
             Reading::Unheard => Outcome::Locked,

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 
 use stead_access::{Action, Path, Role, Roster};
 use stead_base::{ScopeId, SpaceId, Stamp, WriterId};
-use stead_doc::{Changes, OpRef, ParcelError};
+use stead_doc::{Changes, OpRef, ParcelError, Redacted};
 
+use crate::ReplicaError;
 use crate::commit::path_of;
 use crate::opening::{Opened, OpenedEntry};
+use crate::redaction::{DEPTH_MAX, Whereabouts};
 use crate::schemas::{SCHEMAS, managed_path};
 use crate::space::SpaceState;
 use crate::starts::is_piece;
@@ -26,6 +28,10 @@ pub(crate) enum Reach {
     /// None.
     Nothing,
 }
+
+/// Finds a parcel.
+pub(crate) type Find<'f> =
+    dyn Fn((&WriterId, u64, ScopeId)) -> Result<Whereabouts, ReplicaError> + 'f;
 
 /// Takes the document parts of one log's entries.
 pub(crate) struct Parts<'s> {
@@ -59,14 +65,20 @@ impl<'s> Parts<'s> {
         entry: &OpenedEntry,
         stamp: Stamp,
         changes: &mut Changes,
-    ) -> u64 {
+        find: &Find<'_>,
+    ) -> Result<u64, ReplicaError> {
         let reach = self.reach(entry.seq);
-        if reach == Reach::Nothing {
-            return 0;
-        }
         let mut skipped = 0;
         for (scope, text) in opened.open_docs(entry) {
             if text.is_empty() || is_piece(text) || entry.seq < self.begun_with(scope) {
+                continue;
+            }
+            if Redacted::is_one(text) {
+                let place = (scope, entry.seq, stamp);
+                self.take_redacted(place, text, changes, find, 0)?;
+                continue;
+            }
+            if reach == Reach::Nothing {
                 continue;
             }
             let before = changes.len();
@@ -82,7 +94,75 @@ impl<'s> Parts<'s> {
                 }
             }
         }
-        skipped
+        Ok(skipped)
+    }
+
+    /// Takes what stands in the place of redacted parcels, as far as those are not in the documents
+    /// themselves.
+    fn take_redacted(
+        &self,
+        (scope, seq, stamp): (ScopeId, u64, Stamp),
+        text: &[u8],
+        changes: &mut Changes,
+        find: &Find<'_>,
+        depth: usize,
+    ) -> Result<(), ReplicaError> {
+        let void = |error: &dyn std::fmt::Display| {
+            tracing::debug!(%error, writer = ?stamp.writer, seq, "void parcel");
+        };
+        let redacted = match Redacted::decode(text) {
+            Ok(redacted) if depth < DEPTH_MAX => redacted,
+            Ok(_) => return Ok(()),
+            Err(error) => {
+                void(&error);
+                return Ok(());
+            }
+        };
+        let roster = self.roster;
+        let of = |writer: &WriterId, seq| reach(roster, writer, seq);
+        if of(&stamp.writer, seq) != Reach::Nothing && !redacted.own.is_empty() {
+            let reach = of(&stamp.writer, seq);
+            let pushed = push_allowed(roster, scope, reach, seq, &redacted.own, stamp, changes);
+            pushed.unwrap_or_else(|error| void(&error));
+        }
+        for item in &redacted.items {
+            let (writer, at) = (&item.stamp.writer, item.seq);
+            let Some((by, counts)) = roster.redaction_of(writer, at, scope) else {
+                continue;
+            };
+            if (by.log, by.seq) != (stamp.writer, seq) || item.stamp.hlc >= stamp.hlc {
+                continue;
+            }
+            let stands = match find((writer, at, scope))? {
+                Whereabouts::InDocuments => false,
+                Whereabouts::Withheld => true,
+                Whereabouts::Waiting | Whereabouts::Away => counts,
+            };
+            if !stands || item.parcel.is_empty() {
+                continue;
+            }
+            if Redacted::is_one(&item.parcel) {
+                let place = (scope, at, item.stamp);
+                self.take_redacted(place, &item.parcel, changes, find, depth + 1)?;
+                continue;
+            }
+            let reach = of(writer, at);
+            if reach == Reach::Nothing {
+                continue;
+            }
+            // Who redacts what they wrote themselves says nothing again that they may not say now.
+            let place = roster.place_of(scope);
+            let manages = place
+                .is_some_and(|place| roster.verdict(&stamp.writer, seq, place, Action::Manage));
+            let again = |path: &Path| {
+                !counts || manages || roster.verdict(&stamp.writer, seq, path, Action::Write)
+            };
+            let (text, stamp) = (&item.parcel, item.stamp);
+            let allowed =
+                push_allowed_where(roster, (scope, at), reach, text, stamp, changes, &again);
+            allowed.unwrap_or_else(|error| void(&error));
+        }
+        Ok(())
     }
 
     fn reach(&self, seq: u64) -> Reach {
@@ -178,6 +258,19 @@ pub(crate) fn push_allowed(
     stamp: Stamp,
     changes: &mut Changes,
 ) -> Result<(), ParcelError> {
+    push_allowed_where(roster, (scope, seq), reach, text, stamp, changes, &|_| true)
+}
+
+/// The same, only for places that pass.
+fn push_allowed_where(
+    roster: &Roster,
+    (scope, seq): (ScopeId, u64),
+    reach: Reach,
+    text: &[u8],
+    stamp: Stamp,
+    changes: &mut Changes,
+    passes: &dyn Fn(&Path) -> bool,
+) -> Result<(), ParcelError> {
     let Some(place) = roster.place_of(scope) else {
         return Ok(());
     };
@@ -188,6 +281,7 @@ pub(crate) fn push_allowed(
         let is_inside = place.covers(&at) || (path.is_root() && at.covers(place));
         let verdict = |path: &Path, action| roster.verdict(&stamp.writer, seq, path, action);
         is_inside
+            && passes(&at)
             && match reach {
                 Reach::Everything => true,
                 _ if collection == SCHEMAS => managed_path(&doc.to_string())

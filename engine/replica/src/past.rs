@@ -4,13 +4,17 @@
 //! look back runs on a thread that only reads. Entries count here exactly as they count for the
 //! documents; those that do not count are told as void.
 
+mod rich;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use stead_access::Roster;
 use stead_base::{DeviceId, DocId, Hlc, ScopeId, SpaceId, Stamp, WriterId};
-use stead_doc::{Changes, Document, FieldKind, Numbers};
+use stead_doc::{
+    Changes, Document, FieldKind, NodeName, Numbers, OpRef, Redacted, RichEdit, RichKind,
+};
 use stead_store::{Read, WriterNo};
 
 use crate::history::in_words;
@@ -18,10 +22,14 @@ use crate::identity::Names;
 use crate::keyring::KeyRing;
 use crate::opening::{Opened, OpenedEntry, Outcome, open_segment};
 use crate::parts::{Reach, push_allowed, reach};
+use crate::redaction::DEPTH_MAX;
 use crate::starts::is_piece;
 use crate::transact::Change;
 use crate::{Replica, ReplicaError, ReplicaReader};
+use rich::RichPast;
 
+/// What is typed by one writer into rich fields with no longer pauses than this is one step of a story.
+const TYPING_PAUSE_MS: u64 = 60_000;
 /// Most entries that one look back opens.
 pub const PAST_ENTRIES_MAX: u64 = 4_000_000;
 /// Most documents that have changed since the time that is asked for.
@@ -71,6 +79,8 @@ pub struct Step {
     pub changes: Vec<FieldChange>,
     /// Its operations on the document in words.
     pub words: Vec<String>,
+    /// Whether it redacted something of the document.
+    pub redacts: bool,
 }
 
 /// How one field differs.
@@ -145,15 +155,21 @@ struct Touching {
     reach: Reach,
     parts: Vec<(ScopeId, Vec<u8>)>,
     words: Vec<String>,
+    /// Whether it only edits rich fields.
+    types: bool,
+    redacts: bool,
 }
 
 /// A part of an entry that was read, and how much of it counts.
 struct Seen<'o> {
     writer: WriterId,
-    entry: &'o OpenedEntry,
+    seq: u64,
+    hlc: Hlc,
     scope: ScopeId,
     parcel: &'o [u8],
     reach: Reach,
+    /// Whether it blanks what is redacted.
+    redacts: bool,
 }
 
 impl Past {
@@ -217,13 +233,78 @@ impl Past {
             if parcel.is_empty() || is_piece(parcel) {
                 continue;
             }
-            f(&Seen {
-                writer: log.writer,
-                entry,
+            self.see_parcel((log.writer, entry.seq, entry.hlc), scope, parcel, 0, f)?;
+        }
+        Ok(())
+    }
+
+    /// The entries of a log before `to`, and what was said before `at` and stands in later ones because
+    /// it was said together with something redacted.
+    fn each_until(
+        &self,
+        reader: &impl Read,
+        log: &Log,
+        (to, at): (u64, Hlc),
+        budget: &mut u64,
+        f: &mut dyn FnMut(&Seen<'_>) -> Result<(), ReplicaError>,
+    ) -> Result<(), ReplicaError> {
+        self.each(reader, log, (0, to), budget, f)?;
+        let later = self.roster.redactions().keys();
+        let later: BTreeSet<u64> = later
+            .filter(|id| id.log == log.writer && (to..log.applied).contains(&id.seq))
+            .map(|id| id.seq)
+            .collect();
+        for seq in later {
+            self.each(
+                reader,
+                log,
+                (seq, seq + 1),
+                budget,
+                &mut |seen| match seen.hlc <= at {
+                    true => f(seen),
+                    false => Ok(()),
+                },
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Hands out a parcel, or what stands in the place of redacted ones.
+    fn see_parcel(
+        &self,
+        (writer, seq, hlc): (WriterId, u64, Hlc),
+        scope: ScopeId,
+        parcel: &[u8],
+        depth: usize,
+        f: &mut dyn FnMut(&Seen<'_>) -> Result<(), ReplicaError>,
+    ) -> Result<(), ReplicaError> {
+        if !Redacted::is_one(parcel) {
+            return f(&Seen {
+                writer,
+                seq,
+                hlc,
                 scope,
                 parcel,
-                reach: reach(&self.roster, &log.writer, entry.seq),
-            })?;
+                reach: reach(&self.roster, &writer, seq),
+                redacts: depth == DEPTH_MAX,
+            });
+        }
+        let Ok(redacted) = Redacted::decode(parcel) else {
+            return Ok(());
+        };
+        if !redacted.own.is_empty() {
+            self.see_parcel((writer, seq, hlc), scope, &redacted.own, DEPTH_MAX, f)?;
+        }
+        for item in redacted.items {
+            let of = &item.stamp.writer;
+            let stands = self.roster.redaction_of(of, item.seq, scope);
+            let is_this = stands.is_some_and(|(at, counts)| {
+                counts && (at.log, at.seq) == (writer, seq) && item.stamp.hlc < hlc
+            });
+            if is_this && depth < DEPTH_MAX && !item.parcel.is_empty() {
+                let place = (*of, item.seq, item.stamp.hlc);
+                self.see_parcel(place, scope, &item.parcel, depth + 1, f)?;
+            }
         }
         Ok(())
     }
@@ -231,11 +312,11 @@ impl Past {
     /// Decodes what counts of an entry.
     fn counting(&self, seen: &Seen<'_>, changes: &mut Changes) -> bool {
         let stamp = Stamp {
-            hlc: seen.entry.hlc,
+            hlc: seen.hlc,
             writer: seen.writer,
         };
         changes.clear();
-        let (seq, text) = (seen.entry.seq, seen.parcel);
+        let (seq, text) = (seen.seq, seen.parcel);
         let pushed = match (seen.reach, seen.scope) {
             (Reach::Nothing, _) => return false,
             (Reach::Everything, ScopeId::ROOT) => changes.push(text, stamp),
@@ -311,9 +392,10 @@ impl ReplicaReader {
                 Some(at) => past.first_after(self.reader(), log, at)?,
                 None => log.applied,
             };
-            past.each(self.reader(), log, (0, to), &mut budget, &mut |seen| {
+            let end = (to, until.unwrap_or(Hlc::from_u64(u64::MAX)));
+            past.each_until(self.reader(), log, end, &mut budget, &mut |seen| {
                 let stamp = Stamp {
-                    hlc: seen.entry.hlc,
+                    hlc: seen.hlc,
                     writer: seen.writer,
                 };
                 changes.clear();
@@ -327,11 +409,15 @@ impl ReplicaReader {
                 if let Some(doc) = of_doc {
                     let words = doc.ops().map(|(path, op)| in_words(&path.to_string(), &op));
                     let touch = touching.entry(stamp).or_insert_with(|| Touching {
-                        seq: seen.entry.seq,
+                        seq: seen.seq,
                         reach: seen.reach,
                         parts: Vec::new(),
                         words: Vec::new(),
+                        types: true,
+                        redacts: false,
                     });
+                    touch.redacts |= seen.redacts;
+                    touch.types &= doc.ops().all(|(_, op)| matches!(op, OpRef::Rich { .. }));
                     for words in words {
                         if !touch.words.contains(&words) {
                             touch.words.push(words);
@@ -343,29 +429,28 @@ impl ReplicaReader {
             })?;
         }
         let mut story = Story::default();
-        for (stamp, touch) in touching {
+        let mut rich = RichPast::default();
+        let mut said: Vec<String> = Vec::new();
+        let mut touching = touching.into_iter().peekable();
+        while let Some((stamp, touch)) = touching.next() {
             let Touching {
                 seq,
                 reach,
                 parts,
                 words,
+                redacts,
+                mut types,
             } = touch;
-            let entry = OpenedEntry {
-                seq,
-                hlc: stamp.hlc,
-                outcome: Outcome::Open,
-                roster: 0..0,
-                docs: 0..0,
-                genesis: false,
-            };
             let mut applied = false;
             for (scope, parcel) in &parts {
                 let seen = Seen {
                     writer: stamp.writer,
-                    entry: &entry,
+                    seq,
+                    hlc: stamp.hlc,
                     scope: *scope,
                     parcel,
                     reach,
+                    redacts,
                 };
                 if !past.counting(&seen, &mut changes) {
                     continue;
@@ -373,13 +458,33 @@ impl ReplicaReader {
                 for doc in changes.docs() {
                     if doc.id() == id && doc.collection() == collection && !doc.is_empty() {
                         story.document.apply(doc, &mut story.numbers);
+                        rich.take(doc);
                         applied = true;
+                        types &= doc.ops().all(|(_, op)| matches!(op, OpRef::Rich { .. }));
                     }
+                }
+            }
+            // One who types makes an entry a letter: they are one step, told where it ends.
+            let goes_on = touching.peek().is_some_and(|(next, touch)| {
+                let pause = next.hlc.ms().saturating_sub(stamp.hlc.ms());
+                touch.types && next.writer == stamp.writer && pause < TYPING_PAUSE_MS
+            });
+            if types && applied && goes_on {
+                for word in words {
+                    if !said.contains(&word) {
+                        said.push(word);
+                    }
+                }
+                continue;
+            }
+            for word in words {
+                if !said.contains(&word) {
+                    said.push(word);
                 }
             }
             let before = std::mem::take(&mut story.now);
             story.now = Moment {
-                value: story.document.to_json(&story.numbers),
+                value: rich.show(&story.document, &story.numbers),
                 deleted: story.document.is_deleted(),
                 is_there: story.document.exists() || story.document.is_deleted(),
             };
@@ -392,7 +497,8 @@ impl ReplicaReader {
                 void: !applied,
                 deleted: (before.deleted != story.now.deleted).then_some(story.now.deleted),
                 changes: differences(&before.value, &story.now.value),
-                words,
+                words: std::mem::take(&mut said),
+                redacts,
             });
         }
         Ok(story)
@@ -432,17 +538,19 @@ impl ReplicaReader {
             )?;
         }
         let mut numbers = Numbers::default();
-        let mut docs: BTreeMap<DocId, Document> = since
+        let mut docs: BTreeMap<DocId, (Document, RichPast)> = since
             .into_iter()
-            .map(|id| (id, Document::default()))
+            .map(|id| (id, Default::default()))
             .collect();
         if !docs.is_empty() {
             for (log, end) in past.logs.iter().zip(ends) {
-                past.each(self.reader(), log, (0, end), &mut budget, &mut |seen| {
+                let end = (end, at);
+                past.each_until(self.reader(), log, end, &mut budget, &mut |seen| {
                     if past.counting(seen, &mut changes) {
                         for doc in changes.docs().filter(|doc| doc.collection() == collection) {
-                            if let Some(document) = docs.get_mut(doc.id()) {
+                            if let Some((document, rich)) = docs.get_mut(doc.id()) {
                                 document.apply(doc, &mut numbers);
+                                rich.take(doc);
                             }
                         }
                     }
@@ -450,12 +558,12 @@ impl ReplicaReader {
                 })?;
             }
         }
-        let seen = |document: &Document| document.exists().then(|| document.to_json(&numbers));
+        let seen = |(id, (document, mut rich)): (DocId, (Document, RichPast))| {
+            let shown = document.exists().then(|| rich.show(&document, &numbers));
+            (id, shown)
+        };
         Ok(Earlier {
-            docs: docs
-                .iter()
-                .map(|(id, document)| (id.clone(), seen(document)))
-                .collect(),
+            docs: docs.into_iter().map(seen).collect(),
         })
     }
 }
@@ -535,11 +643,47 @@ impl Story {
                     delta: then.wrapping_sub(now),
                 });
             }
+            (Ok(FieldKind::Rich(kind)), now, then) => self.rich_back(kind, path, now, then, out),
             _ => out.push(Change::Set {
                 path: path.clone(),
                 value: then.clone(),
             }),
         }
+    }
+
+    /// Makes a text or a list what it was with few changes; of a tree, all roots are replaced.
+    fn rich_back(
+        &self,
+        kind: RichKind,
+        path: &[String],
+        now: &Value,
+        then: &Value,
+        out: &mut Vec<Change>,
+    ) {
+        let edits = match (kind, then) {
+            (RichKind::Text, Value::String(_)) | (RichKind::List, Value::Array(_)) => {
+                vec![RichEdit::Become(then.clone())]
+            }
+            (RichKind::Tree, Value::Array(_)) => {
+                let roots = now.as_array().into_iter().flatten();
+                let ids = roots.filter_map(|root| root.get("id")?.as_str());
+                let gone = ids.map(|id| RichEdit::TreeDelete {
+                    node: NodeName(id.to_owned()),
+                });
+                gone.chain([RichEdit::TreeGrow(then.clone())]).collect()
+            }
+            _ => {
+                return out.push(Change::Set {
+                    path: path.to_vec(),
+                    value: then.clone(),
+                });
+            }
+        };
+        out.extend(edits.into_iter().map(|edit| Change::Rich {
+            path: path.to_vec(),
+            kind,
+            edit,
+        }));
     }
 }
 

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use stead_base::{Hash, SpaceId, WriterId};
+use stead_base::{Hash, ScopeId, SpaceId, WriterId};
 use stead_log::{Batch, BatchError, EntryRef, ParcelRef, Tip};
 
 use crate::ReceiveError;
@@ -179,12 +179,12 @@ pub(crate) fn verify_and_open(
             detail: other.to_string(),
         },
     })?;
-    // Nobody sends entries with parcels left out. What was let in that way could not be read later,
-    // and the true entry, which has the same hash, would not be asked for again.
+    // What was redacted comes without its parcels, and waits until the redaction is heard of. Nothing
+    // takes a parcel of the roster away.
     if verified.entries.iter().any(|entry| leaves_out(entry)) {
         return Err(ReceiveError::Misbehaved {
             writer: Some(writer),
-            detail: "an entry comes without one of its parcels".to_owned(),
+            detail: "an entry comes without what it says of the roster".to_owned(),
         });
     }
     let first_leaf = (verified.start == 0)
@@ -209,11 +209,13 @@ pub(crate) fn verify_and_open(
     })
 }
 
-/// Whether an entry comes with only the hash of one of its parcels.
+/// Whether an entry comes with only the hash of what it says of the roster.
 fn leaves_out(entry: &[u8]) -> bool {
     let parsed = EntryRef::parse(entry);
     parsed.is_ok_and(|entry| {
         let mut parcels = entry.parcels();
-        parcels.any(|parcel| matches!(parcel, ParcelRef::Withheld { .. }))
+        parcels.any(|parcel| {
+            matches!(parcel, ParcelRef::Withheld { scope, .. } if scope == ScopeId::ROSTER)
+        })
     })
 }

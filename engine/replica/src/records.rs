@@ -72,6 +72,8 @@ pub(crate) struct SpaceRecord {
     pub(crate) strays: BTreeMap<(ScopeId, WriterId), u64>,
     /// Starts that contain something that counts differently now.
     pub(crate) tainted: BTreeMap<ScopeId, OpId>,
+    /// For how long history is kept on this device, in ms; 0: for ever.
+    pub(crate) keep_ms: u64,
 }
 
 impl Default for SpaceRecord {
@@ -88,6 +90,7 @@ impl Default for SpaceRecord {
             view: BTreeMap::from([(ScopeId::ROOT, None)]),
             strays: BTreeMap::new(),
             tainted: BTreeMap::new(),
+            keep_ms: 0,
             begins: None,
             is_beginning: false,
         }
@@ -153,6 +156,7 @@ impl SpaceRecord {
         for (scope, at) in &self.tainted {
             at.encode(out.uint(scope.number()));
         }
+        out.uint(self.keep_ms);
         out.finish()
     }
 
@@ -242,8 +246,14 @@ impl SpaceRecord {
                 Ok((scope, OpId::decode(&mut input)?))
             })
             .collect::<Result<_, DecodeError>>()?;
+        // Records of before end here.
+        let keep_ms = match input.remaining() {
+            0 => 0,
+            _ => input.uint(what)?,
+        };
         input.finish(what)?;
         Ok(Self {
+            keep_ms,
             begins,
             is_beginning,
             view,

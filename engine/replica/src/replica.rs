@@ -40,6 +40,12 @@ pub struct Replica {
     pub(crate) revisions: u64,
     /// A write failed half-way: what is in memory must be read again before the next one.
     pub(crate) stale: bool,
+    /// Whether something redacted may still be in the files.
+    pub(crate) erases: bool,
+    /// Logs that wait for the redaction of a parcel that they lack, and since when.
+    pub(crate) lacking: BTreeMap<(SpaceId, WriterId), u64>,
+    /// What keeps history that is old enough to go.
+    pub(crate) held_up: BTreeMap<SpaceId, String>,
 }
 
 /// A device in a space.
@@ -112,6 +118,9 @@ impl Replica {
             pending: Pending::default(),
             rich: RichDesk::default(),
             revisions: 0,
+            erases: false,
+            lacking: BTreeMap::new(),
+            held_up: BTreeMap::new(),
             stale: true,
         };
         replica.refresh()?;

@@ -5,6 +5,8 @@
 //! the projection of a large text is written anew only when somebody is about to read it
 //! ([`Replica::fold`]). What the content means is the engine's (`adapters/rich`).
 
+mod carry;
+mod news;
 mod record;
 mod showing;
 
@@ -16,13 +18,15 @@ use serde_json::Value;
 use stead_base::{DocId, SpaceId, Stamp, WriterId};
 use stead_doc::{
     Document, NodeName, Path, PathRef, RichContent, RichEdit, RichEngine, RichError, RichField,
-    RichKind, RichPlace, RichSpan, RichValues, SEED_AUTHOR, TextUnit, author_number,
+    RichKind, RichPlace, RichSpan, RichValues, SEED_AUTHOR, author_number,
 };
 use stead_rich::LoroEngine;
 use stead_store::{CollectionNo, Read, ReadRich, RichNo, Tx};
 
 use crate::writing::Writing;
 use crate::{Replica, ReplicaError};
+pub(crate) use carry::carried;
+pub use news::{RichAsk, RichNews, RichPlaces, RichShown, RichVersion};
 pub(crate) use record::RichRecord;
 use record::{Frozen, decode_update, encode_update};
 
@@ -86,32 +90,6 @@ pub(crate) struct RichDesk {
     /// What [`Replica::lag`] shares.
     lag: Arc<AtomicBool>,
     clock: u64,
-}
-
-/// What a rich field shows to somebody who edits it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct RichShown {
-    /// What it is; none for a plain text or list that nobody has edited as a rich field yet.
-    pub kind: Option<RichKind>,
-    /// Its content as the document shows it.
-    pub value: Value,
-    /// A text with its marks; the same as the value for others.
-    pub marked: Value,
-    /// Positions asked for: of the named places, in their order.
-    pub places: Vec<usize>,
-    /// Names of the positions asked for, in their order.
-    pub names: Vec<String>,
-}
-
-/// What somebody wants to know of a rich field.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct RichAsk {
-    /// How positions count.
-    pub unit: TextUnit,
-    /// Named places to find.
-    pub places: Vec<String>,
-    /// Positions to name.
-    pub positions: Vec<usize>,
 }
 
 impl RichDesk {
@@ -454,14 +432,18 @@ fn load(
             // One of them fails: find it, and keep to those before it.
             let mut good = 0;
             let mut failed = None;
-            if let Ok(mut content) = open(&[]) {
-                for (at, author, update) in &updates {
-                    if let Err(error) = content.import(&[(*author, *update)]) {
-                        failed = Some((*at, error));
-                        break;
+            match open(&[]) {
+                Ok(mut content) => {
+                    for (at, author, update) in &updates {
+                        if let Err(error) = content.import(&[(*author, *update)]) {
+                            failed = Some((*at, error));
+                            break;
+                        }
+                        good += 1;
                     }
-                    good += 1;
                 }
+                // Somebody else's snapshot, out of a checkpoint, that nothing can be made of.
+                Err(error) => failed = Some(error),
             }
             if let Some((at, error)) = failed {
                 let reason = error.to_string();

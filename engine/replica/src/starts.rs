@@ -13,12 +13,13 @@ use stead_checkpoint::{
     Assembler, BLOCK_BYTES_TARGET, BlockKind, DocumentsReader, DocumentsWriter, pieces,
 };
 use stead_crypt::Hasher;
-use stead_doc::{Document, PathRef};
+use stead_doc::Document;
 use stead_store::{CollectionNo, Read};
 
 use crate::ReplicaError;
 use crate::opening::{Outcome, open_segment};
 use crate::records::{Begun, View};
+use crate::rich::carried;
 use crate::writing::Writing;
 
 /// Most bytes of one start, compressed.
@@ -72,13 +73,10 @@ impl Subtree {
     /// What of a document lies in the subtree, in the same numbers.
     fn part_of(&self, document: Document, numbers: &mut stead_doc::Numbers) -> Option<Document> {
         match &self.field {
-            None if !document.may_hold_rich() => Some(document),
-            field => {
+            None => Some(document),
+            Some(field) => {
                 let from = numbers.clone();
-                let at = field
-                    .as_ref()
-                    .map_or(PathRef::ROOT, stead_doc::Path::as_ref);
-                document.part(at, &from, numbers)
+                document.part(field.as_ref(), &from, numbers)
             }
         }
     }
@@ -160,8 +158,9 @@ impl Writing<'_> {
             let document =
                 Document::decode(&state, self.numbers).map_err(|error| refused(&error))?;
             if let Some(part) = subtree.part_of(document, self.numbers) {
+                let rich = carried(&self.tx, collection, &doc, &part, self.numbers)?;
                 writer
-                    .push(&subtree.collection, &doc, part, self.numbers)
+                    .push(&subtree.collection, &doc, part, &rich, self.numbers)
                     .map_err(|error| refused(&error))?;
             }
             let is_full = writer.bytes() >= BLOCK_BYTES_TARGET || states.peek().is_none();
@@ -219,6 +218,7 @@ impl Writing<'_> {
                             }
                             Outcome::Open | Outcome::Closed => {}
                             Outcome::Locked => return Ok(Pieces::Locked),
+                            Outcome::Withheld => return Ok(Pieces::Bad("it was redacted")),
                             Outcome::Void => return Ok(Pieces::Bad("a piece does not open")),
                         }
                     }
@@ -327,6 +327,7 @@ impl Writing<'_> {
             space.record.view.insert(root, None);
             let no = space.no;
             self.dirty_space(id);
+            self.close_rich(no)?;
             self.tx.clear_docs(no)?;
         }
     }
@@ -350,7 +351,7 @@ impl Writing<'_> {
         };
         let mut collection: Option<CollectionNo> = None;
         let mut assembler = Assembler::default();
-        let (mut state, mut body) = (Vec::new(), Vec::new());
+        let mut buffers = (Vec::new(), Vec::new());
         for piece in pieces {
             let block = match assembler.push(piece) {
                 Ok(Some((BlockKind::Documents, block))) => block,
@@ -386,6 +387,7 @@ impl Writing<'_> {
                     Some(no) => no,
                     None => *collection.insert(self.collection_no(id, place.collection)?),
                 };
+                self.take_carried(no, &place.id, &document, &place.rich)?;
                 let held = self
                     .tx
                     .with_doc_state(no, &place.id, |row| Document::decode(row, self.numbers))?;
@@ -394,12 +396,7 @@ impl Writing<'_> {
                     held.absorb(&document, self.numbers);
                     std::mem::swap(&mut document, &mut held);
                 }
-                state.clear();
-                body.clear();
-                document.encode(&mut state);
-                document.project_jsonb(self.numbers, &mut body);
-                self.tx
-                    .put_doc(no, &place.id, &state, &body, document.is_deleted())?;
+                self.put_document(id, no, &place.id, &document, &mut buffers)?;
             }
         }
         Ok(match assembler.is_open() {

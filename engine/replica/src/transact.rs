@@ -377,7 +377,7 @@ impl Writing<'_> {
 
     /// A transaction's parcels, one for each scope that it touches, and whether they repeat in one
     /// what they say in another.
-    fn seal_parts(
+    pub(crate) fn seal_parts(
         &mut self,
         id: &SpaceId,
         transaction: Transaction,

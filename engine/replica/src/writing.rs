@@ -56,6 +56,8 @@ pub(crate) struct Writing<'r> {
     dirty_writers: BTreeSet<(SpaceId, WriterId)>,
     touched: BTreeMap<SpaceId, Touched>,
     pub(crate) changed_schemas: ChangedSchemas,
+    /// Whether something was taken out of what is stored that must not stay in the files.
+    pub(crate) erases: bool,
     /// Whether anything in memory has been changed.
     pub(crate) began: bool,
 }
@@ -122,6 +124,7 @@ impl Replica {
             dirty_writers: BTreeSet::new(),
             touched: BTreeMap::new(),
             changed_schemas: ChangedSchemas::default(),
+            erases: false,
             // What is gathered is in no other place in memory: a failure has it read again.
             began: has_pending,
         };
@@ -142,14 +145,17 @@ impl Replica {
             let numbers = save_numbers(&writing.tx, writing.numbers, saved_numbers)?;
             let events = writing.take_events();
             let pending = std::mem::take(&mut writing.pending);
+            let erases = writing.erases;
             writing.tx.commit().map_err(ReplicaError::from)?;
-            Ok((value, numbers, events, pending))
+            Ok((value, numbers, events, pending, erases))
         });
         match finished {
-            Ok((value, numbers, events, pending)) => {
+            Ok((value, numbers, events, pending, erases)) => {
+                self.erases |= erases;
                 self.pending = pending;
                 self.saved_numbers = numbers;
                 self.events.extend(events);
+                self.erase();
                 Ok(value)
             }
             Err(error) => {

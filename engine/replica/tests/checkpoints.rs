@@ -7,7 +7,9 @@ use people::{person, relay, share, target};
 use serde_json::json;
 use stead_access::Role;
 use stead_base::{DocId, SpaceId, WriterId};
-use stead_replica::{Change, Compaction, Edit, HistoryQuery, ReplicaError};
+use stead_replica::{
+    Change, Compaction, Edit, HistoryQuery, ReplicaError, RichEdit, RichKind, TextUnit,
+};
 use world::{Device, link, sync};
 
 fn put(id: &str, value: serde_json::Value) -> Edit {
@@ -286,4 +288,92 @@ fn a_checkpoint_of_a_removed_manager_is_not_used() {
     assert!(matches!(used, Err(ReplicaError::Refused(_))), "{used:?}");
     sync(&mut a, &mut c);
     assert_eq!(a.dump(&space), c.dump(&space));
+}
+
+fn typed(id: &str, at: usize, insert: &str) -> Edit {
+    let edit = RichEdit::Splice {
+        at,
+        delete: 0,
+        insert: insert.to_owned(),
+        unit: TextUnit::Scalar,
+    };
+    let path = vec!["body".to_owned()];
+    let kind = RichKind::Text;
+    change(id, Change::Rich { path, kind, edit })
+}
+
+#[test]
+fn texts_come_with_a_checkpoint_and_take_what_was_typed_before_it_and_came_late() {
+    let (mut a, mut b, space) = two_with_history();
+    a.write(&space, &[put("t", json!({"body": "one"}))]);
+    a.write(&space, &[typed("t", 3, " two")]);
+    sync(&mut a, &mut b);
+    // Typed before the checkpoint by somebody whom its author did not hear of.
+    b.write(&space, &[typed("t", 0, "zero ")]);
+    a.write(&space, &[typed("t", 7, " three")]);
+    let mut c = Device::new(3);
+    link(&mut a, &mut c);
+    let log = checkpoint(&mut a, &space);
+    send_log(&a, &mut c, &space, &log);
+    c.replica.begin_from(&space, &log, c.now).unwrap();
+    assert_eq!(
+        c.get(&space, "d", "t"),
+        Some(json!({"body": "one two three"}))
+    );
+    sync(&mut a, &mut c);
+    // What b lacks of a's log is gone at c: it is a that has it.
+    sync(&mut b, &mut c);
+    sync(&mut a, &mut b);
+    sync(&mut a, &mut c);
+    for device in [&a, &b, &c] {
+        let found = device.get(&space, "d", "t");
+        assert_eq!(found, Some(json!({"body": "zero one two three"})));
+    }
+    c.write(&space, &[typed("t", 0, "< ")]);
+    sync(&mut a, &mut c);
+    assert_eq!(a.dump(&space), c.dump(&space));
+    // Built again from the checkpoint, with the text open.
+    c.replica.rebuild(&space, c.now).unwrap();
+    assert_eq!(a.dump(&space), c.dump(&space));
+}
+
+#[test]
+fn history_goes_by_itself_once_it_is_older_than_it_is_kept_and_everybody_has_it() {
+    const DAY_MS: u64 = 86_400_000;
+    let (mut a, mut b, space) = two_with_history();
+    for i in 0..300 {
+        a.write(&space, &[put("more", json!({"i": i}))]);
+    }
+    sync(&mut a, &mut b);
+    a.replica
+        .keep_history(&space, Some(2 * DAY_MS), a.now)
+        .unwrap();
+    b.now = a.now;
+    // One of the two makes a checkpoint, at its turn.
+    for _ in 0..4 {
+        a.now += DAY_MS / 8;
+        b.now = a.now;
+        a.replica.tend_history(a.now).unwrap();
+        sync(&mut a, &mut b);
+    }
+    let made = a.replica.checkpoints(&space).unwrap();
+    assert_eq!(made.len(), 1);
+    let before = a.dump(&space);
+    a.now += 2 * DAY_MS;
+    a.replica.tend_history(a.now).unwrap();
+    let kept = a.replica.history_kept(&space).unwrap();
+    assert!(kept.known_from_ms.is_none(), "b may not have it");
+    assert!(kept.held_up.unwrap().contains("device 2"));
+    b.now = a.now;
+    b.write(&space, &[put("seen", json!({"by": "b"}))]);
+    sync(&mut a, &mut b);
+    a.replica.tend_history(a.now).unwrap();
+    let kept = a.replica.history_kept(&space).unwrap();
+    assert_eq!(kept.known_from_ms, Some(made[0].made.ms()));
+    assert_eq!(kept.held_up, None);
+    assert!(a.dump(&space).len() > before.len());
+    assert!(entries_in(&a, &space) < entries_in(&b, &space));
+    let mut c = Device::on_disk(9);
+    link(&mut a, &mut c);
+    drop(c.reopen());
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use stead_base::{DocId, Hlc, SpaceId};
-use stead_replica::{Change, Edit, ReplicaReader, differences};
+use stead_replica::{Change, Edit, ReplicaReader, RichEdit, RichKind, TextUnit, differences};
 use world::Device;
 
 fn id(text: &str) -> DocId {
@@ -274,4 +274,80 @@ proptest! {
             }
         }
     }
+}
+
+fn typed(at: usize, insert: &str) -> Edit {
+    let edit_of = RichEdit::Splice {
+        at,
+        delete: 0,
+        insert: insert.to_owned(),
+        unit: TextUnit::Scalar,
+    };
+    let (path, kind) = (path(&["body"]), RichKind::Text);
+    edit(
+        "a",
+        Change::Rich {
+            path,
+            kind,
+            edit: edit_of,
+        },
+    )
+}
+
+#[test]
+fn a_text_is_seen_as_it_was_with_who_typed_and_goes_back() {
+    let (mut device, space) = device();
+    device.write(&space, &[put("a", json!({"body": "one"}))]);
+    device.write(&space, &[typed(3, " two")]);
+    device.write(&space, &[typed(7, " three")]);
+    let then = device.now;
+    device.now += 120_000;
+    device.write(&space, &[typed(0, "zero ")]);
+    let past = device.replica.past(&space).unwrap();
+    let story = reader(&device).story(&past, "notes", &id("a")).unwrap();
+    let shown: Vec<_> = story
+        .steps
+        .iter()
+        .map(|step| step.changes[0].after.clone().unwrap())
+        .collect();
+    // What was typed without a pause is one step.
+    let texts = ["one", "one two three", "zero one two three"];
+    assert_eq!(shown, texts.map(|text| json!(text)));
+    let moment = reader(&device).moment(&past, "notes", &id("a"), end_of(then));
+    let moment = moment.unwrap();
+    assert_eq!(moment.value, json!({"body": "one two three"}));
+    let earlier = reader(&device)
+        .earlier(&past, "notes", end_of(then))
+        .unwrap();
+    let found = earlier.docs[&id("a")].clone().unwrap();
+    assert_eq!(found, moment.value);
+    let back: Vec<Edit> = story
+        .back_to(&moment)
+        .into_iter()
+        .map(|change| edit("a", change))
+        .collect();
+    device.write(&space, &back);
+    assert_eq!(device.get(&space, "notes", "a"), Some(moment.value));
+}
+
+#[test]
+fn history_has_no_redacted_value_and_all_that_was_written_with_it() {
+    let (mut device, space) = device();
+    device.write(&space, &[put("a", json!({"n": 1, "note": "SECRET"}))]);
+    let then = device.now;
+    device.write(&space, &[put("a", json!({"n": 2}))]);
+    device.now += 10;
+    let field = path(&["note"]);
+    let now = device.now;
+    device
+        .replica
+        .redact(&space, "notes", &id("a"), &field, now)
+        .unwrap();
+    let past = device.replica.past(&space).unwrap();
+    let story = reader(&device).story(&past, "notes", &id("a")).unwrap();
+    assert!(!format!("{story:?}").contains("SECRET"));
+    let moment = reader(&device).moment(&past, "notes", &id("a"), end_of(now));
+    assert_eq!(moment.unwrap().value, json!({"n": 2}));
+    let moment = reader(&device).moment(&past, "notes", &id("a"), end_of(then));
+    assert_eq!(moment.unwrap().value, json!({"n": 1}));
 }

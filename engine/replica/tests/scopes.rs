@@ -6,7 +6,7 @@ mod world;
 use serde_json::{Value, json};
 use stead_access::{Path, RemovalTarget, Role};
 use stead_base::{DocId, SpaceId};
-use stead_replica::{Change, Edit, HistoryQuery};
+use stead_replica::{Change, Edit, HistoryQuery, RichEdit, RichKind, TextUnit};
 use world::{Device, sync, sync_once};
 
 const OUTSIDE: &str = "PLAINTEXT-OUTSIDE";
@@ -446,4 +446,35 @@ fn what_a_removal_makes_void_leaves_the_start_of_a_part_as_well() {
     sync(&mut a, &mut b);
     assert_eq!(a.get(&space, "notes", "x").unwrap()["title"], "true");
     assert_eq!(b.get(&space, "notes", "x").unwrap()["title"], "true");
+}
+
+#[test]
+fn a_text_comes_along_when_its_document_is_shared_and_goes_on_as_one() {
+    let (mut a, mut b) = (person(1), person(2));
+    let space = a.replica.create_space("s", a.now).unwrap();
+    let typed = |at_: usize, insert: &str| {
+        let edit = RichEdit::Splice {
+            at: at_,
+            delete: 0,
+            insert: insert.to_owned(),
+            unit: TextUnit::Scalar,
+        };
+        let (path, kind) = (names(&["body"]), RichKind::Text);
+        at("notes", "n", Change::Rich { path, kind, edit })
+    };
+    a.write(&space, &[put("notes", "n", json!({"body": "one"}))]);
+    a.write(&space, &[typed(3, " two")]);
+    for on in ["/notes/n", "/notes/n/body"] {
+        share(&mut a, &mut b, &space, Role::Writer, on);
+    }
+    let text = |device: &Device| device.get(&space, "notes", "n").unwrap()["body"].clone();
+    assert_eq!(text(&b), "one two");
+    a.write(&space, &[typed(0, "zero ")]);
+    b.now = a.now;
+    b.write(&space, &[typed(7, " three")]);
+    sync(&mut a, &mut b);
+    assert_eq!(text(&a), "zero one two three");
+    assert_eq!(text(&b), "zero one two three");
+    b.replica.rebuild(&space, b.now).unwrap();
+    assert_eq!(text(&b), "zero one two three");
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use serde_json::{Value, json};
-use stead_api::{Client, DocPut, DocWatch, Edit, IndexAdd, Notification, Op, SortKey};
+use stead_api::{Client, DocPut, DocWatch, Edit, IndexAdd, Op, SortKey};
 use stead_replica::{Condition, Direction, Query, Replica, ReplicaReader, Scalar, Test};
 use stead_store::{CollectionNo, Durability, IndexKind, IndexOrigin, IndexSpec};
 
@@ -233,14 +233,14 @@ fn delay(
     let mut watcher = Client::connect(home)?;
     watcher.call(watch)?;
     loop {
-        let Notification::Watch(event) = watcher.next_notification()?;
+        let event = watcher.next_event()?;
         if event.ready {
             break;
         }
     }
     let (tell, heard) = mpsc::channel();
     std::thread::spawn(move || {
-        while let Ok(Notification::Watch(event)) = watcher.next_notification() {
+        while let Ok(event) = watcher.next_event() {
             if !event.changes.is_empty() && tell.send(Instant::now()).is_err() {
                 break;
             }

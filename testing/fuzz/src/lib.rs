@@ -123,6 +123,11 @@ pub const TARGETS: &[Target] = &[
         seeds: seeds::doc::states,
     },
     Target {
+        name: "doc_redacted",
+        run: targets::doc::redacted,
+        seeds: seeds::doc::redacted,
+    },
+    Target {
         name: "jsonb",
         run: targets::doc::jsonb,
         seeds: seeds::doc::jsonb,
@@ -191,6 +196,11 @@ pub const TARGETS: &[Target] = &[
         name: "sync_session",
         run: targets::sync::session,
         seeds: seeds::sync::sessions,
+    },
+    Target {
+        name: "presence",
+        run: targets::presence::packet,
+        seeds: seeds::presence::packets,
     },
     Target {
         name: "link",

@@ -8,6 +8,7 @@ pub mod checkpoint;
 pub mod crypt;
 pub mod doc;
 pub mod log;
+pub mod presence;
 pub mod rich;
 pub mod schema;
 pub mod sync;

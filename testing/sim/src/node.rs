@@ -544,6 +544,8 @@ impl Node {
             | Output::Shared { .. }
             | Output::Left { .. }
             | Output::Confirmed { .. }
+            | Output::Presence { .. }
+            | Output::PresenceLost { .. }
             | Output::RoundTrip { .. } => {}
         }
     }

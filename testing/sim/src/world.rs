@@ -59,6 +59,8 @@ pub struct Report {
     pub choices: u64,
     /// Documents that devices which keep a part held at the end.
     pub filled: u64,
+    /// Log entries whose values were redacted.
+    pub redacted: u64,
 }
 
 struct World {
@@ -68,6 +70,8 @@ struct World {
     report: Report,
     /// Whether a device keeps a part of spaces.
     parts: bool,
+    /// Whether devices redact here; in the other worlds seeds mean what they always did.
+    redacts: bool,
 }
 
 /// Runs one world and judges it.
@@ -95,6 +99,7 @@ impl World {
             stage: Stage::new(chance, count),
             cut: BTreeSet::new(),
             ledger: Ledger::default(),
+            redacts: seed % 3 == 2,
             report: Report {
                 nodes: count,
                 ..Report::default()
@@ -174,6 +179,7 @@ impl World {
                 let force = self.stage.chance.one_in(2);
                 self.compact(node, force);
             }
+            98 if self.redacts => self.redact(node),
             _ => self.look(node)?,
         }
         self.stage.mend()
@@ -367,6 +373,26 @@ impl World {
         let wall = self.stage.nodes[node].wall(self.stage.now);
         let made = self.stage.nodes[node].act(|replica| replica.make_checkpoint(&space, wall));
         self.report.checkpoints += u64::from(made.is_some());
+        self.stage.nodes[node].pump(self.stage.now);
+        self.stage.post(node);
+    }
+
+    /// A device redacts a field of a document, or all of one, if it may.
+    fn redact(&mut self, node: usize) {
+        let Some(space) = self.any_space(node) else {
+            return;
+        };
+        let wall = self.stage.nodes[node].wall(self.stage.now);
+        let id = format!("doc{}", self.stage.chance.below(4));
+        let Ok(id) = DocId::parse(&id) else { return };
+        let field: Vec<String> = match self.stage.chance.below(5) {
+            0 => Vec::new(),
+            1 => vec!["a".to_owned(), "b".to_owned()],
+            n => vec![["a", "b", "c"][n as usize - 2].to_owned()],
+        };
+        let done = self.stage.nodes[node]
+            .act(|replica| replica.redact(&space, "things", &id, &field, wall));
+        self.report.redacted += done.map_or(0, |done| done.entries);
         self.stage.nodes[node].pump(self.stage.now);
         self.stage.post(node);
     }

@@ -25,6 +25,7 @@ const INSIDE_CORE: &[(&str, &[&str])] = &[
     ("core/schema", &["core/base", "core/doc"]),
     ("core/schema-derive", &["core/schema"]),
     ("core/sync", &["core/base", "core/crypt", "core/log"]),
+    ("core/presence", &["core/base", "core/crypt"]),
 ];
 
 /// What each crate of the engine may link of the workspace: a folder ends with `/`, a crate does not.

@@ -4,12 +4,13 @@
 
 use rusqlite::types::Value as SqlValue;
 
-use super::field::{self, Field, Kind};
+use super::field::{self, Field};
 use super::plan::Chosen;
 use super::{
     Condition, Cursor, Direction, Filter, HIT_END, HIT_START, QUERY_CONDITIONS_MAX,
     QUERY_DEPTH_MAX, QUERY_IN_MAX, QUERY_SORT_KEYS_MAX, Query, QueryError, Scalar, Test,
 };
+use crate::body::Kind;
 use crate::index::{IndexKind, IndexRow};
 use crate::key::DocKey;
 
@@ -56,14 +57,29 @@ pub(super) fn find(query: &Query, chosen: &Chosen<'_>) -> Result<Compiled, Query
     ));
     let id_order = order(id_direction);
     let page = format!("LIMIT {limit} OFFSET {offset}");
+    // Whole documents come from where the order comes from, or are fetched for one page once that is
+    // known.
+    build.reads_body |= chosen.gives_order;
     let (from, wanted) = (build.from(), build.wanted());
     let sql = if columns.is_empty() && build.index.is_none() {
         format!(
-            "SELECT id, json(body), deleted, NULL FROM {from} WHERE {wanted} \
+            "SELECT id, body, deleted, NULL FROM {from} WHERE {wanted} \
              ORDER BY id{id_order} {page}"
         )
+    } else if chosen.gives_order {
+        let values: String = (columns.iter())
+            .map(|(column, _)| format!(", {column}"))
+            .collect();
+        let by: String = (columns.iter())
+            .map(|(column, direction)| format!("{column}{}, ", order(*direction)))
+            .collect();
+        format!(
+            "SELECT doc.id, doc.body, 0, NULL{values} FROM {from} WHERE {wanted} \
+             ORDER BY {by}{}{id_order} {page}",
+            build.id()
+        )
     } else {
-        // Sorts ids and sort values only; whole documents are read for one page.
+        // Sorts ids and sort values only.
         let values: String = (columns.iter().enumerate())
             .map(|(i, (column, _))| format!(", {column} AS s{i}"))
             .collect();
@@ -74,7 +90,7 @@ pub(super) fn find(query: &Query, chosen: &Chosen<'_>) -> Result<Compiled, Query
         let (no, id) = (build.no(), build.id());
         let (snippet, texts) = build.snippet();
         format!(
-            "SELECT doc.id, json(doc.body), doc.deleted, {snippet}{names} FROM \
+            "SELECT doc.id, doc.body, doc.deleted, {snippet}{names} FROM \
              (SELECT {no} AS page_no, {id} AS page_id{values} FROM {from} WHERE {wanted} \
              ORDER BY {by}page_id{id_order} {page}) \
              CROSS JOIN doc ON doc.no=page_no{texts} ORDER BY {by}page_id{id_order}"
@@ -281,7 +297,7 @@ impl<'i> Build<'i> {
             } => {
                 let other = *REFERRED.get(referred).ok_or(QueryError::TooDeep)?;
                 self.count_condition()?;
-                let field = self.refers_field(path, place)?;
+                let (field, paths) = self.listed(path, place)?;
                 let name = self.bind(SqlValue::Text(collection.clone()));
                 let inner = self.joined(filter, " AND ", "1", other, referred + 1, depth)?;
                 let (e, r) = (format!("e{referred}"), format!("r{referred}"));
@@ -295,9 +311,6 @@ impl<'i> Build<'i> {
                         body = place.body
                     )
                 };
-                let Field::Body { paths, .. } = &field else {
-                    return Err(QueryError::NoField);
-                };
                 let any: Vec<String> = paths.iter().map(each).collect();
                 let kinds = format!("({} OR {})", field.is(Kind::Text), field.is(Kind::Array));
                 Ok(format!("({kinds} AND ({}))", any.join(" OR ")))
@@ -305,18 +318,19 @@ impl<'i> Build<'i> {
         }
     }
 
-    /// A reference is read from the body, whatever the index has.
-    fn refers_field(&mut self, path: &[String], place: Place) -> Result<Field, QueryError> {
+    /// A field read from the body, whatever the index has, and its paths for `json_each`.
+    fn listed(
+        &mut self,
+        path: &[String],
+        place: Place,
+    ) -> Result<(Field, Vec<String>), QueryError> {
         self.reads_body |= place.body == BODY.body;
-        let paths = field::paths_of(path)?
+        let field = field::bound(path, place.body, place.id, &mut |value| self.bind(value))?;
+        let paths = field::paths_of(path)?;
+        let bound = paths
             .into_iter()
-            .map(|path| self.bind(SqlValue::Text(path)))
-            .collect();
-        Ok(Field::Body {
-            body: place.body.to_owned(),
-            paths,
-            or_id: None,
-        })
+            .map(|path| self.bind(SqlValue::Text(path)));
+        Ok((field, bound.collect()))
     }
 
     fn joined(
@@ -373,20 +387,18 @@ impl<'i> Build<'i> {
         };
         let kind = kind(value).ok_or(QueryError::NullOrder)?;
         let value = self.bind(sql_value(value));
-        Ok(format!(
-            "({} {compare} {value} AND {})",
-            field.value(),
-            field.is(kind)
-        ))
+        Ok(field.compares(kind, &format!("{compare}{value}")))
     }
 
     fn equal(&mut self, field: &Field, value: &Scalar) -> String {
         match (value, kind(value)) {
-            (Scalar::Bool(value), _) => field.is_bool(*value),
+            (Scalar::Bool(value), _) => {
+                field.compares(Kind::Bool, &format!("={}", u8::from(*value)))
+            }
             (_, None) => format!("({})", field.is(Kind::Null)),
             (_, Some(kind)) => {
                 let value = self.bind(sql_value(value));
-                format!("({}={value} AND {})", field.value(), field.is(kind))
+                field.compares(kind, &format!("={value}"))
             }
         }
     }
@@ -402,11 +414,7 @@ impl<'i> Build<'i> {
                 .collect();
             if !same.is_empty() {
                 let list = same.join(",");
-                any.push(format!(
-                    "({} IN ({list}) AND {})",
-                    field.value(),
-                    field.is(kind_of_all)
-                ));
+                any.push(field.compares(kind_of_all, &format!(" IN ({list})")));
             }
         }
         for value in values {
@@ -422,14 +430,15 @@ impl<'i> Build<'i> {
     }
 
     fn prefix(&mut self, field: &Field, start: &str) -> String {
-        let (value, is_text) = (field.value(), field.is(Kind::Text));
         let from = self.bind(SqlValue::Text(start.to_owned()));
+        let from = field.compares(Kind::Text, &format!(">={from}"));
         match after_all_with_prefix(start) {
             Some(end) => {
                 let end = self.bind(SqlValue::Text(end));
-                format!("({value}>={from} AND {value}<{end} AND {is_text})")
+                let end = field.compares(Kind::Text, &format!("<{end}"));
+                format!("({from} AND {end})")
             }
-            None => format!("({value}>={from} AND {is_text})"),
+            None => from,
         }
     }
 
@@ -439,11 +448,7 @@ impl<'i> Build<'i> {
         value: &Scalar,
         place: Place,
     ) -> Result<String, QueryError> {
-        self.reads_body |= place.body == BODY.body;
-        let field = field::bound(path, place.body, place.id, &mut |value| self.bind(value))?;
-        let Field::Body { paths, .. } = &field else {
-            return Err(QueryError::NoField);
-        };
+        let (field, paths) = self.listed(path, place)?;
         let element = match value {
             Scalar::Bool(value) => format!("type='{value}'"),
             Scalar::Null => "type='null'".to_owned(),
@@ -466,9 +471,8 @@ impl<'i> Build<'i> {
             Scalar::Text(_) => {
                 let value = self.bind(sql_value(value));
                 format!(
-                    "(({} AND instr(lower({}), lower({value}))>0) OR {in_array})",
-                    field.is(Kind::Text),
-                    field.value()
+                    "(instr(lower({}), lower({value}))>0 OR {in_array})",
+                    field.only(Kind::Text)
                 )
             }
             _ => in_array,

@@ -6,40 +6,20 @@ use rusqlite::types::Value as SqlValue;
 use stead_base::limits::{NAME_BYTES_MAX, PATH_DEPTH_MAX};
 
 use super::QueryError;
+use crate::body::{FieldPath, Kind};
 
 /// Most names of one path that may stand for an element of a list.
 const ELEMENTS_MAX: usize = 2;
 /// No list has an element beyond.
 const ELEMENT_DIGITS_MAX: usize = 9;
 
-/// Types as an index keeps them, three bits for each of its fields.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Null = 1,
-    Bool = 2,
-    Number = 3,
-    Text = 4,
-    Array = 5,
-}
-
-/// SQLite's names of a type.
-const fn names(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Null => "'null'",
-        Kind::Bool => "'true','false'",
-        Kind::Number => "'integer','real'",
-        Kind::Text => "'text'",
-        Kind::Array => "'array'",
-    }
-}
-
 /// A field of a document, in SQL.
 #[derive(Debug, Clone)]
 pub(super) enum Field {
-    /// Read from a body. `paths` are the names of bound parameters.
+    /// Read from a body, by a bound path.
     Body {
         body: String,
-        paths: Vec<String>,
+        path: String,
         /// The id's column, for the field `id`.
         or_id: Option<String>,
     },
@@ -48,18 +28,18 @@ pub(super) enum Field {
 }
 
 impl Field {
-    /// The value as it is compared: null for what has no order.
-    pub(super) fn value(&self) -> String {
+    /// The value as it is compared, if its type is one of `kinds`, else null. Of an index the value
+    /// whatever it is: those that have no order are null there.
+    fn value_of(&self, kinds: u8) -> String {
         match self {
             Self::Index { at } => format!("i.k{at}"),
-            Self::Body { body, paths, or_id } => {
-                let value = first_of(paths, |path| format!("json_extract({body},{path})"));
+            Self::Body { body, path, or_id } => {
+                let value = format!("stead_field({body},{path},{kinds})");
                 match or_id {
-                    None => value,
-                    Some(id) => {
-                        let kind = self.kind();
-                        format!("(CASE WHEN {kind} IS NULL THEN stead_id({id}) ELSE {value} END)")
-                    }
+                    Some(id) if kinds & Kind::Text.bit() != 0 => format!(
+                        "(CASE stead_kind({body},{path}) WHEN 0 THEN stead_id({id}) ELSE {value} END)"
+                    ),
+                    _ => value,
                 }
             }
         }
@@ -67,72 +47,72 @@ impl Field {
 
     /// The value as it is sorted by: lists and maps like nothing.
     pub(super) fn sort_value(&self) -> String {
+        self.value_of(Kind::SCALARS)
+    }
+
+    /// The value if it is of a type, else null.
+    pub(super) fn only(&self, kind: Kind) -> String {
         match self {
-            Self::Index { .. } => self.value(),
-            Self::Body { .. } => {
-                let kind = self.kind();
-                format!(
-                    "(CASE WHEN {kind} IN ('array','object') THEN NULL ELSE {} END)",
-                    self.value()
-                )
+            Self::Index { .. } => {
+                format!("CASE WHEN {} THEN {} END", self.is(kind), self.sort_value())
             }
+            Self::Body { .. } => self.value_of(kind.bit()),
         }
     }
 
-    /// SQLite's name of the type, or null. Only of a body.
+    /// The value if it is a number or a text, else null.
+    pub(super) fn numbers_and_texts(&self) -> String {
+        match self {
+            Self::Index { .. } => {
+                let (number, text) = (self.is(Kind::Number), self.is(Kind::Text));
+                format!(
+                    "CASE WHEN {number} OR {text} THEN {} END",
+                    self.sort_value()
+                )
+            }
+            Self::Body { .. } => self.value_of(Kind::Number.bit() | Kind::Text.bit()),
+        }
+    }
+
+    /// Whether the value is of a type and compares so. `comparison` stands behind the value.
+    pub(super) fn compares(&self, kind: Kind, comparison: &str) -> String {
+        match self {
+            Self::Index { .. } => {
+                format!("({}{comparison} AND {})", self.sort_value(), self.is(kind))
+            }
+            Self::Body { .. } => format!("({}{comparison})", self.only(kind)),
+        }
+    }
+
+    /// The number of the type.
     fn kind(&self) -> String {
         match self {
             Self::Index { at } => format!("((i.t>>{})&7)", 3 * at),
-            Self::Body { body, paths, .. } => {
-                first_of(paths, |path| format!("json_type({body},{path})"))
-            }
+            Self::Body { body, path, .. } => format!("stead_kind({body},{path})"),
         }
     }
 
     /// Whether the value is of a type.
     pub(super) fn is(&self, kind: Kind) -> String {
         match self {
-            Self::Index { .. } => format!("{}={}", self.kind(), kind as u8),
             Self::Body { or_id: Some(_), .. } if kind == Kind::Text => {
-                format!("ifnull({},'text')='text'", self.kind())
+                format!("{} IN ({},{})", self.kind(), Kind::Absent as u8, kind as u8)
             }
-            Self::Body { .. } => format!("{} IN ({})", self.kind(), names(kind)),
+            _ => format!("{}={}", self.kind(), kind as u8),
         }
     }
 
     /// Whether the field is there.
     pub(super) fn exists(&self) -> String {
         match self {
-            Self::Index { .. } => format!("{}<>0", self.kind()),
             Self::Body { or_id: Some(_), .. } => "1".to_owned(),
-            Self::Body { .. } => format!("{} IS NOT NULL", self.kind()),
-        }
-    }
-
-    /// Whether the field is this boolean.
-    pub(super) fn is_bool(&self, value: bool) -> String {
-        match self {
-            Self::Index { at } => {
-                format!("(i.k{at}={} AND {})", u8::from(value), self.is(Kind::Bool))
-            }
-            Self::Body { .. } => format!("{} IS '{value}'", self.kind()),
+            _ => format!("{}<>{}", self.kind(), Kind::Absent as u8),
         }
     }
 }
 
-fn first_of(paths: &[String], f: impl Fn(&String) -> String) -> String {
-    match paths {
-        [path] => f(path),
-        _ => {
-            let all: Vec<String> = paths.iter().map(f).collect();
-            format!("coalesce({})", all.join(","))
-        }
-    }
-}
-
-/// A field's path in SQLite's notation, every name quoted; more than one where a name of digits may
-/// be a field's name or an element of a list.
-pub(crate) fn paths_of(path: &[String]) -> Result<Vec<String>, QueryError> {
+/// Refuses a path that no document has.
+fn checked(path: &[String]) -> Result<(), QueryError> {
     if path.is_empty() {
         return Err(QueryError::NoField);
     }
@@ -140,6 +120,19 @@ pub(crate) fn paths_of(path: &[String]) -> Result<Vec<String>, QueryError> {
         let path = path.join(".").chars().take(200).collect();
         return Err(QueryError::Path { path });
     }
+    Ok(())
+}
+
+/// A field's path as the parameter of `stead_field` and `stead_kind`.
+pub(crate) fn encoded(path: &[String]) -> Result<Vec<u8>, QueryError> {
+    checked(path)?;
+    Ok(FieldPath::encode(path))
+}
+
+/// A field's path in SQLite's notation, every name quoted; more than one where a name of digits may
+/// be a field's name or an element of a list.
+pub(crate) fn paths_of(path: &[String]) -> Result<Vec<String>, QueryError> {
+    checked(path)?;
     let mut paths = vec!["$".to_owned()];
     let mut elements = 0;
     for name in path {
@@ -177,21 +170,27 @@ pub(crate) fn text_of(body: &str, path: &[String]) -> Result<String, QueryError>
     Ok(first_of(&paths_of(path)?, of))
 }
 
-/// Binds the paths of a field.
+fn first_of(paths: &[String], f: impl Fn(&String) -> String) -> String {
+    match paths {
+        [path] => f(path),
+        _ => {
+            let all: Vec<String> = paths.iter().map(f).collect();
+            format!("coalesce({})", all.join(","))
+        }
+    }
+}
+
+/// Binds the path of a field.
 pub(super) fn bound(
     path: &[String],
     body: &str,
     id: &str,
     bind: &mut dyn FnMut(SqlValue) -> String,
 ) -> Result<Field, QueryError> {
-    let paths = paths_of(path)?
-        .into_iter()
-        .map(|path| bind(SqlValue::Text(path)))
-        .collect();
     let or_id = matches!(path, [name] if name == "id").then(|| id.to_owned());
     Ok(Field::Body {
         body: body.to_owned(),
-        paths,
+        path: bind(SqlValue::Blob(encoded(path)?)),
         or_id,
     })
 }

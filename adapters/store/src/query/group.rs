@@ -5,9 +5,9 @@ use rusqlite::{Connection, Row};
 use serde_json::Value;
 
 use super::compile::{BODY, Build};
-use super::field::Kind;
 use super::{Query, QueryError, plan};
 use crate::StoreError;
+use crate::body::Kind;
 use crate::index::IndexRow;
 
 /// Most groups in one answer.
@@ -83,8 +83,7 @@ pub(crate) fn group(
     columns.push("count(*)".to_owned());
     for measure in &grouping.measures {
         let field = build.field(&measure.path, BODY)?;
-        let value = field.value();
-        let numbers = format!("CASE WHEN {} THEN {value} END", field.is(Kind::Number));
+        let numbers = field.only(Kind::Number);
         columns.push(match measure.aggregate {
             Aggregate::Count => format!("count(CASE WHEN {} THEN 1 END)", field.exists()),
             Aggregate::Sum => format!("sum({numbers})"),
@@ -95,8 +94,7 @@ pub(crate) fn group(
                 } else {
                     "max"
                 };
-                let (number, text) = (field.is(Kind::Number), field.is(Kind::Text));
-                format!("{name}(CASE WHEN {number} OR {text} THEN {value} END)")
+                format!("{name}({})", field.numbers_and_texts())
             }
         });
     }

@@ -19,6 +19,8 @@ pub struct Plan {
 #[derive(Debug, Clone)]
 pub(super) struct Chosen<'i> {
     pub(super) index: Option<&'i IndexRow>,
+    /// Whether it is read in the order of the query.
+    pub(super) gives_order: bool,
     reason: String,
 }
 
@@ -52,11 +54,13 @@ pub(super) fn choose<'i>(
         let index = finished.ok_or(QueryError::TextIndexUnfinished)?;
         return Ok(Chosen {
             index: Some(index),
+            gives_order: false,
             reason: "The words are looked up in the text index.".to_owned(),
         });
     }
     let none = |reason: &str| Chosen {
         index: None,
+        gives_order: false,
         reason: reason.to_owned(),
     };
     if query.include_deleted {
@@ -79,6 +83,7 @@ pub(super) fn choose<'i>(
     Ok(match best {
         Some((weight, index)) => Chosen {
             index: Some(index),
+            gives_order: weight.sorted,
             reason: weight.in_words(),
         },
         None if indexes.iter().any(|index| !index.is_complete()) => {

@@ -74,7 +74,7 @@ pub(crate) struct Query {
 /// Show changes as they happen, wherever they are made
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  stead watch family/people\n  stead watch family/people/ada\n  stead watch world/countries --where region=Europe --json\n  stead watch world/countries --sort -population --limit 10"
+    after_help = "Examples:\n  stead watch family/people\n  stead watch family/people/ada\n  stead watch family/notes/plan --field body\n  stead watch world/countries --where region=Europe --json\n  stead watch world/countries --sort -population --limit 10"
 )]
 pub(crate) struct Watch {
     /// SPACE/COLLECTION or SPACE/COLLECTION/ID
@@ -95,6 +95,9 @@ pub(crate) struct Watch {
     /// Also show what is there already
     #[arg(long)]
     pub(crate) all: bool,
+    /// Show what changes in this text, list or tree of a document, piece by piece
+    #[arg(long, value_name = "FIELD", conflicts_with_all = ["conditions", "filter", "sort", "limit", "revision"])]
+    pub(crate) field: Option<String>,
     /// Speak this revision of the collection's schema: its number, or the first digits of its id or none for
     /// what is held [default: the newest]
     #[arg(long, value_name = "REVISION")]
@@ -191,4 +194,24 @@ pub(crate) struct History {
     /// Make it what it was then
     #[arg(long, value_name = "TIME", conflicts_with = "field")]
     pub(crate) restore: Option<TimeArg>,
+}
+
+/// Take values out of a document, its history and the files of every device, for good
+///
+/// Every device that hears of it forgets what was written to the field so far, and to what is below it. What was written in the same
+/// changes elsewhere stays. Devices that never come back, copies and backups keep what they have; a restored backup forgets it when
+/// it meets the others.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  stead redact family/people/ada phone       one field\n  stead redact family/people/ada             all fields, and the document with them"
+)]
+pub(crate) struct Redact {
+    /// SPACE/COLLECTION/ID
+    #[arg(value_name = "DOCUMENT")]
+    pub(crate) document: DocAddress,
+    /// Only this field and what is below it
+    pub(crate) field: Option<FieldArg>,
+    /// Do not ask
+    #[arg(long, short)]
+    pub(crate) yes: bool,
 }

@@ -9,7 +9,7 @@ use std::{
 use serde_json::Value;
 use stead_api::{
     DocWatch, FaceValue, FeedAppend, FeedGet, FeedItem, FeedParts, FeedRead, FeedVerify, KvDiff,
-    KvEntry, KvGet, KvHistory, KvPut, KvRange, Notification, feed_place, kv_key,
+    KvEntry, KvGet, KvHistory, KvPut, KvRange, feed_place, kv_key,
 };
 
 use crate::{
@@ -259,7 +259,7 @@ fn follow(
     })?;
     let mut started = false;
     loop {
-        let Notification::Watch(event) = client.next_notification()?;
+        let event = client.next_event()?;
         if event.reset {
             started = false;
         }

@@ -1,11 +1,17 @@
-//! `stead history`.
+//! `stead history` and `stead redact`.
 
 use std::path::Path;
 
-use stead_api::{DocAt, DocBack, DocDiff, DocHistory, DocStep, DocStory, FieldDiff};
+use stead_api::{DocAt, DocBack, DocDiff, DocHistory, DocRedact, DocStep, DocStory, FieldDiff};
 
 use crate::{
-    args::History, client::connect, exit::Failure, look, output::Output, query::path_text,
+    args::{History, Redact},
+    ask::confirm,
+    client::connect,
+    exit::Failure,
+    look,
+    output::Output,
+    query::path_text,
     table::Table,
 };
 
@@ -102,6 +108,38 @@ pub(crate) fn history(home: &Path, history: &History, out: &Output) -> Result<()
     Ok(())
 }
 
+pub(crate) fn redact(home: &Path, redact: Redact, out: &Output) -> Result<(), Failure> {
+    let mut client = connect(home)?;
+    let address = &redact.document;
+    let path = redact.field.map(|field| field.0).unwrap_or_default();
+    let what = match path.is_empty() {
+        true => format!("all of {address}"),
+        false => format!("{} of {address}", path_text(&path)),
+    };
+    confirm(
+        &format!(
+            "This takes every value of {what} that was ever written out of the document, its history and the files of all devices that hear of it. It cannot be undone."
+        ),
+        redact.yes,
+        out,
+    )?;
+    let done = client.call(&DocRedact {
+        space: address.space.clone(),
+        collection: address.collection.clone(),
+        id: address.id.clone(),
+        path,
+    })?;
+    out.json(&done);
+    out.say(format!(
+        "Redacted {what}: it was in {}.",
+        look::counted(done.entries, "log entry")
+    ));
+    if done.checkpoint {
+        out.say("  A new checkpoint stands in the place of the one that held it.");
+    }
+    Ok(())
+}
+
 fn differs(change: &FieldDiff) -> String {
     let field = look::heading(&path_text(&change.path));
     match (&change.before, &change.after) {
@@ -171,6 +209,10 @@ fn steps(history: &History, story: &DocStory, out: &Output) {
             for said in &step.said {
                 out.say(cut(look::faint(&format!("    {said}"))));
             }
+        } else if step.redacts {
+            out.say(look::faint(
+                "    redacted: the values are gone from all that is kept",
+            ));
         } else if step.changes.is_empty() && step.deleted.is_none() {
             out.say(look::faint(
                 "    nothing that is seen: a later change had come first",

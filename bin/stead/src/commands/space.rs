@@ -24,6 +24,7 @@ pub(crate) fn space(home: &Path, space: Space, out: &Output) -> Result<(), Failu
         Space::Create { name } => create(home, name, out),
         Space::List => list(home, out),
         Space::Checkpoint { space } => checkpoints::make(home, space, out),
+        Space::History { space, keep } => checkpoints::history(home, space, keep, out),
         Space::Checkpoints { space } => checkpoints::list(home, space, out),
         Space::Compact {
             space,

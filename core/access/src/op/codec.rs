@@ -27,6 +27,7 @@ const TAG_ROOT_STATEMENT: u8 = 12;
 const TAG_LETTER: u8 = 13;
 const TAG_START: u8 = 15;
 const TAG_CHECKPOINT: u8 = 17;
+const TAG_REDACT: u8 = 18;
 
 const DECLARATION: u8 = 0;
 
@@ -117,6 +118,7 @@ impl RosterOp {
                 out.uint(made.documents);
                 out.raw(&made.horizon.to_u64().to_be_bytes());
             }
+            Self::Redact(redact) => redact.encode(out.byte(TAG_REDACT)),
             Self::RootStatement {
                 identity,
                 nonce,
@@ -206,6 +208,7 @@ impl RosterOp {
                     .to_vec(),
                 signature: input.array("root signature")?,
             },
+            TAG_REDACT => Self::Redact(Redact::decode(input)?),
             TAG_LETTER => {
                 let count = input.count(LETTER_BOXES_MAX, 9, "letter")?;
                 let boxes = (0..count)
@@ -434,6 +437,34 @@ impl ScopeStart {
             first: input.uint_max(LOG_LEN_MAX, "first entry of a start")?,
             hash: Hash::from_bytes(input.array("hash of a start")?),
         })
+    }
+}
+
+impl Redact {
+    fn encode(&self, out: &mut Encoder) {
+        out.uint(self.scope.number())
+            .uint(self.parcels.len() as u64);
+        for (writer, seq) in &self.parcels {
+            out.raw(writer.as_bytes()).uint(*seq);
+        }
+    }
+
+    fn decode(input: &mut Decoder<'_>) -> Result<Self, DecodeError> {
+        let what = "redaction";
+        let scope = ScopeId::from_number(input.uint(what)?);
+        if scope == ScopeId::ROSTER {
+            return Err(input.error(what, DecodeFault::Undefined));
+        }
+        let mut parcels: Vec<(WriterId, u64)> = Vec::new();
+        for _ in 0..input.count(REDACTED_AT_ONCE_MAX, 33, what)? {
+            let writer = WriterId::from_bytes(input.array(what)?);
+            let at = (writer, input.uint_max(LOG_LEN_MAX, what)?);
+            if parcels.last().is_some_and(|last| *last >= at) {
+                return Err(input.error(what, DecodeFault::NotCanonical));
+            }
+            parcels.push(at);
+        }
+        Ok(Self { scope, parcels })
     }
 }
 

@@ -230,8 +230,19 @@ fn keys() -> impl Strategy<Value = RosterOp> {
             hash: Hash::from_bytes([5; 32]),
         })
     });
+    let parcels = prop::collection::btree_set((any::<[u8; 32]>(), 0..LOG_LEN_MAX), 0..4);
+    let redact = (1..u64::MAX, parcels).prop_map(|(scope, parcels)| {
+        let parcels = parcels.into_iter();
+        RosterOp::Redact(Redact {
+            scope: ScopeId::from_number(scope),
+            parcels: parcels
+                .map(|(writer, seq)| (WriterId::from_bytes(writer), seq))
+                .collect(),
+        })
+    });
     prop_oneof![
         epoch,
+        redact,
         rename,
         checkpoint,
         letter.prop_map(|boxes| RosterOp::Letter { boxes }),

@@ -27,7 +27,11 @@ impl Place {
 }
 
 fn place() -> impl Strategy<Value = Place> {
-    let part = prop_oneof![Just(Part::Envelope), Just(Part::Parcel)];
+    let part = prop_oneof![
+        Just(Part::Envelope),
+        Just(Part::Parcel),
+        Just(Part::Presence)
+    ];
     (
         any::<[u8; 32]>(),
         any::<[u8; 32]>(),
@@ -133,7 +137,8 @@ proptest! {
         let sealed = seal(&place, seq, salt, &text);
         let other_part = match place.part {
             Part::Envelope => Part::Parcel,
-            Part::Parcel => Part::Envelope,
+            Part::Parcel => Part::Presence,
+            Part::Presence => Part::Envelope,
         };
         for wrong in [
             Place { key: other.key, ..place },

@@ -4,6 +4,7 @@ use super::Document;
 use super::view::Visible;
 use crate::dictionary::Dictionary;
 use crate::path::PathRef;
+use crate::rich::RichKind;
 
 /// What stands at a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub enum FieldKind {
     Set,
     /// A counter, which is added to.
     Counter,
+    /// A rich field.
+    Rich(RichKind),
     /// Anything else: a value that is replaced as a whole.
     Value,
 }
@@ -28,6 +31,7 @@ impl Document {
             Visible::Map(_) => FieldKind::Map,
             Visible::Set(_) => FieldKind::Set,
             Visible::Number(_) => FieldKind::Counter,
+            Visible::Rich(kind, _) => FieldKind::Rich(kind),
             _ => FieldKind::Value,
         }
     }

@@ -7,8 +7,8 @@ use stead_base::Stamp;
 
 use super::merge::child;
 use super::{
-    Assign, Cell, Counter, Document, Lifecycle, LocalStamp, Member, More, find, latest, put_in,
-    value_in,
+    Assign, Cell, Counter, Document, Lifecycle, LocalStamp, Member, More, Rich, find, latest,
+    put_in, value_in,
 };
 use crate::dictionary::Dictionary;
 use crate::path::{PathRef, SEPARATOR};
@@ -38,6 +38,7 @@ impl Document {
         };
         let Some((above, last)) = split_last(path) else {
             part.cells = copy_cells(&self.cells, &self.heap, &mut part.heap, from, to);
+            part.has_rich = self.has_rich;
             return (!part.is_blank()).then_some(part);
         };
         let mut replaced = None;
@@ -71,6 +72,7 @@ impl Document {
             }
             part.cells = cells;
         }
+        part.has_rich = self.has_rich;
         (!part.is_blank()).then_some(part)
     }
 
@@ -85,6 +87,7 @@ impl Document {
                 self.lifecycle = Some(other);
             }
         }
+        self.has_rich |= part.has_rich;
         absorb_cells(
             &mut self.cells,
             &part.cells,
@@ -112,6 +115,7 @@ impl Document {
                     let is_end = names.peek().is_none();
                     let holds_more = only.assign.is_some()
                         || only.counter().is_some()
+                        || only.rich().is_some()
                         || !only.members().is_empty();
                     if holds_more && !is_end {
                         return false;
@@ -202,8 +206,10 @@ fn copy_cell<F: Dictionary, T: Dictionary>(
         Box::new(More {
             counter,
             members,
-            // What a rich field holds is kept apart from the document, and does not come along.
-            rich: None,
+            rich: more.rich.map(|rich| Rich {
+                base: rich.base.and_then(|base| renumber(base, from, to)),
+                ..rich
+            }),
             cells: copy_cells(&more.cells, heap, out, from, to),
         })
     });
@@ -237,6 +243,7 @@ fn absorb_cells<D: Dictionary>(
                     if own.counter.is_none() {
                         own.counter = more.counter;
                     }
+                    own.rich = own.rich.or(more.rich);
                     if own.members.is_empty() && !more.members.is_empty() {
                         own.members = moved(other).more.map_or_else(Vec::new, |it| it.members);
                     }
@@ -268,6 +275,7 @@ fn note_latest<D: Dictionary>(cells: &[Cell], found: &mut Option<LocalStamp>, di
     for cell in cells {
         *found = latest(*found, cell.assigned(), dictionary);
         *found = latest(*found, cell.counter().and_then(|it| it.base), dictionary);
+        *found = latest(*found, cell.rich().and_then(|it| it.base), dictionary);
         for member in cell.members() {
             *found = latest(*found, Some(member.stamp), dictionary);
         }

@@ -3,8 +3,8 @@
 use super::{CHECK_BYTES, MAGIC, Message, Tag, WireTip, WriterRef, kind};
 use crate::limits::{
     ASK_BYTES_MAX, CHOICE_BYTES_MAX, FORK_BYTES_MAX, GOODBYE_BYTES_MAX, HELLO_EXTENSION_BYTES_MAX,
-    PROBE_BYTES_MAX, SLICE_FRAME_BYTES_MAX, TAGS_PER_FRAME_MAX, TAGS_PER_FRAME_MIN,
-    TIPS_PER_FRAME_MAX,
+    PRESENCE_BYTES_MAX, PROBE_BYTES_MAX, SLICE_FRAME_BYTES_MAX, TAGS_PER_FRAME_MAX,
+    TAGS_PER_FRAME_MIN, TIPS_PER_FRAME_MAX,
 };
 use bytes::Bytes;
 use stead_base::limits::LOG_LEN_MAX;
@@ -129,6 +129,15 @@ impl Message {
                     proof: payload(&mut input, frame, FORK_BYTES_MAX)?,
                 }
             }
+            kind::PRESENCE => Self::Presence {
+                space: input.uint("space number")?,
+                packet: payload(&mut input, frame, PRESENCE_BYTES_MAX)?,
+            },
+            kind::PRESENCE_LOST => Self::PresenceLost {
+                space: input.uint("space number")?,
+                run: input.array("run")?,
+                app: input.uint("number of an app")?,
+            },
             kind::CREDIT => Self::Credit {
                 bytes: input.uint("credit")?,
             },

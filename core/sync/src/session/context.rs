@@ -18,6 +18,8 @@ pub(crate) struct Context {
     pub(crate) peer_starts: bool,
     /// The peer understands `Choose`.
     pub(crate) peer_parts: bool,
+    /// The peer understands presence.
+    pub(crate) peer_is_told: bool,
     /// When what was stored is to be confirmed to the peer.
     pub(crate) confirm_at: Option<u64>,
     out: VecDeque<Output>,
@@ -37,6 +39,7 @@ impl Context {
             now_ms,
             peer_starts: false,
             peer_parts: false,
+            peer_is_told: false,
             confirm_at: None,
             out: VecDeque::new(),
             heard_ms: now_ms,

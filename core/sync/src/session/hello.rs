@@ -2,7 +2,9 @@
 
 use crate::error::PeerMisbehaved;
 use crate::io::{CloseReason, Input, Output};
-use crate::limits::{FEATURE_PARTS, FEATURE_START, VERSION, WINDOW_BYTES_MAX, WINDOW_BYTES_MIN};
+use crate::limits::{
+    FEATURE_PARTS, FEATURE_PRESENCE, FEATURE_START, VERSION, WINDOW_BYTES_MAX, WINDOW_BYTES_MIN,
+};
 use crate::membership::{Membership, nonce, transcript};
 use crate::message::Message;
 use crate::session::{AwaitMembership, Context, body};
@@ -21,7 +23,7 @@ impl AwaitHello {
         let hello = Message::Hello {
             version_min: VERSION,
             version_max: VERSION,
-            features: FEATURE_START | FEATURE_PARTS,
+            features: FEATURE_START | FEATURE_PARTS | FEATURE_PRESENCE,
             nonce: nonce(&context.opening.seed),
             clock_ms: context.opening.wall_ms,
             window: context.opening.window_bytes,
@@ -70,6 +72,7 @@ impl AwaitHello {
         }
         context.peer_starts = features & FEATURE_START != 0;
         context.peer_parts = features & FEATURE_PARTS != 0;
+        context.peer_is_told = features & FEATURE_PRESENCE != 0;
         let wall_ms = context.opening.wall_ms + (context.now_ms - self.started_ms);
         context.output(Output::PeerClock {
             ahead_ms: clock_ms.wrapping_sub(wall_ms) as i64,

@@ -257,6 +257,7 @@ impl Streaming {
         self.ready.retain(|ready| ready.no != no);
         self.forks.drop_share(no);
         self.parts.drop_share(no);
+        self.presence.drop_share(no);
     }
 
     /// The space with a number; nothing when it is no longer shared.

@@ -23,7 +23,7 @@ fn message(no: u64) -> impl Strategy<Value = Message> {
         1u64..5,
         payload,
         tags,
-        0u8..17,
+        0u8..19,
         any::<[u8; 8]>(),
     )
         .prop_map(
@@ -86,6 +86,15 @@ fn message(no: u64) -> impl Strategy<Value = Message> {
                 },
                 14 => Message::Credit { bytes: from * 20 },
                 15 => Message::Ping { token: from },
+                16 => Message::Presence {
+                    space,
+                    packet: bytes,
+                },
+                17 => Message::PresenceLost {
+                    space,
+                    run: [7; 32],
+                    app: from,
+                },
                 _ => Message::Pong { token: from },
             },
         )

@@ -195,6 +195,21 @@ pub(super) fn frames() -> Vec<(&'static str, Message)> {
                 proof: bytes,
             },
         ),
+        (
+            "Presence",
+            Message::Presence {
+                space: 6,
+                packet: Bytes::from_static(b"packet"),
+            },
+        ),
+        (
+            "PresenceLost",
+            Message::PresenceLost {
+                space: 6,
+                run: [0x44; 32],
+                app: 1,
+            },
+        ),
         ("Credit", Message::Credit { bytes: 2 << 20 }),
         ("Ping", Message::Ping { token: 4 }),
         ("Pong", Message::Pong { token: 4 }),
@@ -249,6 +264,7 @@ fn no_frame_decodes_when_a_byte_is_missing_or_left_over() {
                 | Message::Thin { .. }
                 | Message::Ask { .. }
                 | Message::Slice { .. }
+                | Message::Presence { .. }
         );
         if opaque {
             continue;

@@ -166,6 +166,7 @@ fn answers_and_events_read_back() {
             value: None,
             at: Some(3),
         }],
+        transactions: Some(7),
         more: true,
         ready: true,
         reset: false,

@@ -129,6 +129,7 @@ impl Node {
             Call::FeedParts(parts) => response(id, self.feed_parts(parts).await),
             Call::FeedVerify(verify) => response(id, self.feed_verify(verify).await),
             Call::RightsLog(log) => response(id, self.rights_log(log).await),
+            Call::SpaceHistory(ask) => response(id, self.space_history(ask).await),
             Call::SpaceCheckpoint(make) => response(id, self.make_checkpoint(make).await),
             Call::SpaceCheckpoints(list) => response(id, self.list_checkpoints(list).await),
             Call::SpaceKeep(keep) => response(id, self.keep_space(keep).await),
@@ -136,6 +137,7 @@ impl Node {
             Call::SpaceLeave(leave) => response(id, self.leave_space(leave).await),
             Call::DocGet(get) => response(id, self.get(get).await),
             Call::RichShow(show) => response(id, self.show_rich(show).await),
+            Call::PresenceList(list) => response(id, self.list_presence(list).await),
             Call::DocUndo(undo) => response(id, self.undo(undo).await),
             Call::DocRedo(redo) => response(id, self.redo(redo).await),
             Call::DocQuery(query) => response(id, self.query(query).await),
@@ -146,6 +148,7 @@ impl Node {
             Call::DocAt(ask) => response(id, self.doc_at(ask).await),
             Call::DocDiff(ask) => response(id, self.doc_diff(ask).await),
             Call::DocBack(ask) => response(id, self.doc_back(ask).await),
+            Call::DocRedact(ask) => response(id, self.redact(ask).await),
             Call::IndexAdd(add) => response(id, self.add_index(add).await),
             Call::IndexRemove(remove) => response(id, self.remove_index(remove).await),
             Call::IndexList(list) => response(id, self.list_indexes(list).await),
@@ -155,7 +158,11 @@ impl Node {
             | Call::DocDelete(_)
             | Call::DocRestore(_)
             | Call::DocWatch(_)
-            | Call::DocUnwatch(_) => {
+            | Call::DocUnwatch(_)
+            | Call::RichWatch(_)
+            | Call::PresenceSet(_)
+            | Call::PresenceClear(_)
+            | Call::PresenceWatch(_) => {
                 let error = ApiError::new(ErrorKind::Internal, "The call was not understood here.");
                 Response::failure(id, error)
             }

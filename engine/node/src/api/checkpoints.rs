@@ -1,8 +1,8 @@
 //! Calls about checkpoints and the history below them.
 
 use stead_api::{
-    ApiError, CheckpointInfo, Checkpoints, Compacted, SpaceCheckpoint, SpaceCheckpoints,
-    SpaceCompact,
+    ApiError, CheckpointInfo, Checkpoints, Compacted, HistoryKept, SpaceCheckpoint,
+    SpaceCheckpoints, SpaceCompact, SpaceHistory,
 };
 use stead_base::SpaceId;
 use stead_replica::{Compaction, Replica};
@@ -41,6 +41,27 @@ impl Node {
         });
         let checkpoints = found.await?.map_err(|error| faults::replica(&error))?;
         Ok(Checkpoints { checkpoints })
+    }
+
+    pub(super) async fn space_history(&self, ask: SpaceHistory) -> Result<HistoryKept, ApiError> {
+        let space = self.find_space(&ask.space)?;
+        let kept = self.store.change(move |desk| {
+            if let Some(keep_ms) = ask.keep_ms {
+                let keep_ms = Some(keep_ms).filter(|keep| *keep > 0);
+                let done = desk.replica.keep_history(&space, keep_ms, wall_ms());
+                desk.note_outcome(&done);
+                done.map_err(|error| faults::replica(&error))?;
+                desk.tend_history(wall_ms());
+            }
+            let kept = desk.replica.history_kept(&space);
+            kept.map_err(|error| faults::replica(&error))
+        });
+        let kept = kept.await??;
+        Ok(HistoryKept {
+            keep_ms: kept.keep_ms,
+            known_from_ms: kept.known_from_ms,
+            held_up: kept.held_up,
+        })
     }
 
     pub(super) async fn compact_space(&self, compact: SpaceCompact) -> Result<Compacted, ApiError> {

@@ -6,13 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stead_api::{
-    ApiError, Call, Done, ErrorKind, Request, RequestId, Response, Watching, parse_request,
+    ApiError, Call, Done, ErrorKind, PresenceClear, PresenceIs, PresenceSet, Request, RequestId,
+    Response, Watching, parse_request,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::Node;
 use super::live::Watch;
+use super::presence::{Following, Place};
+use super::rich_watch::RichFollowing;
 
 /// Requests of one client that are worked on at the same time; more wait unread.
 const CALLS_MAX: usize = 32;
@@ -130,6 +133,7 @@ pub(crate) async fn serve(node: Arc<Node>, mut incoming: mpsc::Receiver<Vec<u8>>
         calls: JoinSet::new(),
         watches: BTreeMap::new(),
         next_watch: 1,
+        apps: BTreeMap::new(),
     };
     let mut cut = out.cut.subscribe();
     let mut stop = client.node.stop.subscribe();
@@ -156,6 +160,12 @@ pub(crate) async fn serve(node: Arc<Node>, mut incoming: mpsc::Receiver<Vec<u8>>
     for (_, watch) in std::mem::take(&mut client.watches) {
         watch.abort();
     }
+    for ((space, _, _), app) in std::mem::take(&mut client.apps) {
+        let store = &client.node.store;
+        store
+            .tell(move |desk| desk.presence_clear(space, app))
+            .await;
+    }
     if *cut.borrow() {
         client.calls.abort_all();
     }
@@ -169,6 +179,8 @@ struct Client {
     calls: JoinSet<()>,
     watches: BTreeMap<u64, AbortHandle>,
     next_watch: u64,
+    /// Apps that said where they are, by their numbers.
+    apps: BTreeMap<Place, u64>,
 }
 
 impl Client {
@@ -202,30 +214,49 @@ impl Client {
                 });
             }
             Call::DocWatch(ask) => {
-                self.watches.retain(|_, watch| !watch.is_finished());
-                if self.watches.len() >= WATCHES_MAX {
-                    let message = format!("One client watches at most {WATCHES_MAX} queries.");
-                    let error = ApiError::new(ErrorKind::Busy, message);
-                    self.out.send(Response::failure(id, error).encode()).await;
+                let Some(number) = self.next_number(&id).await else {
                     return;
-                }
-                let number = self.next_watch;
+                };
                 let watch = Watch::new(Arc::clone(&self.node), ask, number, self.out.clone());
                 match watch.await {
-                    Ok(watch) => {
-                        self.next_watch += 1;
-                        let watching = Watching { watch: number };
-                        // The answer goes out before the first event.
-                        self.out
-                            .send(Response::success(id, &watching).encode())
-                            .await;
-                        let task = tokio::spawn(watch.run());
-                        self.watches.insert(number, task.abort_handle());
-                    }
+                    Ok(watch) => self.follow(id, number, watch.run()).await,
                     Err(error) => {
                         self.out.send(Response::failure(id, error).encode()).await;
                     }
                 }
+            }
+            Call::PresenceWatch(ask) => {
+                let Some(number) = self.next_number(&id).await else {
+                    return;
+                };
+                let watch = Following::new(Arc::clone(&self.node), ask, number, self.out.clone());
+                match watch.await {
+                    Ok(watch) => self.follow(id, number, watch.run()).await,
+                    Err(error) => {
+                        self.out.send(Response::failure(id, error).encode()).await;
+                    }
+                }
+            }
+            Call::RichWatch(ask) => {
+                let Some(number) = self.next_number(&id).await else {
+                    return;
+                };
+                let watch = RichFollowing::new(&self.node, ask, number, self.out.clone());
+                match watch {
+                    Ok(watch) => self.follow(id, number, watch.run()).await,
+                    Err(error) => {
+                        self.out.send(Response::failure(id, error).encode()).await;
+                    }
+                }
+            }
+            Call::PresenceSet(set) => {
+                // In the order of the calls, so that the last word is the last one.
+                let outcome = self.set_presence(set).await;
+                self.out.send(response(id, outcome).encode()).await;
+            }
+            Call::PresenceClear(clear) => {
+                let outcome = self.clear_presence(&clear).await;
+                self.out.send(response(id, outcome).encode()).await;
             }
             Call::DocUnwatch(unwatch) => {
                 let outcome = match self.watches.remove(&unwatch.watch) {
@@ -251,6 +282,60 @@ impl Client {
                 });
             }
         }
+    }
+
+    /// The number of the next watch; none if there are too many, and the client was told.
+    async fn next_number(&mut self, id: &RequestId) -> Option<u64> {
+        self.watches.retain(|_, watch| !watch.is_finished());
+        if self.watches.len() >= WATCHES_MAX {
+            let message = format!("One client watches at most {WATCHES_MAX} queries.");
+            let error = ApiError::new(ErrorKind::Busy, message);
+            let refusal = Response::failure(id.clone(), error);
+            self.out.send(refusal.encode()).await;
+            return None;
+        }
+        Some(self.next_watch)
+    }
+
+    async fn follow(
+        &mut self,
+        id: RequestId,
+        number: u64,
+        run: impl Future<Output = ()> + Send + 'static,
+    ) {
+        self.next_watch += 1;
+        let watching = Watching { watch: number };
+        // The answer goes out before the first event.
+        self.out
+            .send(Response::success(id, &watching).encode())
+            .await;
+        let task = tokio::spawn(run);
+        self.watches.insert(number, task.abort_handle());
+    }
+
+    async fn set_presence(&mut self, set: PresenceSet) -> Result<PresenceIs, ApiError> {
+        let place = self.node.presence_place(&set.space, &set.on, &set.app)?;
+        let known = self.apps.get(&place).copied();
+        let (app, is) = self.node.set_presence(place.clone(), known, set).await?;
+        self.apps.insert(place, app);
+        Ok(is)
+    }
+
+    async fn clear_presence(&mut self, clear: &PresenceClear) -> Result<Done, ApiError> {
+        let (space, on, app) = (&clear.space, &clear.on, &clear.app);
+        let place = self.node.presence_place(space, on, app)?;
+        let Some(app) = self.apps.remove(&place) else {
+            let message = "No app on this connection said that it is there.";
+            return Err(ApiError::new(ErrorKind::NotFound, message));
+        };
+        let cleared = self
+            .node
+            .store
+            .look(move |desk| desk.presence_clear(place.0, app));
+        cleared.await?;
+        Ok(Done {
+            message: "The app has left.".to_owned(),
+        })
     }
 
     fn answer_later<R: serde::Serialize>(

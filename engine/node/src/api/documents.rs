@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use std::time::Duration;
+
 use serde_json::Value;
 use stead_api::{
     ApiError, Commit, DocGet, DocGot, DocPut, DocQuery, ErrorKind, GroupBy, GroupRow, Join,
@@ -31,6 +33,11 @@ type Part = (Vec<(DocId, Value)>, Option<Cursor>);
 
 /// The outcome of a transaction, on its way.
 pub(crate) type Outcome = oneshot::Receiver<Result<Commit, ApiError>>;
+
+/// A search waits this long for its index to be built.
+const INDEX_WAIT: Duration = Duration::from_secs(20);
+/// How often it looks whether it is.
+const INDEX_LOOK: Duration = Duration::from_millis(50);
 
 impl Node {
     pub(super) fn find_space(&self, wanted: &str) -> Result<SpaceId, ApiError> {
@@ -136,7 +143,42 @@ impl Node {
         }
     }
 
+    /// Answers a query. A search waits for the index that it needs, as long as a person waits for
+    /// an answer, and then says how far it is.
     pub(super) async fn query(&self, ask: DocQuery) -> Result<Page, ApiError> {
+        if ask.search.is_none() || ask.explain {
+            return self.query_now(ask).await;
+        }
+        let deadline = tokio::time::Instant::now() + INDEX_WAIT;
+        loop {
+            let answer = self.query_now(ask.clone()).await;
+            let is_unfinished = matches!(&answer, Err(error) if error.kind == ErrorKind::Busy);
+            let space = self.find_space(&ask.space)?;
+            let indexes = match is_unfinished {
+                true => self.indexes_of(space).await?,
+                false => return answer,
+            };
+            let built = indexes
+                .into_iter()
+                .find(|index| index.text && !index.complete && index.collection == ask.collection);
+            // Another kind of being busy, or it was finished just now.
+            let Some(index) = built else {
+                return self.query_now(ask).await;
+            };
+            if tokio::time::Instant::now() >= deadline {
+                let message = format!(
+                    "The text index of {:?} is being built: {} of {} documents are in it.",
+                    ask.collection, index.done, index.total
+                );
+                return Err(ApiError::new(ErrorKind::Busy, message).hint(
+                    "It is built in the background; `stead index list` shows how far it is.",
+                ));
+            }
+            tokio::time::sleep(INDEX_LOOK).await;
+        }
+    }
+
+    async fn query_now(&self, ask: DocQuery) -> Result<Page, ApiError> {
         let space = self.find_space(&ask.space)?;
         let limit = u64::from(ask.limit.unwrap_or(PAGE_DEFAULT).min(PAGE_MAX)) as usize;
         let spoken = ask.revision.as_deref();

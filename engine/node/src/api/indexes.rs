@@ -81,7 +81,7 @@ impl Node {
         Ok(Indexes { indexes })
     }
 
-    async fn indexes_of(&self, space: SpaceId) -> Result<Vec<IndexInfo>, ApiError> {
+    pub(super) async fn indexes_of(&self, space: SpaceId) -> Result<Vec<IndexInfo>, ApiError> {
         let found = self
             .readers
             .read(move |reader| reader.indexes(&space))

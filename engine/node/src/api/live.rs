@@ -1,8 +1,8 @@
 //! One live query: what is there at the start, then the differences.
 //!
-//! After a transaction only the documents that it changed are looked at. Each event leads from one
-//! consistent state to the next: what the store thread notes after a flush is one such step, and what
-//! is read beside it is brought in step before it is told.
+//! After a transaction only the documents that it changed are looked at. Each step leads from one
+//! consistent state to the next: the store thread notes one for each transaction of this device and one for what
+//! came from elsewhere at once, and what is read beside it is brought in step before it is told.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -42,6 +42,8 @@ pub(super) struct Watch {
     number: u64,
     out: Outgoing,
     window: Window,
+    /// How many transactions the step at hand holds.
+    transactions: u64,
 }
 
 impl Watch {
@@ -100,6 +102,7 @@ impl Watch {
             number,
             out,
             window,
+            transactions: 0,
         })
     }
 
@@ -121,8 +124,12 @@ impl Watch {
             return Ok(());
         }
         loop {
-            self.inbox.rung().await;
-            let Some(noted) = self.noted()? else { continue };
+            let Some(noted) = self.inbox.next() else {
+                self.inbox.rung().await;
+                continue;
+            };
+            let noted = in_space(noted)?;
+            self.transactions = noted.transactions;
             if noted.many {
                 if !self.look_at_all(false).await? {
                     return Ok(());
@@ -137,18 +144,6 @@ impl Watch {
                 return Ok(());
             }
         }
-    }
-
-    /// What was noted since the last look; none if nothing was.
-    fn noted(&self) -> Result<Option<Noted>, ApiError> {
-        let noted = self.inbox.take();
-        if noted.left {
-            return Err(ApiError::new(
-                ErrorKind::NotFound,
-                "this device left the space.",
-            ));
-        }
-        Ok(Some(noted).filter(|noted| noted.many || !noted.docs.is_empty()))
     }
 
     /// The documents noted, as a client may see them.
@@ -172,10 +167,12 @@ impl Watch {
     }
 
     /// Waits until everything that a read may have seen is noted, and takes it.
-    async fn meanwhile(&self) -> Result<Noted, ApiError> {
+    async fn meanwhile(&mut self) -> Result<Noted, ApiError> {
         let settled = self.node.store.look(|desk| desk.settle());
         settled.await??;
-        Ok(self.noted()?.unwrap_or_default())
+        let noted = in_space(self.inbox.take())?;
+        self.transactions += noted.transactions;
+        Ok(noted)
     }
 
     /// Looks at everything that fits and tells how it differs from what is known. Returns whether
@@ -318,11 +315,22 @@ impl Watch {
         let event = Event {
             watch: self.number,
             changes,
+            transactions: Some(self.transactions).filter(|count| *count > 1 && !ready),
             more,
             ready,
             reset: false,
         };
         self.out.send(Notification::Watch(event).encode()).await
+    }
+}
+
+fn in_space(noted: Noted) -> Result<Noted, ApiError> {
+    match noted.left {
+        true => Err(ApiError::new(
+            ErrorKind::NotFound,
+            "this device left the space.",
+        )),
+        false => Ok(noted),
     }
 }
 

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use stead_api::{
     ApiError, Commit, DeviceInfo, DocAt, DocBack, DocDiff, DocDiffs, DocGot, DocHistory, DocQuery,
-    DocStep, DocStory, Document, ErrorKind, FieldDiff, FieldOrigin, PAGE_DEFAULT, PAGE_MAX, Page,
+    DocRedact, DocRedacted, DocStep, DocStory, Document, ErrorKind, FieldDiff, FieldOrigin,
+    PAGE_DEFAULT, PAGE_MAX, Page,
 };
 use stead_base::{Hlc, SpaceId};
 use stead_replica::{AS_HELD, Edit, FieldChange, Moment, Past, Step, Story, differences};
@@ -15,6 +16,7 @@ use stead_store::{Cursor, Filter, NoLookup, fits};
 use super::documents::{STRIDE, Search};
 use super::veil::Veil;
 use super::{Node, convert};
+use crate::clock::wall_ms;
 use crate::faults;
 use crate::store_thread::{Transaction, stopping};
 
@@ -93,6 +95,7 @@ impl Node {
                 index: step.seq,
                 void: step.void,
                 deleted: step.deleted,
+                redacts: step.redacts,
                 changes: changes.map(|change| diff(change, veil)).collect(),
                 said: step
                     .words
@@ -226,6 +229,26 @@ impl Node {
         Ok(Commit {
             ids: vec![ask.id],
             ..commit
+        })
+    }
+
+    pub(super) async fn redact(&self, ask: DocRedact) -> Result<DocRedacted, ApiError> {
+        let space = self.find_space(&ask.space)?;
+        self.check_edit(&space, &ask.collection)?;
+        let (collection, id) = (ask.collection, convert::doc_id(&ask.id)?);
+        let done = self.store.change(move |desk| {
+            let now_ms = wall_ms();
+            let done = desk
+                .replica
+                .redact(&space, &collection, &id, &ask.path, now_ms);
+            desk.note_outcome(&done);
+            done.map_err(|error| faults::replica(&error))
+        });
+        let done = done.await??;
+        Ok(DocRedacted {
+            entries: done.entries,
+            time: convert::time(done.at),
+            checkpoint: done.checkpoint,
         })
     }
 

@@ -226,6 +226,10 @@ impl Known {
         self.devices.get(id).cloned()
     }
 
+    pub(super) fn devices(&self) -> Vec<DeviceId> {
+        self.devices.keys().copied().collect()
+    }
+
     pub(super) fn is_this(&self, id: &DeviceId) -> bool {
         self.this == *id
     }

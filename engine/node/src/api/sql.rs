@@ -16,6 +16,7 @@ impl Node {
         let space = self.find_space(&run.space)?;
         let rows_max = run.limit.unwrap_or(ROWS_DEFAULT) as usize;
         let is_home = *self.board.home_space.borrow() == Some(space);
+        self.readers.fold().await?;
         let answer = self.sql.run(move |reader| {
             reader.run(&space, &run.sql, rows_max, |collection| {
                 let own = collection.starts_with(OWN);

@@ -1,8 +1,9 @@
 //! Who watches what. The store thread notes here which documents changed and what they are now; each
 //! watch takes its notes when it gets to them, so a slow one never holds anybody up and never misses
-//! anything. What is noted by one call is one step: a watch takes all of it or nothing.
+//! anything. What is noted by one call is one step, which a watch takes whole. Steps wait in their order;
+//! when too many wait they become one, which says how many transactions it holds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use stead_base::{DocId, SpaceId};
@@ -12,6 +13,19 @@ use tokio::sync::Notify;
 const NOTED_MAX: usize = 4096;
 /// Documents of more bytes than this are noted as "any".
 const NOTED_BYTES_MAX: usize = 32 << 20;
+
+/// More steps than this do not wait for one watch: they become one.
+const STEPS_MAX: usize = 256;
+
+/// What one transaction, or several at once, made of documents.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Step {
+    pub(crate) docs: Vec<Fresh>,
+    /// Any document.
+    pub(crate) many: bool,
+    /// How many transactions it is.
+    pub(crate) transactions: u64,
+}
 
 /// A document that changed, as it is now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,11 +51,13 @@ pub(crate) struct WatchInbox {
     collection: String,
     /// Only this document.
     id: Option<DocId>,
-    noted: Mutex<Noted>,
+    /// Wants to know that something changed, not what it is now.
+    light: bool,
+    noted: Mutex<VecDeque<Noted>>,
     bell: Notify,
 }
 
-/// Changes since the last look.
+/// Changes that are one step.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Noted {
     /// These documents, as they are now.
@@ -49,6 +65,8 @@ pub(crate) struct Noted {
     bytes: usize,
     /// Any document.
     pub(crate) many: bool,
+    /// How many transactions they are of.
+    pub(crate) transactions: u64,
     /// The space is no longer on this device.
     pub(crate) left: bool,
 }
@@ -61,10 +79,26 @@ impl Watches {
         collection: String,
         id: Option<DocId>,
     ) -> Arc<WatchInbox> {
+        self.register(space, collection, id, false)
+    }
+
+    /// Starts noting that a document changed, without what it is then.
+    pub(crate) fn follow(&self, space: SpaceId, collection: String, id: DocId) -> Arc<WatchInbox> {
+        self.register(space, collection, Some(id), true)
+    }
+
+    fn register(
+        &self,
+        space: SpaceId,
+        collection: String,
+        id: Option<DocId>,
+        light: bool,
+    ) -> Arc<WatchInbox> {
         let inbox = Arc::new(WatchInbox {
             space,
             collection,
             id,
+            light,
             noted: Mutex::default(),
             bell: Notify::new(),
         });
@@ -74,32 +108,43 @@ impl Watches {
         inbox
     }
 
-    /// Whether anybody watches a collection.
+    /// Whether anybody watches a collection, and wants its documents with each change.
     pub(crate) fn is_watched(&self, space: &SpaceId, collection: &str) -> bool {
+        self.any(space, collection, |watch| !watch.light)
+    }
+
+    /// Whether anybody wants to know that a document changes.
+    pub(crate) fn is_followed(&self, space: &SpaceId, collection: &str, id: &DocId) -> bool {
+        self.any(space, collection, |watch| watch.id.as_ref() == Some(id))
+    }
+
+    fn any(&self, space: &SpaceId, collection: &str, is: impl Fn(&WatchInbox) -> bool) -> bool {
         let list = self.lock();
         let mut watches = list.iter().filter_map(Weak::upgrade);
-        watches.any(|watch| watch.space == *space && watch.collection == collection)
+        watches.any(|watch| watch.space == *space && watch.collection == collection && is(&watch))
     }
 
     /// Documents of a space changed, in one step.
-    pub(crate) fn docs_changed(&self, space: &SpaceId, docs: &[Fresh], many: bool) {
+    pub(crate) fn docs_changed(&self, space: &SpaceId, step: &Step) {
         *self.counters().entry(*space).or_default() += 1;
         self.each(space, |watch| {
-            let touched = docs.iter().filter(|doc| doc.collection == watch.collection);
+            let touched = step
+                .docs
+                .iter()
+                .filter(|doc| doc.collection == watch.collection);
             let touched = touched.filter(|doc| watch.id.as_ref().is_none_or(|id| *id == doc.id));
-            let mut noted = watch.lock();
-            let mut changed = many;
-            noted.many |= many;
-            if !noted.many {
-                for doc in touched {
-                    noted.bytes += doc.json.as_ref().map_or(0, |json| json.len());
-                    noted.docs.insert(doc.id.clone(), doc.json.clone());
-                    changed = true;
-                }
-                noted.many = noted.docs.len() > NOTED_MAX || noted.bytes > NOTED_BYTES_MAX;
+            let mut noted = Noted {
+                many: step.many,
+                transactions: step.transactions,
+                ..Noted::default()
+            };
+            for doc in touched {
+                noted.put(&doc.id, doc.json.clone());
             }
-            if noted.many {
-                noted.docs.clear();
+            noted.bound();
+            let changed = noted.many || !noted.docs.is_empty();
+            if changed {
+                watch.put(noted);
             }
             changed
         });
@@ -117,7 +162,10 @@ impl Watches {
     /// A space is no longer on this device.
     pub(crate) fn space_left(&self, space: &SpaceId) {
         self.each(space, |watch| {
-            watch.lock().left = true;
+            watch.put(Noted {
+                left: true,
+                ..Noted::default()
+            });
             true
         });
     }
@@ -142,13 +190,61 @@ impl WatchInbox {
         self.bell.notified().await;
     }
 
-    /// What changed since the last call.
-    pub(crate) fn take(&self) -> Noted {
-        std::mem::take(&mut *self.lock())
+    /// The next step, if one waits.
+    pub(crate) fn next(&self) -> Option<Noted> {
+        self.lock().pop_front()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Noted> {
+    /// All that waits, as one step.
+    pub(crate) fn take(&self) -> Noted {
+        let mut all = Noted::default();
+        for noted in std::mem::take(&mut *self.lock()) {
+            all.follow(noted);
+        }
+        all
+    }
+
+    fn put(&self, noted: Noted) {
+        let mut waiting = self.lock();
+        let bytes: usize = waiting.iter().map(|noted| noted.bytes).sum();
+        let is_behind = waiting.len() >= STEPS_MAX || bytes > NOTED_BYTES_MAX;
+        match waiting.back_mut() {
+            // Behind a look at everything there is nothing to be told that it would not see.
+            Some(last) if is_behind || last.many => last.follow(noted),
+            _ => waiting.push_back(noted),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Noted>> {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Noted {
+    /// Takes up the step that follows.
+    fn follow(&mut self, next: Self) {
+        self.left |= next.left;
+        self.many |= next.many;
+        self.transactions += next.transactions;
+        for (id, json) in next.docs {
+            self.put(&id, json);
+        }
+        self.bound();
+    }
+
+    fn put(&mut self, id: &DocId, json: Option<Arc<str>>) {
+        self.bytes += json.as_ref().map_or(0, |json| json.len());
+        if let Some(Some(before)) = self.docs.insert(id.clone(), json) {
+            self.bytes -= before.len();
+        }
+    }
+
+    fn bound(&mut self) {
+        self.many |= self.docs.len() > NOTED_MAX || self.bytes > NOTED_BYTES_MAX;
+        if self.many {
+            self.docs.clear();
+            self.bytes = 0;
+        }
     }
 }
 
@@ -164,16 +260,47 @@ mod tests {
         }
     }
 
+    fn step(docs: &[Fresh]) -> Step {
+        Step {
+            docs: docs.to_vec(),
+            many: false,
+            transactions: 1,
+        }
+    }
+
     #[test]
     fn a_watch_hears_of_its_own_collection_and_document_only() {
         let watches = Watches::default();
         let space = SpaceId::from_bytes([1; 32]);
         let all = watches.add(space, "a".into(), None);
         let one = watches.add(space, "a".into(), Some(DocId::parse("x").unwrap()));
-        watches.docs_changed(&space, &[change("a", "y"), change("b", "x")], false);
-        watches.docs_changed(&SpaceId::from_bytes([2; 32]), &[change("a", "z")], false);
+        watches.docs_changed(&space, &step(&[change("a", "y"), change("b", "x")]));
+        watches.docs_changed(&SpaceId::from_bytes([2; 32]), &step(&[change("a", "z")]));
         assert_eq!(all.take().docs.len(), 1);
         assert_eq!(one.take(), Noted::default());
+    }
+
+    #[test]
+    fn steps_wait_in_their_order_and_become_one_that_counts_them_when_too_many_wait() {
+        let watches = Watches::default();
+        let space = SpaceId::from_bytes([1; 32]);
+        let watch = watches.add(space, "a".into(), None);
+        let steps = 3 * STEPS_MAX;
+        for n in 0..steps {
+            watches.docs_changed(&space, &step(&[change("a", &n.to_string())]));
+        }
+        let mut counted = 0;
+        for n in 0..STEPS_MAX {
+            let noted = watch.next().unwrap();
+            assert!(
+                noted
+                    .docs
+                    .contains_key(&DocId::parse(&n.to_string()).unwrap())
+            );
+            counted += noted.transactions;
+        }
+        assert_eq!(watch.next(), None);
+        assert_eq!(counted, steps as u64);
     }
 
     #[test]
@@ -181,8 +308,8 @@ mod tests {
         let watches = Watches::default();
         let space = SpaceId::from_bytes([1; 32]);
         let watch = watches.add(space, "a".into(), None);
-        for n in 0..=NOTED_MAX {
-            watches.docs_changed(&space, &[change("a", &n.to_string())], false);
+        for n in 0..=NOTED_MAX + STEPS_MAX {
+            watches.docs_changed(&space, &step(&[change("a", &n.to_string())]));
         }
         let noted = watch.take();
         assert!(noted.many && noted.docs.is_empty());

@@ -1,7 +1,7 @@
 //! What the store thread tells one session. Never blocks and never grows without bound: lengths of
 //! logs are merged, and everything else answers something that the session asked for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use stead_base::{DeviceId, SpaceId, WriterId};
@@ -13,6 +13,9 @@ pub(crate) type LogKey = (SpaceId, WriterId);
 
 /// Names a session within this run of the node.
 pub(crate) type SessionNo = u64;
+
+/// Most of what is told of presence that waits for one session; the oldest goes first.
+const PRESENCE_MAX: usize = 2048;
 
 /// One thing to do for a session.
 #[derive(Debug)]
@@ -38,6 +41,7 @@ struct Inner {
     advanced: BTreeMap<(SpaceId, WriterId), (Tip, bool)>,
     credit: u64,
     notes: Vec<Note>,
+    presence: VecDeque<Input>,
 }
 
 /// The letterbox of one session.
@@ -86,6 +90,21 @@ impl Mailbox {
         self.bell.notify_one();
     }
 
+    /// Somebody is somewhere, or is not heard any more; of each slot only the last word is kept.
+    pub(crate) fn presence(&self, input: Input) {
+        let slot = slot_of(&input);
+        let mut inner = self.lock();
+        if slot.is_some() {
+            inner.presence.retain(|waiting| slot_of(waiting) != slot);
+        }
+        inner.presence.push_back(input);
+        if inner.presence.len() > PRESENCE_MAX {
+            inner.presence.pop_front();
+        }
+        drop(inner);
+        self.bell.notify_one();
+    }
+
     pub(crate) fn note(&self, note: Note) {
         self.lock().notes.push(note);
         self.bell.notify_one();
@@ -107,6 +126,7 @@ impl Mailbox {
             advanced,
             credit,
             mut notes,
+            presence,
         } = std::mem::take(&mut *self.lock());
         for ((space, writer), (tip, eager)) in advanced {
             notes.push(Note::Input(Input::LocalAdvanced {
@@ -116,6 +136,7 @@ impl Mailbox {
                 eager,
             }));
         }
+        notes.extend(presence.into_iter().map(Note::Input));
         if credit > 0 {
             notes.push(Note::Input(Input::Stored { credit }));
         }
@@ -125,6 +146,13 @@ impl Mailbox {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // Every critical section leaves the letterbox whole.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+const fn slot_of(input: &Input) -> Option<(SpaceId, [u8; 16])> {
+    match input {
+        Input::Presence { space, slot, .. } => Some((*space, *slot)),
+        _ => None,
     }
 }
 

@@ -36,6 +36,8 @@ const FRAMES_PER_TURN_MAX: usize = 32;
 const FAREWELL: Duration = Duration::from_secs(3);
 /// Time is told at least this often.
 const TICK_MAX_MS: u64 = 10_000;
+/// What one peer may say of presence; more is not heard.
+const PRESENCE_PER_SECOND_MAX: u64 = 1000;
 /// What is missing is counted this long after something happened.
 const COUNT_AFTER: Duration = Duration::from_millis(100);
 
@@ -105,6 +107,7 @@ pub(crate) async fn run(connection: Connection, context: SyncContext) -> String 
         wake_ms: steady_ms() + TICK_MAX_MS,
         shared: Vec::new(),
         ended: None,
+        presence: Allowance::default(),
         context,
     };
     let (mut incoming, reading) = wire::read(recv);
@@ -127,7 +130,34 @@ struct Driver {
     wake_ms: u64,
     shared: Vec<SpaceId>,
     ended: Option<String>,
+    /// How much of presence the peer may still say.
+    presence: Allowance,
     context: SyncContext,
+}
+
+/// So much of one thing in a second, and no more than a few seconds' worth at once.
+#[derive(Debug, Default)]
+struct Allowance {
+    left: u64,
+    filled_ms: Option<u64>,
+}
+
+impl Allowance {
+    /// Whether one more is allowed.
+    fn take(&mut self, now_ms: u64) -> bool {
+        let since = now_ms.saturating_sub(self.filled_ms.unwrap_or(0));
+        let more = since.saturating_mul(PRESENCE_PER_SECOND_MAX) / 1000;
+        if more > 0 {
+            self.left = self
+                .left
+                .saturating_add(more)
+                .min(2 * PRESENCE_PER_SECOND_MAX);
+            self.filled_ms = Some(now_ms);
+        }
+        let allowed = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        allowed
+    }
 }
 
 impl Driver {
@@ -294,6 +324,11 @@ impl Driver {
                     tracing::debug!(peer = %self.remote.short(), space = %space.short(), "sharing");
                     self.shared.push(space);
                     self.count_missing();
+                    let remote = self.remote;
+                    self.with_desk(move |desk, mailbox| {
+                        desk.presence_shared(mailbox.no(), remote, space);
+                    })
+                    .await;
                 }
                 Output::Start { space, log } => {
                     let is_new = self
@@ -309,6 +344,24 @@ impl Driver {
                 Output::Left { space } => {
                     self.shared.retain(|shared| *shared != space);
                     self.count_missing();
+                    self.with_desk(move |desk, mailbox| desk.presence_left(mailbox.no(), space))
+                        .await;
+                }
+                Output::Presence { space, packet } => {
+                    if self.presence.take(steady_ms()) {
+                        self.with_desk(move |desk, mailbox| {
+                            desk.presence_heard(mailbox.no(), space, &packet);
+                        })
+                        .await;
+                    }
+                }
+                Output::PresenceLost { space, run, app } => {
+                    if self.presence.take(steady_ms()) {
+                        self.with_desk(move |desk, mailbox| {
+                            desk.presence_lost(mailbox.no(), space, run, app);
+                        })
+                        .await;
+                    }
                 }
                 Output::Available {
                     space,
@@ -581,5 +634,21 @@ fn next_probe(
         Ok(ProbeNext::Proof(_) | ProbeNext::Nothing) => {}
         Err(ReceiveError::Misbehaved { detail, .. }) => mailbox.note(Note::Misbehaved { detail }),
         Err(error) => tracing::warn!(%error, "the search for a fork failed"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_is_heard_so_often_in_a_second_and_no_more() {
+        let mut allowance = Allowance::default();
+        let mut heard = 0;
+        for now_ms in 1_000_000..1_010_000 {
+            heard += (0..10).filter(|_| allowance.take(now_ms)).count() as u64;
+        }
+        let most = 10 * PRESENCE_PER_SECOND_MAX + 2 * PRESENCE_PER_SECOND_MAX;
+        assert!((most / 2..=most).contains(&heard), "{heard}");
     }
 }

@@ -9,8 +9,8 @@ use n0_future::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use stead_api::{
     ADDRESS_FILE, ChangeKind, CheckState, DocDelete, DocGet, DocQuery, DocRestore, DocWatch,
-    DoctorRun, ErrorKind, Event, Filter, LogKind, LogList, Notification, Predicate, SOCKET_FILE,
-    SortKey, TOKEN_FILE,
+    DoctorRun, ErrorKind, Event, Filter, LogKind, LogList, Predicate, SOCKET_FILE, SortKey,
+    TOKEN_FILE,
 };
 use stead_node::Node;
 use tokio_tungstenite::tungstenite::Message;
@@ -145,8 +145,7 @@ async fn queries_filter_sort_count_and_page() {
 }
 
 fn next_event(client: &mut stead_api::Client) -> Event {
-    let Notification::Watch(event) = client.next_notification().expect("an event");
-    event
+    client.next_event().expect("an event")
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,6 +9,7 @@ mod link_attacks;
 mod link_forgeries;
 mod linking;
 mod parts;
+mod presence;
 mod queries;
 mod recovering;
 mod sharing;

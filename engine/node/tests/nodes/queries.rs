@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use stead_api::{
     Aggregate, ChangeKind, DocAt, DocBack, DocDiff, DocHistory, DocPut, DocQuery, DocWatch, Edit,
-    ErrorKind, Filter, GroupBy, IndexAdd, IndexList, IndexRemove, Join, Measure, Notification, Op,
-    Predicate, SortKey, SqlRun, Where,
+    ErrorKind, Filter, GroupBy, IndexAdd, IndexList, IndexRemove, Join, Measure, Op, Predicate,
+    SortKey, SqlRun, Where,
 };
 
 use crate::support::{Device, until};
@@ -318,7 +318,7 @@ async fn a_window_shows_after_each_step_what_the_query_finds() {
                 .collect();
             // Exactly one event, unless nothing of the window differs.
             while shown != expected || !ready {
-                let Notification::Watch(event) = client.next_notification().unwrap();
+                let event = client.next_event().unwrap();
                 ready |= event.ready;
                 let gone: Vec<_> = (event.changes.iter())
                     .filter(|change| change.kind != ChangeKind::Added)
@@ -382,7 +382,7 @@ async fn each_event_holds_transactions_whole() {
             let mut known: BTreeMap<String, Value> = BTreeMap::new();
             let mut ready = false;
             while known.get("a").is_none_or(|a| a["n"] != 200) {
-                let Notification::Watch(event) = client.next_notification().unwrap();
+                let event = client.next_event().unwrap();
                 for change in event.changes {
                     known.insert(change.id, change.value.unwrap());
                 }
@@ -393,6 +393,103 @@ async fn each_event_holds_transactions_whole() {
             }
         });
     });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_transaction_is_one_difference_and_those_that_are_told_together_are_counted() {
+    let node = world().await;
+    let both = |value: Value| DocPut {
+        space: "world".into(),
+        edits: ["a", "b"]
+            .map(|id| Edit {
+                collection: "pairs".into(),
+                id: Some(id.into()),
+                op: Op::Put {
+                    value: value.clone(),
+                    replace: false,
+                },
+            })
+            .to_vec(),
+        ..DocPut::default()
+    };
+    node.call(&both(json!({"by": 0, "n": 0})));
+    let (writers, each) = (4u64, 60u64);
+    tokio::task::block_in_place(|| {
+        let mut client = node.client();
+        client
+            .set_read_timeout(Some(crate::support::PATIENCE))
+            .unwrap();
+        client
+            .call(&DocWatch {
+                space: "world".into(),
+                collection: "pairs".into(),
+                ..DocWatch::default()
+            })
+            .unwrap();
+        while !client.next_event().unwrap().ready {}
+        let mut known: BTreeMap<String, Value> = BTreeMap::new();
+        let mut last: BTreeMap<u64, u64> = BTreeMap::new();
+        std::thread::scope(|scope| {
+            for by in 1..=writers {
+                let (node, both) = (&node, &both);
+                scope.spawn(move || {
+                    let mut client = node.client();
+                    for n in 1..=each {
+                        client.call(&both(json!({"by": by, "n": n}))).unwrap();
+                    }
+                });
+            }
+            let mut told = 0;
+            while told < writers * each {
+                let event = client.next_event().unwrap();
+                let transactions = event.transactions.unwrap_or(1);
+                assert!(!event.more && !event.changes.is_empty());
+                told += transactions;
+                for change in event.changes {
+                    known.insert(change.id, change.value.unwrap());
+                }
+                assert_eq!(known["a"], known["b"], "half of a transaction");
+                let (by, n) = (&known["a"]["by"], known["a"]["n"].as_u64().unwrap());
+                let before = last.insert(by.as_u64().unwrap(), n).unwrap_or(0);
+                // In their order; none is left out unless it is counted.
+                assert!(
+                    n > before && n - before <= transactions,
+                    "{n} after {before}"
+                );
+            }
+            assert_eq!(told, writers * each);
+        });
+        assert!(last.values().all(|n| *n == each), "{last:?}");
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_search_right_after_an_index_is_asked_for_waits_until_it_is_built() {
+    let node = world().await;
+    for round in 0..4 {
+        let edits = (0..2000).map(|n| Edit {
+            collection: "texts".into(),
+            id: Some(format!("t{round}-{n}")),
+            op: Op::Put {
+                value: json!({"body": format!("word{n} of round {round}")}),
+                replace: false,
+            },
+        });
+        node.call(&DocPut {
+            space: "world".into(),
+            edits: edits.collect(),
+            ..DocPut::default()
+        });
+    }
+    node.call(&stead_api::IndexAdd {
+        space: "world".into(),
+        collection: "texts".into(),
+        fields: vec![path("body")],
+        text: true,
+    });
+    let mut ask = query("texts");
+    ask.search = Some("word1999".into());
+    assert_eq!(node.call(&ask).docs.len(), 4);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,7 @@
 
 use crate::support::{Device, add, in_step, linked, put, until};
 use serde_json::{Value, json};
-use stead_api::{DocPut, DocQuery, Edit, Op, Page, PathKind};
+use stead_api::{DocPut, DocQuery, DocRedact, Edit, Op, Page, PathKind};
 
 fn everything(device: &Device, space: &str, collection: &str) -> Vec<Value> {
     let mut all = Vec::new();
@@ -267,4 +267,49 @@ async fn a_long_history_reaches_a_device_linked_afterwards_and_all_of_it_counts(
         everything(&a, "notes", "pages"),
         everything(&b, "notes", "pages")
     );
+}
+
+/// Whether the bytes are in a file of the device, which is stopped.
+fn on_disk(device: &Device, text: &str) -> bool {
+    let mut files: Vec<_> = std::fs::read_dir(device.dir.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file())
+        .collect();
+    files.sort();
+    files.iter().any(|path| {
+        let bytes = std::fs::read(path).unwrap();
+        bytes.windows(text.len()).any(|it| it == text.as_bytes())
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redacted_value_leaves_a_device_that_was_away_and_its_files() {
+    const SECRET: &str = "PLAINTEXT-TO-BE-REDACTED";
+    let (mut a, mut b) = linked().await;
+    a.space("notes");
+    a.put("notes", "pages", "one", json!({"note": SECRET, "n": 1}));
+    until("the page", || b.get("notes", "pages", "one")).await;
+    in_step("notes", &[&a, &b]).await;
+    b.stop().await;
+    assert!(on_disk(&b, SECRET));
+    let done = a.call(&DocRedact {
+        space: "notes".to_owned(),
+        collection: "pages".to_owned(),
+        id: "one".to_owned(),
+        path: vec!["note".to_owned()],
+    });
+    assert_eq!(done.entries, 1);
+    assert_eq!(a.get("notes", "pages", "one"), Some(json!({"n": 1})));
+    b.again().await;
+    let gone = || {
+        b.get("notes", "pages", "one")
+            .filter(|page| page.get("note").is_none())
+    };
+    assert_eq!(until("the redaction", gone).await, json!({"n": 1}));
+    in_step("notes", &[&a, &b]).await;
+    a.stop().await;
+    b.stop().await;
+    assert!(!on_disk(&a, SECRET));
+    assert!(!on_disk(&b, SECRET));
 }

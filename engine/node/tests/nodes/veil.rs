@@ -3,8 +3,7 @@
 use crate::support::{Device, linked, put, until};
 use serde_json::{Value, json};
 use stead_api::{
-    DocDelete, DocGet, DocQuery, DocWatch, ErrorKind, Filter, LogList, Notification, Predicate,
-    SortKey,
+    DocDelete, DocGet, DocQuery, DocWatch, ErrorKind, Filter, LogList, Predicate, SortKey,
 };
 
 fn query(filters: Vec<Filter>, sort: Vec<SortKey>) -> DocQuery {
@@ -58,7 +57,7 @@ async fn the_secret_of_a_space_is_shown_by_no_call() {
                 ..DocWatch::default()
             };
             client.call(&watch).unwrap();
-            let Notification::Watch(event) = client.next_notification().unwrap();
+            let event = client.next_event().unwrap();
             shows_no_secret(&serde_json::to_value(&event.changes).unwrap());
         });
     }

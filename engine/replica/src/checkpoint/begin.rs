@@ -65,7 +65,7 @@ impl Replica {
         // The newest need not be the one that goes further in this very log.
         for info in self.checkpoints(id)? {
             let fits = info.is_whole && info.counts && !info.is_beginning;
-            if !fits || !self.reaches(id, &info.log)? {
+            if !fits || !self.reaches(id, &info.log)? || self.is_superseded(id, &info.log)? {
                 continue;
             }
             let covered = self.covered(id, &info.log)?;
@@ -412,6 +412,7 @@ impl Writing<'_> {
         checked: &BTreeMap<WriterId, Checked>,
     ) -> Result<(), ReplicaError> {
         let no = self.space(id)?.no;
+        self.close_rich(no)?;
         self.tx.clear_docs(no)?;
         self.pending.changes.remove(id);
         let ring = Arc::clone(&self.space(id)?.ring);
@@ -449,7 +450,7 @@ impl Writing<'_> {
         ring: &KeyRing,
         count: &mut u64,
     ) -> Result<(), ReplicaError> {
-        let (mut document, mut state, mut body) = (Document::default(), Vec::new(), Vec::new());
+        let (mut document, mut buffers) = (Document::default(), (Vec::new(), Vec::new()));
         self.each_block(id, log, ring, |writing, block| {
             let mut reader = DocumentsReader::new(block).map_err(refused)?;
             loop {
@@ -459,19 +460,9 @@ impl Writing<'_> {
                 let Some(place) = place else {
                     return Ok(());
                 };
-                if document.may_hold_rich() {
-                    return Err(unfit(
-                        "it holds rich fields, which this version does not know to take",
-                    ));
-                }
                 let collection = writing.collection_no(id, place.collection)?;
-                state.clear();
-                body.clear();
-                document.encode(&mut state);
-                document.project_jsonb(writing.numbers, &mut body);
-                writing
-                    .tx
-                    .put_doc(collection, &place.id, &state, &body, document.is_deleted())?;
+                writing.take_carried(collection, &place.id, &document, &place.rich)?;
+                writing.put_document(id, collection, &place.id, &document, &mut buffers)?;
                 *count += 1;
             }
         })

@@ -71,7 +71,7 @@ impl Replica {
                 && info.counts
                 && info.horizon == stead_base::Hlc::ZERO
                 && info.made.ms() < compaction.made_before_ms;
-            if is_ready && self.reaches(id, &info.log)? {
+            if is_ready && self.reaches(id, &info.log)? && !self.is_superseded(id, &info.log)? {
                 fit = Some(info);
                 break;
             }
@@ -115,7 +115,11 @@ impl Replica {
 }
 
 impl Writing<'_> {
-    fn drop_history(&mut self, id: &SpaceId, log: &WriterId) -> Result<Compacted, ReplicaError> {
+    pub(super) fn drop_history(
+        &mut self,
+        id: &SpaceId,
+        log: &WriterId,
+    ) -> Result<Compacted, ReplicaError> {
         self.began = true;
         let mut done = Compacted::default();
         let ring = std::sync::Arc::clone(&self.space(id)?.ring);
@@ -184,7 +188,17 @@ impl Writing<'_> {
             })
             .map(|(writer, _)| *writer)
             .collect();
-        for writer in &old {
+        self.empty_checkpoints(id, &old)?;
+        Ok(old.len() as u64)
+    }
+
+    /// Empties the logs of checkpoints, which nobody is given any more.
+    pub(super) fn empty_checkpoints(
+        &mut self,
+        id: &SpaceId,
+        logs: &[WriterId],
+    ) -> Result<(), ReplicaError> {
+        for writer in logs {
             let state = writer_mut(self.spaces, id, writer)?;
             let len = state.record.tip.len();
             state.record.base = len;
@@ -198,7 +212,7 @@ impl Writing<'_> {
                 .drop_beginning(no, len, &[], |_, bytes| bytes.len())?;
             self.dirty_writer(id, writer);
         }
-        Ok(old.len() as u64)
+        Ok(())
     }
 }
 

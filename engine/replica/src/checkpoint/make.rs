@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use stead_access::{Action, Checkpoint, Path, RosterOp, encode_ops, sign_claim};
 use stead_base::{Hlc, ScopeId, SpaceId, WriterId};
 use stead_checkpoint::{
-    BLOCK_BYTES_TARGET, BlockKind, DocumentsWriter, LogStart, encode_logs, pieces,
+    BLOCK_BYTES_TARGET, BlockKind, DocumentsWriter, LogStart, RichState, encode_logs, pieces,
 };
 use stead_doc::Document;
 use stead_log::{BatchEntries, EntryRef, Envelope, ParcelRef, Skeleton};
@@ -16,6 +16,8 @@ use super::CheckpointInfo;
 use super::contents::refused;
 use crate::logs::StoredTree;
 use crate::opening::open_envelope;
+use crate::rich::carried;
+use crate::schemas::SCHEMAS;
 use crate::sealing::Sealing;
 use crate::space::{OwnWriter, SpaceState, WriterState};
 use crate::writing::{Writing, encode_head, writer_mut};
@@ -65,13 +67,12 @@ impl Replica {
         }
         let mut parts = Vec::new();
         self.log_pieces(id, &mut parts)?;
-        let documents = self.document_pieces(id, &mut parts)?;
-        let log = self.write(now_ms, |writing| {
-            writing.write_checkpoint(id, documents, &parts)
-        })?;
+        let (held, documents) = self.document_pieces(id, &mut parts)?;
+        let log = self.write(now_ms, |writing| writing.write_checkpoint(id, held, &parts))?;
         let made = self.checkpoints(id)?;
         let made = made.into_iter().find(|info| info.log == log);
-        made.ok_or_else(|| ReplicaError::NoSuchSpace { name: id.short() })
+        let made = made.ok_or_else(|| ReplicaError::NoSuchSpace { name: id.short() })?;
+        Ok(CheckpointInfo { documents, ..made })
     }
 
     fn log_pieces(&self, id: &SpaceId, parts: &mut Vec<Piece>) -> Result<(), ReplicaError> {
@@ -204,9 +205,14 @@ impl Replica {
         Ok(envelope.and_then(|envelope| envelope.rosters))
     }
 
-    fn document_pieces(&self, id: &SpaceId, parts: &mut Vec<Piece>) -> Result<u64, ReplicaError> {
+    /// The documents in pieces; how many rows those are, and how many of them people see.
+    fn document_pieces(
+        &self,
+        id: &SpaceId,
+        parts: &mut Vec<Piece>,
+    ) -> Result<(u64, u64), ReplicaError> {
         let space = self.space(id)?;
-        let (mut count, mut bytes) = (0, 0);
+        let (mut held, mut seen, mut bytes) = (0, 0, 0);
         let mut block = DocumentsWriter::default();
         let mut close = |block: &mut DocumentsWriter| {
             let body = block.finish().map_err(refused)?;
@@ -228,15 +234,16 @@ impl Replica {
                 let added = Document::decode(state, &self.numbers)
                     .map_err(|error| unreadable(&collection.name, doc, &error))
                     .and_then(|document| {
-                        if document.may_hold_rich() {
-                            return Err(ReplicaError::Refused(format!(
-                                "{}/{doc} has rich text, a list or a tree, which checkpoints cannot hold yet: this space keeps its whole history",
-                                collection.name
-                            )));
+                        let rich =
+                            carried(&self.store, collection.no, doc, &document, &self.numbers)?;
+                        let much: usize = rich.iter().map(RichState::bytes).sum();
+                        if much >= BLOCK_BYTES_TARGET && !block.is_empty() {
+                            close(&mut block)?;
                         }
-                        count += 1;
+                        held += 1;
+                        seen += u64::from(collection.name != SCHEMAS && !document.is_deleted());
                         block
-                            .push(&collection.name, doc, document, &self.numbers)
+                            .push(&collection.name, doc, document, &rich, &self.numbers)
                             .map_err(refused)?;
                         match block.bytes() >= BLOCK_BYTES_TARGET {
                             true => close(&mut block),
@@ -258,7 +265,7 @@ impl Replica {
         if !block.is_empty() {
             close(&mut block)?;
         }
-        Ok(count)
+        Ok((held, seen))
     }
 }
 

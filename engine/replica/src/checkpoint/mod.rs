@@ -7,7 +7,9 @@ mod acks;
 mod begin;
 mod compact;
 mod contents;
+mod keep;
 mod make;
+mod supersede;
 
 use std::collections::BTreeMap;
 
@@ -19,6 +21,7 @@ use crate::space::{SpaceState, roster_of};
 use crate::{Replica, ReplicaError};
 
 pub use compact::{Compacted, Compaction};
+pub use keep::HistoryKept;
 
 /// A checkpoint that a space has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,6 +95,7 @@ impl Replica {
                 && info.counts
                 && info.horizon == Hlc::ZERO
                 && self.reaches(id, &info.log).unwrap_or(false)
+                && !self.is_superseded(id, &info.log).unwrap_or(true)
         });
         fit.next().map(|info| info.log)
     }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use stead_access::Path;
 use stead_base::limits::ENTRY_BYTES_MAX;
-use stead_base::{DeviceId, DocId, Hlc, SpaceId, Stamp, WriterId};
+use stead_base::{DeviceId, DocId, Hlc, ScopeId, SpaceId, Stamp, WriterId};
 use stead_checkpoint::{
     ASKED_DOCUMENTS_MAX, Ask, Choose, DocumentName, DocumentsReader, Slice, Units,
 };
@@ -25,6 +25,7 @@ use crate::commit::path_of;
 use crate::opening::{Outcome, open_segment};
 use crate::parts::Parts;
 use crate::records::WriterRecord;
+use crate::redaction::whereabouts;
 use crate::writing::{Writing, writer_mut};
 use crate::{Event, ReceiveError, Replica, ReplicaError};
 
@@ -483,17 +484,7 @@ impl Writing<'_> {
                     continue;
                 }
                 let collection = self.collection_no(id, place.collection)?;
-                let fields = slice.fields.iter().filter(|field| {
-                    field.document.0 == place.collection && field.document.1 == place.id
-                });
-                for field in fields {
-                    let no = self
-                        .tx
-                        .add_rich(collection, &place.id, &field.field, &field.state)?;
-                    for (at, update) in (0..).zip(&field.updates) {
-                        self.tx.add_rich_update(no, at, update)?;
-                    }
-                }
+                self.take_carried(collection, &place.id, &document, &place.rich)?;
                 self.put_document(id, collection, &place.id, &document, &mut buffers)?;
                 self.touch(id, place.collection, &place.id);
             }
@@ -586,7 +577,10 @@ impl Writing<'_> {
                             hlc: entry.hlc,
                             writer,
                         };
-                        parts.take(&opened, entry, stamp, &mut changes);
+                        let find = |parcel: (&WriterId, u64, ScopeId)| {
+                            whereabouts(&self.tx, space, (&writer, entry.seq), parcel)
+                        };
+                        parts.take(&opened, entry, stamp, &mut changes, &find)?;
                     }
                     at = end.max(at + 1);
                 }

@@ -9,15 +9,16 @@ use stead_base::limits::{BATCH_BYTES_TARGET, BATCH_ENTRIES_MAX};
 use stead_base::{DeviceId, DocId, Hash, ScopeId, SpaceId, Stamp, WriterId};
 use stead_checkpoint::{
     Ask, BLOCK_BYTES_TARGET, Choose, DocumentName, DocumentsWriter, PART_COLLECTIONS_MAX,
-    PART_DOCUMENTS_MAX, PART_QUERIES_MAX, Slice, SliceField, Units,
+    PART_DOCUMENTS_MAX, PART_QUERIES_MAX, Slice, Units,
 };
-use stead_doc::{Changes, Document};
+use stead_doc::{Changes, Document, Redacted};
 use stead_log::{EntryRef, ParcelRef, SignedHead, Skeleton, ThinBatch, TreeSource, subtree_root};
-use stead_store::{CollectionNo, Query, Read, ReadRich, SegmentRow};
+use stead_store::{CollectionNo, Query, Read, SegmentRow};
 
 use super::{ALWAYS, Question};
 use crate::commit::path_of;
 use crate::opening::{Opened, OpenedEntry, Outcome, open_envelope, open_segment};
+use crate::rich::carried;
 use crate::space::{SpaceState, WriterState};
 use crate::starts::is_piece;
 use crate::{Replica, ReplicaError};
@@ -341,7 +342,6 @@ impl Replica {
                 }
             }
         }
-        slice.fields = block.fields;
         if !block.writer.is_empty() {
             slice.block = block
                 .writer
@@ -420,25 +420,10 @@ impl Replica {
         };
         let refused = |error: &dyn std::fmt::Display| ReplicaError::Refused(error.to_string());
         let document = Document::decode(&state, &self.numbers).map_err(|error| refused(&error))?;
-        if document.may_hold_rich() {
-            for (field, key) in self.store.rich_of(no, &name.1)? {
-                let Some(row) = self.store.rich(no, &name.1, &key)? else {
-                    continue;
-                };
-                let updates = self.store.rich_updates(field)?;
-                let updates: Vec<Vec<u8>> = updates.into_iter().map(|(_, update)| update).collect();
-                block.bytes += row.state.len() + updates.iter().map(Vec::len).sum::<usize>();
-                block.fields.push(SliceField {
-                    document: name.clone(),
-                    field: key,
-                    state: row.state,
-                    updates,
-                });
-            }
-        }
+        let rich = carried(&self.store, no, &name.1, &document, &self.numbers)?;
         block
             .writer
-            .push(&name.0, &name.1, document, &self.numbers)
+            .push(&name.0, &name.1, document, &rich, &self.numbers)
             .map_err(|error| refused(&error))
     }
 }
@@ -447,13 +432,11 @@ impl Replica {
 #[derive(Default)]
 struct Block {
     writer: DocumentsWriter,
-    fields: Vec<SliceField>,
-    bytes: usize,
 }
 
 impl Block {
     fn is_full(&self) -> bool {
-        self.writer.bytes() + self.bytes >= BLOCK_BYTES_TARGET
+        self.writer.bytes() >= BLOCK_BYTES_TARGET
     }
 }
 
@@ -508,7 +491,7 @@ fn keep(
     };
     match found.outcome {
         Outcome::Locked => return Keep::All,
-        Outcome::Void | Outcome::Closed => return bare,
+        Outcome::Void | Outcome::Closed | Outcome::Withheld => return bare,
         Outcome::Open => {}
     }
     let stamp = Stamp {
@@ -519,7 +502,9 @@ fn keep(
         let text = &opened.arena[part.text.clone()];
         match part.outcome {
             Outcome::Locked | Outcome::Closed => return Keep::All,
-            Outcome::Void => continue,
+            Outcome::Void | Outcome::Withheld => continue,
+            // What is said again may be about anything.
+            Outcome::Open if Redacted::is_one(text) => return Keep::All,
             Outcome::Open if text.is_empty() || is_piece(text) => continue,
             Outcome::Open => {}
         }

@@ -38,6 +38,85 @@ impl Replica {
         path: &[String],
         ask: &RichAsk,
     ) -> Result<Option<RichShown>, ReplicaError> {
+        self.with_content(space, (collection, id, path), |content, kind, _| {
+            let find = |place: &String| content.find_cursor(place, ask.unit);
+            let name = |at: &usize| content.cursor(*at, ask.unit);
+            Ok(RichShown {
+                kind,
+                value: content.value()?,
+                marked: content.marked()?,
+                places: ask.places.iter().map(find).collect::<Result<_, _>>()?,
+                names: ask.positions.iter().map(name).collect::<Result<_, _>>()?,
+            })
+        })
+    }
+
+    /// The same about places alone, which costs nothing for what the field holds.
+    pub fn rich_places(
+        &mut self,
+        space: &SpaceId,
+        collection: &str,
+        id: &DocId,
+        path: &[String],
+        ask: &RichAsk,
+    ) -> Result<Option<RichPlaces>, ReplicaError> {
+        self.with_content(space, (collection, id, path), |content, _, _| {
+            let mut found = RichPlaces::default();
+            for place in &ask.places {
+                found
+                    .places
+                    .push(match content.find_cursor(place, ask.unit) {
+                        Ok(at) => Some(at),
+                        Err(RichError::Refused { .. }) => None,
+                        Err(error) => return Err(error),
+                    });
+            }
+            for at in &ask.positions {
+                found.names.push(content.cursor(*at, ask.unit)?);
+            }
+            Ok(found)
+        })
+    }
+
+    /// What is new about a rich field since `since`. None if nothing is there.
+    pub fn follow_rich(
+        &mut self,
+        space: &SpaceId,
+        collection: &str,
+        id: &DocId,
+        path: &[String],
+        since: Option<&RichVersion>,
+    ) -> Result<Option<RichNews>, ReplicaError> {
+        self.with_content(space, (collection, id, path), |content, kind, instance| {
+            let at = RichVersion {
+                instance: instance.to_vec(),
+                version: content.version()?,
+            };
+            // What is no rich field yet has no versions of its own.
+            let since = since.filter(|since| kind.is_some() && since.instance == at.instance);
+            if since == Some(&at) {
+                return Ok(RichNews::Same);
+            }
+            if let Some(since) = since
+                && let Some(delta) = content.text_delta(&since.version)?
+            {
+                return Ok(RichNews::Delta { at, delta });
+            }
+            Ok(RichNews::Whole {
+                at,
+                kind,
+                value: content.value()?,
+                marked: content.marked()?,
+            })
+        })
+    }
+
+    fn with_content<T>(
+        &mut self,
+        space: &SpaceId,
+        (collection, id, path): (&str, &DocId, &[String]),
+        look: impl FnOnce(&dyn RichContent, Option<RichKind>, &[u8]) -> Result<T, RichError>,
+    ) -> Result<Option<T>, ReplicaError> {
         self.refresh()?;
         let path = Path::from_names(path.iter().map(String::as_str))
             .map_err(|error| ReplicaError::Refused(error.to_string()))?;
@@ -91,22 +170,13 @@ impl Replica {
         self.rich.begin();
         let engine = self.rich.engine;
         let open = self.rich.open(&tx, &key, author)?;
-        let shown = (|| {
-            open.sow(
+        let shown = open
+            .sow(
                 &engine,
                 key.2.first().copied().and_then(RichKind::from_tag),
                 seed.as_ref(),
-            )?;
-            let find = |place: &String| open.content.find_cursor(place, ask.unit);
-            let name = |at: &usize| open.content.cursor(*at, ask.unit);
-            Ok(RichShown {
-                kind,
-                value: open.content.value()?,
-                marked: open.content.marked()?,
-                places: ask.places.iter().map(find).collect::<Result<_, _>>()?,
-                names: ask.positions.iter().map(name).collect::<Result<_, _>>()?,
-            })
-        })();
+            )
+            .and_then(|()| look(&*open.content, kind, &key.2));
         if kind.is_none() || matches!(shown, Err(RichError::Broken { .. })) {
             self.rich.open.remove(&key);
         }

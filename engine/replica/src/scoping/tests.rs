@@ -110,7 +110,9 @@ fn piece(collection: &str, id: &str, value: serde_json::Value, ms: u64) -> Vec<u
         .put(&value, Put::Merge)
         .unwrap();
     let mut writer = DocumentsWriter::default();
-    writer.push(collection, &id, document, &numbers).unwrap();
+    writer
+        .push(collection, &id, document, &[], &numbers)
+        .unwrap();
     let body = writer.finish().unwrap();
     pieces(BlockKind::Documents, &body).unwrap().remove(0)
 }
@@ -339,7 +341,7 @@ fn a_broken_parcel_of_a_part_spoils_neither_rights_nor_the_rest() {
 }
 
 #[test]
-fn an_entry_without_one_of_its_parcels_is_refused() {
+fn an_entry_without_a_parcel_that_nobody_redacted_waits_and_is_fetched_again() {
     let (mut a, _, space) = notes_shared();
     let mut c = person(5);
     let card = Party::Identity(c.card().unwrap());
@@ -355,26 +357,34 @@ fn an_entry_without_one_of_its_parcels_is_refused() {
     // The same entries with the same hashes under the same signature, but for one parcel.
     let batch = stead_log::Batch::decode(&whole).unwrap();
     let verified = Tip::default().verify(&space, &batch).unwrap();
-    let mut entries = Encoder::new();
-    for entry in &verified.entries {
-        let entry = EntryRef::parse(entry).unwrap();
-        entries.bytes(&entry.withhold(|scope| scope != ScopeId::ROOT));
-    }
     let head = verified.tip.head().unwrap();
-    let cut = BatchBuilder::encode(
-        &item.writer,
-        0,
-        verified.entries.len(),
-        head.len,
-        &head.signature,
-        verified.tip.extension(),
-        entries.as_slice(),
-    );
-    let refused = c.receive(&space, &cut, NOW + 50);
+    let without = |left_out: ScopeId| {
+        let mut entries = Encoder::new();
+        for entry in &verified.entries {
+            let entry = EntryRef::parse(entry).unwrap();
+            entries.bytes(&entry.withhold(|scope| scope != left_out));
+        }
+        BatchBuilder::encode(
+            &item.writer,
+            0,
+            verified.entries.len(),
+            head.len,
+            &head.signature,
+            verified.tip.extension(),
+            entries.as_slice(),
+        )
+    };
+    let refused = c.receive(&space, &without(ScopeId::ROSTER), NOW + 50);
     assert!(
         matches!(refused, Err(ReceiveError::Misbehaved { .. })),
         "{refused:?}"
     );
+    c.receive(&space, &without(ScopeId::ROOT), NOW + 50)
+        .unwrap();
+    assert_eq!(title(&c, &space, ("diary", "monday")), None);
+    c.tick(NOW + 60).unwrap();
+    c.tick(NOW + 60 + crate::redaction::WITHHELD_WAIT_MS)
+        .unwrap();
     c.receive(&space, &whole, NOW + 50).unwrap();
     assert_eq!(title(&c, &space, ("diary", "monday")).unwrap(), "own");
 }

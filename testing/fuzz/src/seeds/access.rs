@@ -237,6 +237,14 @@ pub fn roster_ops() -> Vec<Vec<u8>> {
         vec![remove(None), remove(Some("lost"))],
         vec![add_device],
         vec![remove_device, group_remove],
+        vec![RosterOp::Redact(stead_access::Redact {
+            scope: ScopeId::ROOT,
+            parcels: vec![
+                (WriterId::from_bytes([1; 32]), 3),
+                (WriterId::from_bytes([1; 32]), 400),
+                (WriterId::from_bytes([2; 32]), 0),
+            ],
+        })],
         vec![RosterOp::Letter {
             boxes: vec![stead_access::KeyBox {
                 recipient_hint: [13; 8],

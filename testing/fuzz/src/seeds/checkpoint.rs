@@ -4,8 +4,9 @@ use super::log::{entry, leaves, signed, writer};
 use crate::targets::doc::numbers;
 use stead_base::{DocId, Hlc};
 use stead_checkpoint::{
-    Ask, BlockKind, Choose, DocumentsWriter, LogStart, Slice, SliceField, Units, encode_logs,
+    Ask, BlockKind, Choose, DocumentsWriter, LogStart, RichState, Slice, Units, encode_logs,
 };
+use stead_doc::RichSpan;
 use stead_log::{Skeleton, ThinBatch, TreeSource, subtree_places};
 
 fn skeleton(len: u8, keep: &[u8]) -> Vec<u8> {
@@ -89,28 +90,30 @@ pub fn asks() -> Vec<Vec<u8>> {
 
 /// Slices with and without documents and rich fields.
 pub fn slices() -> Vec<Vec<u8>> {
-    let field = SliceField {
-        document: ("cities".to_owned(), DocId::Generated([7; 16])),
-        field: vec![1, 0],
-        state: vec![1, 0],
-        updates: vec![vec![1, 2, 3]],
-    };
-    let slice = |block: Vec<u8>, fields| Slice {
+    let slice = |block: Vec<u8>| Slice {
         frontier: [(writer(), 3)].into(),
         upto: DocId::parse("lisbon").ok(),
         covered: 1,
         more: true,
         block,
-        fields,
     };
-    let mut all = vec![Slice::default(), slice(Vec::new(), vec![field])];
-    all.extend(
-        documents()
-            .into_iter()
-            .map(|block| slice(block, Vec::new())),
-    );
+    let mut all = vec![Slice::default(), slice(Vec::new())];
+    all.extend(documents().into_iter().map(|block| slice(block)));
     let encode = |slice: &Slice| slice.encode().expect("a small slice");
     all.iter().map(encode).collect()
+}
+
+fn rich_state(author: u64) -> RichState {
+    let span = RichSpan {
+        author,
+        start: 3,
+        end: 5,
+    };
+    RichState {
+        authors: [(author, 5), (author + 9, 300)].into(),
+        snapshot: b"a snapshot".to_vec(),
+        updates: vec![(span, b"an update".to_vec())],
+    }
 }
 
 /// Blocks of documents.
@@ -124,8 +127,10 @@ pub fn documents() -> Vec<Vec<u8>> {
         let id = DocId::Generated(id);
         let mut alone = DocumentsWriter::default();
         for block in [&mut block, &mut alone] {
+            let fields = document.rich_fields(&numbers).len();
+            let rich: Vec<RichState> = (0..fields as u64).map(rich_state).collect();
             block
-                .push("cities", &id, document.clone(), &numbers)
+                .push("cities", &id, document.clone(), &rich, &numbers)
                 .expect("in order");
         }
         found.push(alone.finish().expect("a small block"));

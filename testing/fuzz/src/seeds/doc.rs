@@ -3,7 +3,7 @@
 use crate::targets::doc::numbers;
 use serde_json::json;
 use stead_base::{DocId, Hlc, Stamp, WriterId};
-use stead_doc::{Changes, Document, Path, Put, Transaction};
+use stead_doc::{Changes, Document, Path, Put, Redacted, RedactedItem, Transaction};
 
 fn stamp(n: u8) -> Stamp {
     Stamp {
@@ -98,4 +98,25 @@ pub fn jsonb() -> Vec<Vec<u8>> {
         out
     });
     projections.collect()
+}
+
+/// What stands in the place of redacted parcels, one of them within another.
+pub fn redacted() -> Vec<Vec<u8>> {
+    let item = |(seq, (parcel, _)): (u64, (Vec<u8>, Document))| RedactedItem {
+        stamp: stamp((seq % 3) as u8 + 1),
+        seq,
+        parcel,
+    };
+    let items: Vec<RedactedItem> = (0..).zip(history()).map(item).collect();
+    let own = items[0].parcel.clone();
+    let inner = Redacted { own, items };
+    let outer = Redacted {
+        own: Vec::new(),
+        items: vec![RedactedItem {
+            stamp: stamp(4),
+            seq: 9,
+            parcel: inner.encode(),
+        }],
+    };
+    vec![Redacted::default().encode(), inner.encode(), outer.encode()]
 }

@@ -105,6 +105,15 @@ pub fn frames() -> Vec<Vec<u8>> {
             reply: Bytes::from_static(b"root"),
         },
         Message::Credit { bytes: 2 << 20 },
+        Message::Presence {
+            space: 6,
+            packet: Bytes::from_static(b"packet"),
+        },
+        Message::PresenceLost {
+            space: 6,
+            run: [4; 32],
+            app: 1,
+        },
         Message::Pong { token: 4 },
     ]);
     let wire = all.into_iter().filter_map(Message::encode);

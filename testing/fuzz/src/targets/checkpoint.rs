@@ -94,8 +94,9 @@ pub fn documents(data: &[u8]) -> bool {
             Err(_) => return false,
             Ok(None) => break,
             Ok(Some(place)) => {
-                seen.push(document.explain(&numbers));
-                let pushed = writer.push(place.collection, &place.id, document, &numbers);
+                seen.push((document.explain(&numbers), place.rich.clone()));
+                let pushed =
+                    writer.push(place.collection, &place.id, document, &place.rich, &numbers);
                 pushed.expect("what was read in order is in order");
             }
         }
@@ -103,10 +104,13 @@ pub fn documents(data: &[u8]) -> bool {
     let again = writer.finish().expect("no larger than what was read");
     let mut reader = DocumentsReader::new(&again).expect("a block just written");
     let (mut numbers, mut document) = (Numbers::default(), Document::default());
-    for seen in &seen {
+    for (seen, rich) in &seen {
         let read = reader.next_into(&mut document, &mut numbers);
-        assert!(read.expect("a block just written").is_some());
+        let place = read
+            .expect("a block just written")
+            .expect("as many as before");
         assert_eq!(*seen, document.explain(&numbers));
+        assert_eq!(*rich, place.rich);
     }
     true
 }

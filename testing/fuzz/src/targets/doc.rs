@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use stead_base::{DocId, Hlc, Stamp, WriterId};
-use stead_doc::{Changes, Document, Numbers};
+use stead_doc::{Changes, Document, Numbers, Redacted};
 
 /// Names and writers that rows in the corpus refer to by number.
 pub fn numbers() -> Numbers {
@@ -81,4 +81,28 @@ pub fn state(data: &[u8]) -> bool {
 /// A projection.
 pub fn jsonb(data: &[u8]) -> bool {
     stead_doc::jsonb::decode(data).is_ok()
+}
+
+/// What stands in the place of redacted parcels: it reads back, and its parcels written again without any
+/// place left out say the same.
+pub fn redacted(data: &[u8]) -> bool {
+    let Ok(redacted) = Redacted::decode(data) else {
+        return false;
+    };
+    assert_eq!(redacted.encode(), data);
+    for item in &redacted.items {
+        let mut changes = Changes::default();
+        if changes.push(&item.parcel, item.stamp).is_err() {
+            continue;
+        }
+        let again = changes.written_again(&|_, _, _| false);
+        let again = again.expect("no larger than what was read");
+        let mut same = Changes::default();
+        if !again.is_empty() {
+            same.push(&again, item.stamp)
+                .expect("a parcel just written");
+        }
+        assert_eq!(merged(&[&changes]), merged(&[&same]));
+    }
+    true
 }

@@ -1,8 +1,8 @@
-//! `stead space checkpoint`, `stead space checkpoints` and `stead space compact`.
+//! `stead space checkpoint`, `checkpoints`, `history` and `compact`.
 
 use std::path::Path;
 
-use stead_api::{SpaceCheckpoint, SpaceCheckpoints, SpaceCompact};
+use stead_api::{SpaceCheckpoint, SpaceCheckpoints, SpaceCompact, SpaceHistory};
 
 use crate::{ask::confirm, client::connect, exit::Failure, look, output::Output, table::Table};
 
@@ -53,6 +53,34 @@ pub(super) fn list(home: &Path, space: String, out: &Output) -> Result<(), Failu
     }
     for line in table.lines(0, out.width()) {
         out.say(line);
+    }
+    Ok(())
+}
+
+pub(super) fn history(
+    home: &Path,
+    space: String,
+    keep_ms: Option<u64>,
+    out: &Output,
+) -> Result<(), Failure> {
+    let kept = connect(home)?.call(&SpaceHistory {
+        space: space.clone(),
+        keep_ms,
+    })?;
+    out.json(&kept);
+    let name = look::heading(&space);
+    out.say(match kept.keep_ms {
+        None => format!("The history of {name} is kept for ever on this device."),
+        Some(ms) => format!(
+            "The history of {name} is kept for {} hours on this device.",
+            look::count(ms.div_ceil(3_600_000))
+        ),
+    });
+    if let Some(ms) = kept.known_from_ms {
+        out.say(format!("  It begins at {}.", look::moment(ms)));
+    }
+    if let Some(why) = kept.held_up {
+        out.say(look::warning(&format!("  Nothing is dropped yet: {why}")));
     }
     Ok(())
 }

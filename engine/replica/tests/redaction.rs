@@ -1,0 +1,342 @@
+//! Redacted values: gone from documents, logs and files wherever a device hears of it, and nothing else with
+//! them.
+
+mod people;
+mod world;
+
+use people::{person, share};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use stead_access::Role;
+use stead_base::{DocId, SpaceId};
+use stead_replica::{Change, Edit, HistoryQuery, RichEdit, RichKind, TextUnit};
+use world::{Device, link, sync, sync_once};
+
+const SECRET: &str = "PLAINTEXT-SECRET";
+
+fn edit(id: &str, change: Change) -> Edit {
+    Edit {
+        collection: "d".to_owned(),
+        id: Some(DocId::parse(id).unwrap()),
+        change,
+    }
+}
+
+fn put(id: &str, value: Value) -> Edit {
+    let replace = false;
+    edit(id, Change::Put { value, replace })
+}
+
+fn typed(id: &str, insert: &str) -> Edit {
+    let edit_of = RichEdit::Splice {
+        at: 0,
+        delete: 0,
+        insert: insert.to_owned(),
+        unit: TextUnit::Scalar,
+    };
+    let (path, kind) = (vec!["body".to_owned()], RichKind::Text);
+    edit(
+        id,
+        Change::Rich {
+            path,
+            kind,
+            edit: edit_of,
+        },
+    )
+}
+
+fn redact(device: &mut Device, space: &SpaceId, id: &str, field: &[&str]) -> u64 {
+    device.now += 10;
+    let field: Vec<String> = field.iter().map(|name| (*name).to_owned()).collect();
+    let id = DocId::parse(id).unwrap();
+    let done = device.replica.redact(space, "d", &id, &field, device.now);
+    done.unwrap().entries
+}
+
+/// Whether the text can be opened from what is in the logs.
+fn tells(device: &Device, text: &str) -> bool {
+    let query = HistoryQuery {
+        limit: 10_000,
+        ..HistoryQuery::default()
+    };
+    let spaces = device.replica.space_ids().into_iter();
+    let mut told = spaces.map(|space| device.replica.history(&space, &query).unwrap());
+    told.any(|items| format!("{items:?}").contains(text))
+}
+
+/// Whether the text is anywhere in the files, or can be opened from what is in the logs.
+fn holds(device: &mut Device, text: &str) -> bool {
+    let found = device.backup();
+    found
+        .windows(text.len())
+        .any(|window| window == text.as_bytes())
+        || tells(device, text)
+}
+
+fn pair() -> (Device, Device, SpaceId) {
+    let (mut a, mut b) = (Device::on_disk(1), Device::on_disk(2));
+    link(&mut a, &mut b);
+    let space = a.replica.create_space("s", a.now).unwrap();
+    sync(&mut a, &mut b);
+    (a, b, space)
+}
+
+#[test]
+fn a_redacted_value_is_gone_everywhere_and_what_was_written_with_it_stays() {
+    let (mut a, mut b, space) = pair();
+    let secret = json!({"note": SECRET, "name": "kept", "map": {"x": SECRET, "y": 1}});
+    a.write(&space, &[put("one", secret), put("two", json!({"n": 1}))]);
+    let path = vec!["count".to_owned()];
+    let add = |delta| Change::Add {
+        path: path.clone(),
+        delta,
+    };
+    let more = [edit("two", add(5)), put("one", json!({"note": "second"}))];
+    a.write(&space, &more);
+    sync(&mut a, &mut b);
+    assert!(holds(&mut a, SECRET) && holds(&mut b, SECRET));
+    assert_eq!(redact(&mut a, &space, "one", &["note"]), 2);
+    // By now it stands in what the first redaction said again.
+    assert_eq!(redact(&mut a, &space, "one", &["map", "x"]), 1);
+    sync(&mut a, &mut b);
+    for device in [&mut a, &mut b] {
+        assert!(!holds(device, SECRET));
+        let one = device.get(&space, "d", "one");
+        assert_eq!(one, Some(json!({"name": "kept", "map": {"y": 1}})));
+        let two = device.get(&space, "d", "two");
+        assert_eq!(two, Some(json!({"n": 1, "count": 5})));
+    }
+    // Built again, begun anew, and written on.
+    let before = a.dump(&space);
+    a.replica.rebuild(&space, a.now).unwrap();
+    assert_eq!(a.dump(&space), before);
+    let mut c = Device::on_disk(3);
+    link(&mut b, &mut c);
+    sync(&mut b, &mut c);
+    assert_eq!(c.dump(&space), before);
+    assert!(!holds(&mut c, SECRET));
+    c.write(&space, &[put("one", json!({"note": "new"}))]);
+    sync(&mut b, &mut c);
+    sync(&mut a, &mut b);
+    assert_eq!(a.get(&space, "d", "one").unwrap()["note"], "new");
+}
+
+#[test]
+fn what_was_redacted_meanwhile_does_not_come_back_with_a_backup_or_from_who_was_away() {
+    let (mut a, mut b, space) = pair();
+    a.write(&space, &[put("one", json!({"note": SECRET, "n": 1}))]);
+    sync(&mut a, &mut b);
+    let backup = b.backup();
+    // A third device that is away, with work that nobody has seen.
+    let mut c = Device::on_disk(3);
+    link(&mut a, &mut c);
+    sync(&mut a, &mut c);
+    sync(&mut a, &mut b);
+    c.write(&space, &[put("one", json!({"by c": 1}))]);
+    redact(&mut a, &space, "one", &["note"]);
+    sync(&mut a, &mut b);
+    let mut b = b.restore(backup);
+    assert!(holds(&mut b, SECRET));
+    // They meet each other first, and a newcomer hears of the value before it hears of the redaction.
+    let mut d = Device::on_disk(4);
+    link(&mut c, &mut d);
+    sync(&mut c, &mut d);
+    assert!(holds(&mut d, SECRET));
+    for _ in 0..2 {
+        sync(&mut b, &mut a);
+        sync(&mut c, &mut a);
+        sync(&mut d, &mut a);
+    }
+    sync(&mut b, &mut a);
+    for device in [&mut a, &mut b, &mut c, &mut d] {
+        assert!(!holds(device, SECRET));
+        let found = device.get(&space, "d", "one");
+        assert_eq!(found, Some(json!({"n": 1, "by c": 1})));
+    }
+}
+
+#[test]
+fn a_redacted_document_and_a_redacted_text_are_gone_with_all_that_was_typed() {
+    let (mut a, mut b, space) = pair();
+    a.write(&space, &[put("one", json!({"n": 1}))]);
+    a.write(&space, &[typed("one", SECRET), typed("two", SECRET)]);
+    b.now = a.now;
+    sync(&mut a, &mut b);
+    b.write(&space, &[typed("one", "before ")]);
+    sync(&mut a, &mut b);
+    redact(&mut b, &space, "one", &["body"]);
+    redact(&mut a, &space, "two", &[]);
+    // Typed on by somebody who has not heard of it.
+    a.write(&space, &[typed("one", "late ")]);
+    sync(&mut a, &mut b);
+    b.write(&space, &[typed("one", "anew")]);
+    sync(&mut a, &mut b);
+    for device in [&mut a, &mut b] {
+        assert!(!holds(device, SECRET));
+        let one = device.get(&space, "d", "one").unwrap();
+        assert_eq!(one, json!({"n": 1, "body": "anew"}));
+        assert_eq!(device.get(&space, "d", "two"), None);
+    }
+    assert_eq!(a.dump(&space), b.dump(&space));
+}
+
+#[test]
+fn a_checkpoint_that_holds_a_redacted_value_is_replaced() {
+    let (mut a, mut b, space) = pair();
+    a.write(&space, &[put("one", json!({"note": SECRET, "n": 1}))]);
+    sync(&mut a, &mut b);
+    a.now += 10;
+    let old = a.replica.make_checkpoint(&space, a.now).unwrap().log;
+    sync(&mut a, &mut b);
+    b.write(&space, &[put("two", json!({"n": 2}))]);
+    redact(&mut a, &space, "one", &["note"]);
+    let newest = a.replica.newest_checkpoint(&space).unwrap();
+    assert_ne!(newest, old);
+    sync(&mut a, &mut b);
+    for device in [&mut a, &mut b] {
+        assert!(!holds(device, SECRET));
+        assert_eq!(device.replica.newest_checkpoint(&space), Some(newest));
+        let found = device.get(&space, "d", "one");
+        assert_eq!(found, Some(json!({"n": 1})));
+    }
+}
+
+#[test]
+fn who_may_not_manage_redacts_their_own_words_only() {
+    let (mut a, mut b) = (person(1), person(2));
+    let space = a.replica.create_space("s", a.now).unwrap();
+    share(&mut a, &mut b, &space, Role::Writer);
+    a.write(&space, &[put("one", json!({"note": "of a"}))]);
+    b.now = a.now + 5;
+    let mine = put("two", json!({"note": "of b", "n": 1}));
+    b.write(&space, &[mine]);
+    sync(&mut a, &mut b);
+    let id = DocId::parse("one").unwrap();
+    let field = ["note".to_owned()];
+    let refused = b.replica.redact(&space, "d", &id, &field, b.now);
+    assert!(refused.is_err());
+    redact(&mut b, &space, "two", &["note"]);
+    sync(&mut a, &mut b);
+    assert_eq!(a.get(&space, "d", "one"), Some(json!({"note": "of a"})));
+    assert_eq!(a.get(&space, "d", "two"), Some(json!({"n": 1})));
+    assert_eq!(a.dump(&space), b.dump(&space));
+}
+
+#[test]
+fn an_entry_whose_parcel_a_peer_left_out_is_fetched_again() {
+    let (mut a, mut b, space) = pair();
+    a.write(&space, &[put("one", json!({"n": 1}))]);
+    // Somebody between them leaves out what nobody redacted: the hashes are the same.
+    let item = a.replica.frontier(&space).unwrap();
+    let held = b.replica.frontier(&space).unwrap();
+    let mut cut = 0;
+    for item in item {
+        let from = held.iter().find(|it| it.writer == item.writer);
+        let from = from.map_or(0, |it| it.len);
+        let batch = a
+            .replica
+            .read_batch(&space, &item.writer, from, item.len, 4096);
+        let Some(batch) = batch.unwrap() else {
+            continue;
+        };
+        let read = stead_log::Batch::decode(&batch).unwrap();
+        let (mut entries, mut out) = (stead_log::BatchEntries::new(read.entries), Vec::new());
+        while let Some(entry) = entries.next_entry().unwrap() {
+            let entry = entry.withhold(|scope| scope == stead_base::ScopeId::ROSTER);
+            stead_base::codec::put_uint(&mut out, entry.len() as u64);
+            out.extend_from_slice(&entry);
+        }
+        let at = batch.len() - read.entries.len();
+        let forged = [&batch[..at], &out].concat();
+        b.replica.receive(&space, &forged, b.now).unwrap();
+        cut += 1;
+    }
+    assert!(cut > 0);
+    assert_eq!(b.get(&space, "d", "one"), None);
+    b.replica.tick(b.now).unwrap();
+    sync(&mut a, &mut b);
+    assert_eq!(b.get(&space, "d", "one"), None, "it waits for a redaction");
+    b.now += 11 * 60_000;
+    b.replica.tick(b.now).unwrap();
+    sync(&mut a, &mut b);
+    assert_eq!(b.get(&space, "d", "one"), Some(json!({"n": 1})));
+}
+
+/// What one of three devices does.
+#[derive(Debug, Clone)]
+enum Act {
+    Put(usize, u8, u8),
+    Add(usize, i8),
+    Redact(usize, u8, u8),
+    Meet(usize, usize),
+}
+
+fn any_act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        4 => (0usize..3, 0u8..2, 0u8..3).prop_map(|(who, doc, field)| Act::Put(who, doc, field)),
+        2 => (0usize..3, any::<i8>()).prop_map(|(who, delta)| Act::Add(who, delta)),
+        2 => (0usize..3, 0u8..2, 0u8..3).prop_map(|(who, doc, field)| Act::Redact(who, doc, field)),
+        3 => (0usize..3, 1usize..3).prop_map(|(who, more)| Act::Meet(who, (who + more) % 3)),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn devices_that_redact_apart_end_equal_in_any_order(acts in prop::collection::vec(any_act(), 1..30)) {
+        let (mut a, mut b) = (Device::new(1), Device::new(2));
+        let mut c = Device::new(3);
+        link(&mut a, &mut b);
+        let space = a.replica.create_space("s", a.now).unwrap();
+        sync(&mut a, &mut b);
+        link(&mut a, &mut c);
+        sync(&mut a, &mut c);
+        sync(&mut a, &mut b);
+        let mut devices = [a, b, c];
+        for (step, act) in acts.into_iter().enumerate() {
+            let doc = |n: u8| format!("doc{n}");
+            let field = |n: u8| ["x", "y", "z"][usize::from(n)];
+            match act {
+                Act::Put(who, of, at) => {
+                    let value = json!({field(at): step, "also": step});
+                    devices[who].write(&space, &[put(&doc(of), value), put("log", json!({"last": step}))]);
+                }
+                Act::Add(who, delta) => {
+                    let path = vec!["count".to_owned()];
+                    let delta = delta.into();
+                    let change = Change::Add { path, delta };
+                    devices[who].write(&space, &[edit("log", change), put("doc0", json!({"x": step}))]);
+                }
+                Act::Redact(who, of, at) => {
+                    let device = &mut devices[who];
+                    device.now += 10;
+                    let id = DocId::parse(&doc(of)).unwrap();
+                    let field = [field(at).to_owned()];
+                    let _ = device.replica.redact(&space, "d", &id, &field, device.now);
+                }
+                Act::Meet(one, other) => {
+                    let (low, high) = (one.min(other), one.max(other));
+                    let (left, right) = devices.split_at_mut(high);
+                    sync_once(&mut left[low], &mut right[0]);
+                }
+            }
+        }
+        for _ in 0..3 {
+            for (low, high) in [(0, 1), (1, 2), (0, 2)] {
+                let (left, right) = devices.split_at_mut(high);
+                sync(&mut left[low], &mut right[0]);
+            }
+        }
+        let all = devices[0].dump(&space);
+        for device in &mut devices {
+            prop_assert_eq!(&device.dump(&space), &all);
+            device.replica.rebuild(&space, device.now).unwrap();
+            prop_assert_eq!(&device.dump(&space), &all);
+        }
+        let mut newcomer = Device::new(4);
+        link(&mut devices[0], &mut newcomer);
+        sync(&mut devices[0], &mut newcomer);
+        prop_assert_eq!(&newcomer.dump(&space), &all);
+    }
+}

@@ -7,7 +7,9 @@ use people::{person, relay, share, target};
 use serde_json::json;
 use stead_access::Role;
 use stead_base::{DocId, SpaceId, WriterId};
-use stead_replica::{Change, Compaction, Edit, HistoryQuery, ReplicaError};
+use stead_replica::{
+    Change, Compaction, Edit, Folding, HistoryQuery, ReplicaError, RichEdit, RichKind, TextUnit,
+};
 use world::{Device, link, sync};
 
 fn put(id: &str, value: serde_json::Value) -> Edit {
@@ -286,4 +288,38 @@ fn a_checkpoint_of_a_removed_manager_is_not_used() {
     assert!(matches!(used, Err(ReplicaError::Refused(_))), "{used:?}");
     sync(&mut a, &mut c);
     assert_eq!(a.dump(&space), c.dump(&space));
+}
+
+#[test]
+fn a_checkpoint_of_a_text_that_lags_is_refused_by_its_name_and_breaks_nothing() {
+    let (mut a, mut b) = (Device::new(1), Device::new(2));
+    link(&mut a, &mut b);
+    let space = a.replica.create_space("s", a.now).unwrap();
+    sync(&mut a, &mut b);
+    a.replica.set_folding(Folding::WhenRead);
+    let splice = |at, insert: &str| {
+        let edit = RichEdit::Splice {
+            at,
+            delete: 0,
+            insert: insert.to_owned(),
+            unit: TextUnit::Scalar,
+        };
+        let path = vec!["body".to_owned()];
+        let kind = RichKind::Text;
+        change("plan", Change::Rich { path, kind, edit })
+    };
+    a.write(&space, &[splice(0, &"x".repeat(40_000))]);
+    for at in 0..20 {
+        a.write(&space, &[splice(at, "y")]);
+    }
+    assert!(a.replica.lags());
+    let refused = a.replica.make_checkpoint(&space, a.now + 10).unwrap_err();
+    assert!(matches!(refused, ReplicaError::Refused(_)), "{refused:?}");
+    assert!(
+        refused.to_string().contains("d/plan has rich text"),
+        "{refused}"
+    );
+    sync(&mut a, &mut b);
+    a.replica.fold(a.now).unwrap();
+    assert_eq!(a.dump(&space), b.dump(&space));
 }

@@ -9,6 +9,9 @@ use crate::key::KeyError;
 use crate::query::QueryError;
 use crate::sandbox::SqlError;
 
+/// What SQLite says of bytes that are no JSONB.
+const MALFORMED_JSON: &str = "malformed JSON";
+
 /// Why a read or a write of the store failed. After any of these the running transaction is
 /// undone and everything committed before it is still there.
 #[derive(Debug, thiserror::Error)]
@@ -185,6 +188,10 @@ impl From<rusqlite::Error> for StoreError {
                 Self::Corrupt { detail: detail() }
             }
             ErrorCode::SystemIoFailure => Self::Io { detail: detail() },
+            // SQLite's word for a body that it cannot read; no other JSON reaches it from here.
+            ErrorCode::Unknown if message.as_deref() == Some(MALFORMED_JSON) => {
+                Self::Corrupt { detail: detail() }
+            }
             _ => Self::Sqlite { source },
         }
     }

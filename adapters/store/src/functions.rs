@@ -72,7 +72,8 @@ fn field<'c>(context: &'c Context<'_>) -> rusqlite::Result<Option<Element<'c>>> 
     body.at(&FieldPath::new(path.as_blob()?)).map_err(failed)
 }
 
-fn failed(error: BodyError) -> rusqlite::Error {
+fn failed(_: BodyError) -> rusqlite::Error {
     let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
-    rusqlite::Error::SqliteFailure(code, Some(error.to_string()))
+    // A message of our own would make SQLite forget the code.
+    rusqlite::Error::SqliteFailure(code, None)
 }

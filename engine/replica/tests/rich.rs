@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use stead_base::{DocId, SpaceId};
 use stead_replica::{
     Change, Edit, Folding, NodeName, Receipt, ReplicaError, RichAsk, RichEdit, RichKind, RichShown,
-    TextUnit,
+    Severity, TextUnit,
 };
+use stead_store::{Read, ReadRich};
 use world::{Device, link, sync};
 
 const DOC: &str = "plan";
@@ -240,6 +241,64 @@ fn typing_into_a_large_text_shows_when_it_is_read_and_survives_a_restart() {
     let space_id = space;
     a.replica.rebuild(&space_id, a.now).unwrap();
     assert_eq!(a.dump(&space), b.dump(&space), "built again from the logs");
+}
+
+#[test]
+fn a_frozen_text_shows_what_it_was_is_named_by_the_doctor_and_is_built_again() {
+    let (mut a, mut b, space) = pair();
+    act(&mut a, &space, &[splice("body", 0, 0, "one")]).unwrap();
+    act(&mut a, &space, &[splice("other", 0, 0, "well")]).unwrap();
+    sync(&mut a, &mut b);
+    let mut a = a.reopen_after(|store| {
+        let rows = store.spaces().unwrap();
+        let row = rows.into_iter().find(|row| row.id == space).unwrap();
+        let fields = store.rich_fields(row.no).unwrap();
+        let body = fields
+            .iter()
+            .find(|field| field.field.ends_with(b"body"))
+            .unwrap();
+        // An update that is whole for the store and damaged for whoever reads text.
+        let (at, mut update) = store.rich_updates(body.no).unwrap().pop().unwrap();
+        *update.last_mut().unwrap() ^= 0xff;
+        let tx = store.begin().unwrap();
+        tx.add_rich_update(body.no, at + 1, &update).unwrap();
+        tx.commit().unwrap();
+    });
+    let edits = [splice("body", 3, 0, " two"), splice("other", 4, 0, "!")];
+    act(&mut b, &space, &edits).unwrap();
+    sync(&mut a, &mut b);
+    assert_eq!(
+        shown(&a, &space),
+        json!({"body": "one", "other": "well!"}),
+        "the other field goes on"
+    );
+    assert!(matches!(
+        act(&mut a, &space, &[splice("body", 0, 0, "x")]),
+        Err(ReplicaError::Refused(_))
+    ));
+    let named = |device: &Device| {
+        let found = device.replica.doctor().unwrap();
+        let of_text = found.into_iter().filter(|it| it.what.contains("body"));
+        of_text.collect::<Vec<_>>()
+    };
+    let found = named(&a);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].severity, Severity::Warning);
+    assert!(
+        found[0]
+            .what
+            .contains("body of document plan could not take up an update"),
+        "{found:?}"
+    );
+    assert!(found[0].hint.as_ref().unwrap().contains("--rebuild"));
+    let now = a.now;
+    a.replica.rebuild(&space, now).unwrap();
+    assert_eq!(
+        shown(&a, &space),
+        json!({"body": "one two", "other": "well!"})
+    );
+    assert_eq!(named(&a), []);
+    assert_eq!(a.dump(&space), b.dump(&space));
 }
 
 #[derive(Debug, Clone)]

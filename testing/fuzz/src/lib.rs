@@ -222,4 +222,19 @@ pub const TARGETS: &[Target] = &[
         run: targets::api::face,
         seeds: seeds::api::faces,
     },
+    Target {
+        name: "search_text",
+        run: targets::query::search_text,
+        seeds: seeds::query::search_texts,
+    },
+    Target {
+        name: "cursor",
+        run: targets::query::cursor,
+        seeds: seeds::query::cursors,
+    },
+    Target {
+        name: "question",
+        run: targets::query::question,
+        seeds: seeds::query::questions,
+    },
 ];

@@ -9,6 +9,7 @@ pub mod crypt;
 pub mod doc;
 pub mod log;
 pub mod presence;
+pub mod query;
 pub mod rich;
 pub mod schema;
 pub mod sync;

@@ -7,6 +7,8 @@ pub mod crypt;
 pub mod doc;
 pub mod log;
 pub mod presence;
+pub mod query;
+mod question;
 pub mod rich;
 pub mod schema;
 pub mod sync;

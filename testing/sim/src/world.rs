@@ -220,7 +220,7 @@ impl World {
             self.stage.nodes[node].act(|replica| replica.want(&space, &wanted, wall).map(drop));
         } else {
             let mut chosen = Chosen::default();
-            for name in ["things", "ledger", "items"] {
+            for name in WRITTEN {
                 if chance.one_in(2) {
                     chosen.units.collections.insert(name.to_owned());
                 }
@@ -605,20 +605,29 @@ fn judge_part(replica: &Replica, whole: &Replica, space: &SpaceId) -> Result<u64
     match here == there {
         true => Ok(here.len() as u64),
         false => {
-            let other = there.iter().find(|line| !here.contains(line));
+            let missing = there.iter().find(|line| !here.contains(line));
+            let other = here.iter().find(|line| !there.contains(line));
             let (a, b) = (here.len(), there.len());
-            Err(format!("{a} documents differ from {b}: {other:?}"))
+            Err(format!(
+                "{a} documents differ from {b}: {other:?} is here and {missing:?} there"
+            ))
         }
     }
 }
 
+/// Collections that worlds write to.
+const WRITTEN: [&str; 3] = ["things", "ledger", "items"];
+
 /// Every document of a space, the deleted ones included.
 pub(crate) fn dump(replica: &Replica, space: &SpaceId) -> Result<Vec<String>, String> {
     let mut all = Vec::new();
-    for (name, _) in replica
+    let listed = replica
         .collections(space)
-        .map_err(|error| error.to_string())?
-    {
+        .map_err(|error| error.to_string())?;
+    // Collections of deleted documents only are not listed.
+    let mut names: BTreeSet<String> = WRITTEN.iter().map(|&name| name.to_owned()).collect();
+    names.extend(listed.into_iter().map(|(name, _)| name));
+    for name in names {
         let query = Query {
             include_deleted: true,
             ..Query::all(CollectionNo(0))

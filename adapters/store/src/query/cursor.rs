@@ -66,7 +66,11 @@ fn read_value(text: &str) -> Option<SqlValue> {
     let rest = chars.as_str();
     Some(match kind {
         'i' => SqlValue::Integer(rest.parse().ok()?),
-        'f' => SqlValue::Real(f64::from_bits(u64::from_str_radix(rest, 16).ok()?)),
+        'f' => {
+            let float = f64::from_bits(u64::from_str_radix(rest, 16).ok()?);
+            // What is no number has no place in an order.
+            SqlValue::Real(Some(float).filter(|float| !float.is_nan())?)
+        }
         't' => SqlValue::Text(rest.to_owned()),
         'n' if rest.is_empty() => SqlValue::Null,
         _ => return None,

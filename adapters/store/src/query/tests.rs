@@ -245,6 +245,30 @@ fn questions_that_cannot_be_asked_are_refused() {
 }
 
 #[test]
+fn damaged_fields_are_a_damaged_file_however_they_are_read() {
+    let (mut store, notes) = store_of(&[json!({"a": 1})]);
+    let tx = store.begin().expect("begin");
+    tx.put_doc(notes, &id(0), b"", &[0x6c, 0x17], false)
+        .expect("write");
+    tx.commit().expect("commit");
+    let whole = Query::all(notes);
+    let mut filtered = Query::all(notes);
+    filtered.filter = vec![condition(&["a"], Op::Eq, json!(1))];
+    let mut listed = Query::all(notes);
+    listed.filter = vec![condition(&["a"], Op::Contains, json!(1))];
+    for query in [whole, filtered, listed] {
+        let error = store.query(&query).expect_err("damaged");
+        assert!(matches!(error, StoreError::Corrupt { .. }), "{error:?}");
+    }
+}
+
+#[test]
+fn a_place_behind_what_is_no_number_is_no_place() {
+    let nan = format!(r#"["a","f{:x}"]"#, f64::NAN.to_bits());
+    assert_eq!(nan.parse::<Cursor>(), Err(QueryError::CursorText));
+}
+
+#[test]
 fn a_stopped_query_says_so() {
     let (store, notes) = store_of(&vec![json!({"a": "x".repeat(1000)}); 5000]);
     let handle = store.interrupt();

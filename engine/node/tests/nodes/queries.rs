@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use stead_api::{
     Aggregate, ChangeKind, DocAt, DocBack, DocDiff, DocHistory, DocPut, DocQuery, DocWatch, Edit,
     ErrorKind, Filter, GroupBy, IndexAdd, IndexList, IndexRemove, Join, Measure, Op, Predicate,
-    SortKey, SqlRun, Where,
+    SchemaPut, SortKey, SqlRun, Where,
 };
 
 use crate::support::{Device, until};
@@ -659,4 +659,46 @@ async fn history_tells_who_and_when_and_goes_back() {
                 .all(|change| change.after.is_none())
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writing_past_a_schema_is_refused_and_writes_nothing() {
+    let node = world().await;
+    node.call(&SchemaPut {
+        space: "world".into(),
+        collection: "rivers".into(),
+        declaration: Some(json!({"fields": {"name": "string", "length": "int?"}})),
+        ..SchemaPut::default()
+    });
+    node.put("world", "rivers", "aare", json!({"name": "Aare"}));
+    let before = node.get("world", "rivers", "aare");
+    let put = |id: &str, length: Value| {
+        let mut put = crate::support::put("world", "cities", "bern", json!({"people": 135}));
+        put.edits.push(Edit {
+            collection: "rivers".into(),
+            id: Some(id.into()),
+            op: Op::Put {
+                value: json!({"length": length}),
+                replace: false,
+            },
+        });
+        put.revisions = [("rivers".to_owned(), "none".to_owned())].into();
+        put
+    };
+    // A document that is there, one that is not, a value that fits and one that does not.
+    for put in [put("aare", json!(295)), put("reuss", json!("long"))] {
+        let error = node.try_call(&put).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::InvalidParams);
+        assert!(error.message.contains("rivers"), "{error}");
+        assert!(error.hint.contains("newest revision"), "{}", error.hint);
+    }
+    assert_eq!(node.get("world", "rivers", "aare"), before);
+    assert_eq!(node.get("world", "rivers", "reuss"), None);
+    let bern = node.get("world", "cities", "bern").unwrap();
+    assert_eq!(bern["people"], 134, "nothing else of the call is written");
+    // Where no schema is, there is nothing to write past.
+    let mut put = put("aare", json!(1));
+    put.edits.pop();
+    put.revisions = [("cities".to_owned(), "none".to_owned())].into();
+    assert!(node.call(&put).entry.is_some());
 }

@@ -70,6 +70,11 @@ impl Device {
     }
 
     pub fn reopen(self) -> Self {
+        self.reopen_after(|_| {})
+    }
+
+    /// Closes the replica, and opens it again after somebody was at its store.
+    pub fn reopen_after(self, change: impl FnOnce(&mut Store)) -> Self {
         let path = self.path();
         let Self {
             replica,
@@ -79,7 +84,8 @@ impl Device {
             dir,
         } = self;
         drop(replica);
-        let store = Store::open(path, Options::default()).unwrap();
+        let mut store = Store::open(path, Options::default()).unwrap();
+        change(&mut store);
         Self {
             replica: open(store, seed, opened + 1, now),
             now,

@@ -44,6 +44,7 @@ pub fn requests() -> Vec<Vec<u8>> {
         r#"{"jsonrpc":"2.0","id":2,"method":"space.create","params":{"name":"garden"}}"#,
         r#"{"jsonrpc":"2.0","id":3,"method":"doc.get","params":{"space":"home","collection":"cities","id":"bern"}}"#,
         r#"{"jsonrpc":"2.0","id":4,"method":"doc.query","params":{"space":"home","collection":"cities"}}"#,
+        r#"{"jsonrpc":"2.0","id":5,"method":"doc.query","params":{"space":"home","collection":"cities","where":[{"any":[{"path":["a","0"],"is":"between","value":[1,2.5]},{"not":{"refers":["by"],"to":"people","where":[{"path":["id"],"is":"exists"}]}}]}],"search":"sea -wind","sort":[{"path":["a"],"descending":true}],"after":"[\"n3\",\"i1\"]"}}"#,
     ]
     .map(|text| text.as_bytes().to_vec())
     .to_vec()

@@ -1,0 +1,186 @@
+//! A replica whose power is cut at every single write while somebody types: no acknowledged edit of a
+//! text is lost, and what is shown is what the text was behind some edit.
+
+use stead_base::{DocId, Entropy, SpaceId};
+use stead_crypt::DeviceKeys;
+use stead_disk::{Fault, SimDisk};
+use stead_replica::{
+    Change, Edit, Folding, Replica, ReplicaError, RichEdit, RichKind, Severity, TextUnit,
+};
+use stead_store::{Durability, Options, Store};
+
+const NOW_MS: u64 = 1_700_000_000_000;
+
+/// The same bytes in every run.
+struct Counting(u64);
+
+impl Entropy for Counting {
+    fn fill(&mut self, buf: &mut [u8]) {
+        for byte in buf {
+            self.0 = self.0.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+            *byte = (self.0 >> 56) as u8;
+        }
+    }
+}
+
+fn open(disk: &SimDisk, durability: Durability, opened: u64) -> Option<Replica> {
+    let options = Options {
+        durability,
+        vfs: Some(disk.vfs().to_owned()),
+        exclusive: true,
+        ..Options::default()
+    };
+    let store = Store::open("stead.db", options).ok()?;
+    let keys = DeviceKeys::from_seed(&[1; 32]);
+    let entropy = Box::new(Counting(opened));
+    let mut replica = Replica::open(store, keys, "tower", entropy, NOW_MS).ok()?;
+    replica.set_folding(Folding::WhenRead);
+    Some(replica)
+}
+
+/// Edits of one text: where, how much is taken out, what is put in.
+type Splice = (usize, usize, String);
+
+/// A large text, so that its projection lags; typing; and so much that its state is written anew.
+fn splices() -> Vec<Splice> {
+    let mut all = vec![(0, 0, "x".repeat(20_000))];
+    for at in 0..6 {
+        all.push((at, 0, "é".to_owned()));
+    }
+    all.push((3, 9_000, "🌍".to_owned()));
+    // Random letters do not compress.
+    let mut dice = Counting(7);
+    let noise = (0..70_000).map(|_| char::from(b'a' + dice.array::<1>()[0] % 26));
+    all.push((1, 0, noise.collect()));
+    for at in 0..6 {
+        all.push((at * 2, 1, "!".to_owned()));
+    }
+    all
+}
+
+/// What the text is behind each edit, first none.
+fn texts(splices: &[Splice]) -> Vec<Option<String>> {
+    let mut text: Vec<char> = Vec::new();
+    let mut all = vec![None];
+    for (at, delete, insert) in splices {
+        text.splice(*at..at + delete, insert.chars());
+        all.push(Some(text.iter().collect()));
+    }
+    all
+}
+
+fn id() -> DocId {
+    DocId::parse("plan").expect("a name")
+}
+
+fn edit(
+    replica: &mut Replica,
+    space: &SpaceId,
+    (at, delete, insert): &Splice,
+    now_ms: u64,
+) -> Result<(), ReplicaError> {
+    let edit = RichEdit::Splice {
+        at: *at,
+        delete: *delete,
+        insert: insert.clone(),
+        unit: TextUnit::Scalar,
+    };
+    let edit = Edit {
+        collection: "notes".to_owned(),
+        id: Some(id()),
+        change: Change::Rich {
+            path: vec!["body".to_owned()],
+            kind: RichKind::Text,
+            edit,
+        },
+    };
+    replica.transact(space, &[edit], now_ms).map(drop)
+}
+
+/// How many edits began, and how many must survive.
+#[derive(Debug, Default)]
+struct Promised {
+    begun: usize,
+    lasting: usize,
+}
+
+/// Types until something fails; reads now and then, which brings the projection up.
+fn play(disk: &SimDisk, durability: Durability, splices: &[Splice]) -> Promised {
+    let mut promised = Promised::default();
+    let Some(mut replica) = open(disk, durability, 0) else {
+        return promised;
+    };
+    let Ok(space) = replica.create_home(NOW_MS) else {
+        return promised;
+    };
+    for (n, splice) in splices.iter().enumerate() {
+        promised.begun += 1;
+        let now_ms = NOW_MS + 10 * promised.begun as u64;
+        if edit(&mut replica, &space, splice, now_ms).is_err() {
+            return promised;
+        }
+        if durability == Durability::Flushed {
+            promised.lasting = promised.begun;
+        }
+        if n % 4 == 3 {
+            if replica.fold(now_ms).is_err() || replica.flush().is_err() {
+                return promised;
+            }
+            promised.lasting = promised.begun;
+        }
+    }
+    promised
+}
+
+fn shown(replica: &mut Replica, space: &SpaceId) -> Option<String> {
+    replica.fold(NOW_MS + 1_000).expect("a fold");
+    let found = replica.get(space, "notes", &id()).expect("a read")?;
+    let value: serde_json::Value = serde_json::from_str(&found.json).expect("JSON");
+    Some(value["body"].as_str().expect("a text").to_owned())
+}
+
+fn cut_everywhere(durability: Durability) {
+    let splices = splices();
+    let texts = texts(&splices);
+    let whole = SimDisk::new(1);
+    let promised = play(&whole, durability, &splices);
+    assert_eq!(promised.begun, splices.len());
+    let writes = whole.activity().writes;
+    let mut seen = vec![false; texts.len()];
+    for n in 0..writes {
+        let disk = SimDisk::new(n);
+        disk.fail_write(n, Fault::PowerOff);
+        let promised = play(&disk, durability, &splices);
+        disk.crash();
+        let mut replica = open(&disk, durability, 1).expect("opens after a crash");
+        let space = replica.create_home(NOW_MS).expect("a home");
+        let text = shown(&mut replica, &space);
+        let boundary = texts.iter().position(|known| *known == text);
+        let count = boundary.unwrap_or_else(|| panic!("cut at write {n}: no edit led to this"));
+        assert!(
+            promised.lasting <= count && count <= promised.begun,
+            "{promised:?}, found {count}, cut at write {n}"
+        );
+        seen[count] = true;
+        // Typing goes on, from where it is.
+        let more = (0, 0, "more".to_owned());
+        edit(&mut replica, &space, &more, NOW_MS + 2_000).expect("an edit");
+        let wanted = "more".to_owned() + &text.unwrap_or_default();
+        assert_eq!(shown(&mut replica, &space), Some(wanted));
+        let found = replica.doctor().expect("a look");
+        let bad = found.iter().find(|it| it.severity == Severity::Error);
+        assert_eq!(bad, None, "cut at write {n}");
+    }
+    let reached = seen.iter().filter(|seen| **seen).count();
+    assert!(2 * reached > seen.len(), "{writes} writes: {seen:?}");
+}
+
+#[test]
+fn no_acknowledged_edit_of_a_text_is_lost_by_a_power_cut_at_any_write() {
+    cut_everywhere(Durability::Flushed);
+}
+
+#[test]
+fn a_power_cut_leaves_a_text_as_it_was_behind_some_edit() {
+    cut_everywhere(Durability::Ordered);
+}

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use stead_access::Role;
 use stead_base::{DocId, SpaceId};
-use stead_replica::{Change, Edit, HistoryQuery, RichEdit, RichKind, TextUnit};
+use stead_replica::{Change, Compaction, Edit, HistoryQuery, RichEdit, RichKind, TextUnit};
 use world::{Device, link, sync, sync_once};
 
 const SECRET: &str = "PLAINTEXT-SECRET";
@@ -198,6 +198,62 @@ fn a_checkpoint_that_holds_a_redacted_value_is_replaced() {
         assert_eq!(device.replica.newest_checkpoint(&space), Some(newest));
         let found = device.get(&space, "d", "one");
         assert_eq!(found, Some(json!({"n": 1})));
+    }
+}
+
+#[test]
+fn devices_that_dropped_history_and_redact_apart_still_give_each_other_what_they_wrote() {
+    let (mut a, mut b, space) = pair();
+    a.write(&space, &[put("one", json!({"n": 1}))]);
+    b.write(&space, &[put("two", json!({"n": 2}))]);
+    sync(&mut a, &mut b);
+    a.now += 10;
+    a.replica.make_checkpoint(&space, a.now).unwrap();
+    sync(&mut a, &mut b);
+    let compaction = Compaction {
+        made_before_ms: u64::MAX,
+        even_if_unseen: true,
+    };
+    for device in [&mut a, &mut b] {
+        let done = device.replica.compact(&space, compaction, device.now);
+        assert!(done.unwrap().entries > 0);
+    }
+    a.write(&space, &[put("one", json!({"note": SECRET}))]);
+    b.write(&space, &[put("two", json!({"note": SECRET}))]);
+    sync(&mut a, &mut b);
+    // Apart from each other, both write and redact.
+    a.write(&space, &[put("three", json!({"by": "a"}))]);
+    b.write(&space, &[put("four", json!({"by": "b"}))]);
+    redact(&mut a, &space, "one", &["note"]);
+    redact(&mut b, &space, "two", &["note"]);
+    for _ in 0..3 {
+        sync(&mut a, &mut b);
+        for device in [&mut a, &mut b] {
+            device.now += 10;
+            device.replica.reconcile(device.now).unwrap();
+        }
+    }
+    for device in [&mut a, &mut b] {
+        assert_eq!(device.get(&space, "d", "one"), Some(json!({"n": 1})));
+        assert_eq!(device.get(&space, "d", "two"), Some(json!({"n": 2})));
+        assert!(device.get(&space, "d", "three").is_some());
+        assert!(device.get(&space, "d", "four").is_some());
+        let newest = device.replica.newest_checkpoint(&space);
+        assert!(
+            newest.is_some(),
+            "history begins with one that all can be given"
+        );
+        assert!(!holds(device, SECRET));
+    }
+    let before = a.dump(&space);
+    assert_eq!(b.dump(&space), before);
+    for device in [&mut a, &mut b] {
+        device.replica.rebuild(&space, device.now).unwrap();
+        assert_eq!(device.dump(&space), before);
+        // What was kept meanwhile goes when it is asked for.
+        let done = device.replica.compact(&space, compaction, device.now);
+        assert!(done.unwrap().entries > 0);
+        assert_eq!(device.dump(&space), before);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Dropping history below a checkpoint.
 
-use stead_base::{SpaceId, WriterId};
+use stead_base::{Hlc, SpaceId, WriterId};
 use stead_log::{BatchEntries, Skeleton, range_root};
 
 use super::contents::read_logs;
@@ -32,6 +32,9 @@ enum Obstacle {
     NoCheckpoint,
     Unseen(String),
 }
+
+/// A log, how much of it a checkpoint covers, and its skeleton.
+type Start = (WriterId, u64, Vec<u8>);
 
 impl Obstacle {
     fn into_error(self) -> ReplicaError {
@@ -80,7 +83,7 @@ impl Replica {
         if self.space(id)?.record.is_beginning {
             return Err(Obstacle::NoCheckpoint.into_error());
         }
-        if self.space(id)?.record.begins == Some(info.log) {
+        if self.is_spent(id, &info.log)? {
             return Ok(Compacted::default());
         }
         let unseen = match compaction.even_if_unseen {
@@ -95,6 +98,17 @@ impl Replica {
             self.shared.publish(space);
         }
         Ok(done)
+    }
+
+    /// Whether history begins with a checkpoint and nothing below it is left to drop.
+    pub(super) fn is_spent(&self, id: &SpaceId, log: &WriterId) -> Result<bool, ReplicaError> {
+        let space = self.space(id)?;
+        if space.record.begins != Some(*log) {
+            return Ok(false);
+        }
+        let covered = self.covered(id, log)?;
+        let mut below = covered.iter().filter(|(it, _)| it != log);
+        Ok(below.all(|(it, len)| self.dropped(id, it) >= *len))
     }
 
     /// The devices that may write and are not known to have all that a checkpoint covers, and the
@@ -122,51 +136,76 @@ impl Writing<'_> {
     ) -> Result<Compacted, ReplicaError> {
         self.began = true;
         let mut done = Compacted::default();
-        let ring = std::sync::Arc::clone(&self.space(id)?.ring);
-        let declared = self.read_declaration(id, log, &ring)?;
-        let made = declared.ok_or_else(not_here)?.last;
-        let (place, _) = self.place_of(id, log)?;
-        for start in &read_logs(&self.tx, place)? {
-            let skeleton = Skeleton::decode(&start.skeleton)
-                .map_err(|error| ReplicaError::Refused(error.to_string()))?;
-            let (writer, len) = (skeleton.writer, skeleton.len);
-            let space = self.spaces.get(id);
-            let state = space.and_then(|space| space.writers.get(&writer));
-            let Some(state) = state else {
-                return Err(not_here());
-            };
-            if state.record.base >= len {
+        let (made, starts) = self.held_starts(id, log)?;
+        for (writer, len, skeleton) in &starts {
+            let state = writer_mut(self.spaces, id, writer)?;
+            let (no, from, len) = (state.no, state.record.base, *len);
+            if from >= len {
                 continue;
             }
-            if state.merged.applied < len || state.record.read < len {
-                return Err(not_here());
-            }
-            let verified = skeleton
-                .verify(id)
-                .map_err(|error| ReplicaError::Refused(error.to_string()))?;
-            let root = range_root(&mut StoredTree::new(&self.tx, state)?, 0, len)?;
-            if root != verified.tip.root() {
-                return Err(not_here());
-            }
-            let (no, from) = (state.no, state.record.base);
-            self.tx
-                .drop_beginning(no, len, &start.skeleton, |row, bytes| {
-                    let mut entries = BatchEntries::new(bytes);
-                    (row..len)
-                        .try_for_each(|_| entries.skip_one())
-                        .map_or(bytes.len(), |()| entries.offset())
-                })?;
-            let state = writer_mut(self.spaces, id, &writer)?;
+            self.tx.drop_beginning(no, len, skeleton, |row, bytes| {
+                let mut entries = BatchEntries::new(bytes);
+                (row..len)
+                    .try_for_each(|_| entries.skip_one())
+                    .map_or(bytes.len(), |()| entries.offset())
+            })?;
+            let state = writer_mut(self.spaces, id, writer)?;
             state.record.base = len;
             state.record.packed = state.record.packed.max(len);
             done.entries += len - from;
-            self.dirty_writer(id, &writer);
+            self.dirty_writer(id, writer);
         }
         let space = self.space(id)?;
         space.record.begins = Some(*log);
         self.dirty_space(id);
         done.checkpoints = self.drop_other_checkpoints(id, log, made)?;
         Ok(done)
+    }
+
+    /// Has documents begin with a later checkpoint than they do. No entry is dropped: it may be that
+    /// nobody else has it yet.
+    pub(super) fn begin_later(&mut self, id: &SpaceId, log: &WriterId) -> Result<(), ReplicaError> {
+        self.began = true;
+        self.held_starts(id, log)?;
+        self.space(id)?.record.begins = Some(*log);
+        self.dirty_space(id);
+        Ok(())
+    }
+
+    /// When a checkpoint was made, and the beginnings of logs that it holds, if documents here contain
+    /// all that it covers.
+    fn held_starts(
+        &mut self,
+        id: &SpaceId,
+        log: &WriterId,
+    ) -> Result<(Hlc, Vec<Start>), ReplicaError> {
+        let ring = std::sync::Arc::clone(&self.space(id)?.ring);
+        let declared = self.read_declaration(id, log, &ring)?;
+        let made = declared.ok_or_else(not_here)?.last;
+        let (place, _) = self.place_of(id, log)?;
+        let mut starts = Vec::new();
+        for start in read_logs(&self.tx, place)? {
+            let skeleton = Skeleton::decode(&start.skeleton)
+                .map_err(|error| ReplicaError::Refused(error.to_string()))?;
+            let (writer, len) = (skeleton.writer, skeleton.len);
+            let space = self.spaces.get(id);
+            let state = space.and_then(|space| space.writers.get(&writer));
+            let state = state.ok_or_else(not_here)?;
+            if state.record.base < len {
+                if state.merged.applied < len || state.record.read < len {
+                    return Err(not_here());
+                }
+                let verified = skeleton
+                    .verify(id)
+                    .map_err(|error| ReplicaError::Refused(error.to_string()))?;
+                let root = range_root(&mut StoredTree::new(&self.tx, state)?, 0, len)?;
+                if root != verified.tip.root() {
+                    return Err(not_here());
+                }
+            }
+            starts.push((writer, len, start.skeleton));
+        }
+        Ok((made, starts))
     }
 
     /// Empties the logs of checkpoints older than the one that a space begins with.

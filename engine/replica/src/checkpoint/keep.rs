@@ -79,14 +79,12 @@ impl Replica {
 
     fn drop_old(&mut self, id: &SpaceId, keep_ms: u64, now_ms: u64) -> Result<bool, ReplicaError> {
         let made_before_ms = now_ms.saturating_sub(keep_ms);
-        let begins = self.space(id)?.record.begins;
-        let is_old = |info: &super::CheckpointInfo| {
-            info.is_whole
-                && info.counts
-                && Some(info.log) != begins
-                && info.made.ms() < made_before_ms
-        };
-        if !self.checkpoints(id)?.iter().any(is_old) {
+        let mut is_due = false;
+        for info in self.checkpoints(id)? {
+            let is_old = info.is_whole && info.counts && info.made.ms() < made_before_ms;
+            is_due |= is_old && !self.is_spent(id, &info.log)?;
+        }
+        if !is_due {
             self.held_up.remove(id);
             return Ok(false);
         }
@@ -118,11 +116,10 @@ impl Replica {
             return Ok(false);
         }
         let begins = space.record.begins;
-        let fit = |info: &super::CheckpointInfo| info.is_whole && info.counts;
-        let checkpoints = self.checkpoints(id)?;
-        let waits = checkpoints
-            .iter()
-            .any(|info| fit(info) && Some(info.log) != begins);
+        let mut waits = false;
+        for info in self.checkpoints(id)? {
+            waits |= info.is_whole && info.counts && !self.is_spent(id, &info.log)?;
+        }
         let since: u64 = space
             .writers
             .iter()

@@ -69,9 +69,10 @@ impl Replica {
         }
         let newest = self.newest_checkpoint(id);
         let is_beginning = self.space(id)?.record.is_beginning;
-        if let Some(log) = newest.filter(|_| begins.is_some() && !is_beginning) {
-            match self.write(now_ms, |writing| writing.drop_history(id, &log)) {
-                Ok(_) | Err(ReplicaError::Refused(_)) => {}
+        let is_other = begins.is_some() && newest != begins;
+        if let Some(log) = newest.filter(|_| is_other && !is_beginning) {
+            match self.write(now_ms, |writing| writing.begin_later(id, &log)) {
+                Ok(()) | Err(ReplicaError::Refused(_)) => {}
                 Err(error) => return Err(error),
             }
         }

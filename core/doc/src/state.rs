@@ -4,6 +4,7 @@
 //! A document is a tree of cells, mostly one level of assigned values, so cells are flat vectors
 //! sorted by field name and values are slices of one buffer that starts as the row itself.
 
+mod forget;
 mod inverse;
 mod kinds;
 mod merge;

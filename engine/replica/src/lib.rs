@@ -17,6 +17,7 @@ mod error;
 mod events;
 mod everyone;
 mod faces;
+mod forgetting;
 mod forks;
 mod groups;
 mod guardians;

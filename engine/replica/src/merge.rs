@@ -6,6 +6,7 @@ use stead_base::{DocId, SpaceId, WriterId};
 use stead_doc::{Changes, DocOps, Document, OpRef, author_number};
 
 use crate::rich::Incoming;
+use crate::space::WriterState;
 use crate::writing::{Merging, Writing, writer_mut};
 use crate::{Replica, ReplicaError};
 
@@ -162,6 +163,11 @@ impl Writing<'_> {
                 changed |= self.gather_rich(of_one, &document, &mut incoming);
                 document.apply(of_one, self.numbers);
                 next = ops.next_if(|next| next.id() == id && next.collection() == name);
+            }
+            // All that was taken of any log is in the document now, or in what was just merged into it.
+            if let Some(state) = self.spaces.get(space) {
+                let until = |log: &WriterState| log.record.applied_hlc;
+                state.forget_removals(&mut document, until, self.numbers);
             }
             let shows = match held_rich || !incoming.is_empty() {
                 true => self.merge_rich(space, collection, id, &document, &incoming, changed)?,

@@ -13,7 +13,7 @@ use stead_store::CollectionNo;
 use crate::commit::path_of;
 use crate::schemas::{AS_HELD, SCHEMAS, Speaks};
 use crate::sealing::Sealing;
-use crate::space::OwnWriter;
+use crate::space::{OwnWriter, WriterState};
 use crate::translate::{Checked, translate};
 use crate::writing::{Writing, writer_mut};
 use crate::{Replica, ReplicaError};
@@ -300,7 +300,11 @@ impl Writing<'_> {
             self.take_repeats(&parcels, stamp, &mut documents)?;
         }
         let mut buffers = (Vec::new(), Vec::new());
-        for ((collection, doc_id), edited) in &documents {
+        for ((collection, doc_id), edited) in &mut documents {
+            if let Some(space) = self.spaces.get(id) {
+                let until = |log: &WriterState| log.merged.hlc;
+                space.forget_removals(&mut edited.document, until, self.numbers);
+            }
             let document = &edited.document;
             if self.keep_rich_edits(*collection, doc_id, document, edited.changed)? {
                 self.put_document(id, *collection, doc_id, document, &mut buffers)?;

@@ -345,17 +345,21 @@ impl Replica {
                 .map_err(|error| ReplicaError::Refused(error.to_string()))?;
         }
         let assigns = |op: &OpRef<'_>| matches!(op, OpRef::Assign(_) | OpRef::Restore);
-        let wanted: BTreeSet<(String, DocId)> = changes
-            .docs()
-            .filter(|doc| doc.ops().any(|(_, op)| assigns(&op)))
-            .map(|doc| (doc.collection().to_owned(), doc.id().clone()))
-            .collect();
+        let is_ours = |stamp: Stamp| stamp == target.stamp || ours.contains(&stamp);
+        let mut wanted: BTreeSet<(String, DocId)> = BTreeSet::new();
+        for doc in changes.docs() {
+            // One that only this store's transactions wrote may have been there all the same: of what a
+            // writer says of an element only the latest stays.
+            let now = self.document_now(space, doc.collection(), doc.id())?;
+            if doc.ops().any(|(_, op)| assigns(&op)) || now.is_only_by(&is_ours, &self.numbers) {
+                wanted.insert((doc.collection().to_owned(), doc.id().clone()));
+            }
+        }
         let mut numbers = self.numbers.clone();
         let before = match wanted.is_empty() {
             true => BTreeMap::new(),
             false => self.before(space, &wanted, target.stamp, &mut numbers)?,
         };
-        let is_ours = |stamp: Stamp| stamp == target.stamp || ours.contains(&stamp);
         let mut undone = Undone::default();
         let mut edits = Vec::new();
         let nothing = Before::default();

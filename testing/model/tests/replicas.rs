@@ -31,6 +31,8 @@ enum Step {
     Receive(usize, usize, usize),
     /// A replica writes its document to a row and reads it back.
     Reopen(usize),
+    /// A replica forgets removals of which nothing is to come any more.
+    Forget(usize),
 }
 
 fn any_path() -> impl Strategy<Value = Path> {
@@ -88,6 +90,7 @@ fn any_step() -> impl Strategy<Value = Step> {
             .prop_map(|(at, wall, intents)| Step::Edit(at, wall, intents)),
         4 => (0..WRITERS, 0..WRITERS, 1usize..4).prop_map(|(at, from, n)| Step::Receive(at, from, n)),
         1 => (0..WRITERS).prop_map(Step::Reopen),
+        2 => (0..WRITERS).prop_map(Step::Forget),
     ]
 }
 
@@ -184,6 +187,19 @@ impl Replica {
         self.document = reopened;
     }
 
+    fn forget(&mut self, logs: &[Log]) {
+        let until: Vec<Stamp> = logs
+            .iter()
+            .zip(self.applied)
+            .filter_map(|(log, applied)| Some(log[..applied].last()?.0))
+            .collect();
+        let is_settled = |stamp: Stamp| {
+            let mut until = until.iter().filter(|last| last.writer == stamp.writer);
+            until.any(|last| stamp.hlc <= last.hlc)
+        };
+        self.document.forget_removals(&is_settled, &self.numbers);
+    }
+
     fn check(&self) {
         assert_eq!(self.document.to_json(&self.numbers), self.model.to_json());
         assert_eq!(self.document.is_deleted(), self.model.is_deleted());
@@ -210,6 +226,10 @@ fn play(steps: &[Step], deliveries: &[(usize, usize)]) {
             }
             Step::Receive(..) => {}
             Step::Reopen(at) => replicas[*at].reopen(),
+            Step::Forget(at) => {
+                replicas[*at].forget(&logs);
+                replicas[*at].check();
+            }
         }
     }
     // One more replica sees it all for the first time, in an order of its own.
@@ -222,6 +242,9 @@ fn play(steps: &[Step], deliveries: &[(usize, usize)]) {
             replica.receive(from, usize::MAX, &logs);
         }
         replica.reopen();
+        replica.check();
+        // Who forgot on the way and who did not hold the same once all have.
+        replica.forget(&logs);
         replica.check();
     }
     let explained = replicas[0].document.explain(&replicas[0].numbers);

@@ -35,7 +35,7 @@ enum Piece {
 }
 
 impl Replica {
-    /// Makes a checkpoint of a space as it is here now. It forgets nothing: deletions are in it.
+    /// Makes a checkpoint of a space as it is here now. Deletions of fields and documents are in it.
     pub fn make_checkpoint(
         &mut self,
         id: &SpaceId,
@@ -233,7 +233,9 @@ impl Replica {
             self.store.each_doc(collection.no, &mut |doc, state| {
                 let added = Document::decode(state, &self.numbers)
                     .map_err(|error| unreadable(&collection.name, doc, &error))
-                    .and_then(|document| {
+                    .and_then(|mut document| {
+                        let until = |log: &WriterState| log.merged.hlc;
+                        space.forget_removals(&mut document, until, &self.numbers);
                         let rich =
                             carried(&self.store, collection.no, doc, &document, &self.numbers)?;
                         let much: usize = rich.iter().map(RichState::bytes).sum();

@@ -157,6 +157,10 @@ impl Replica {
                         source,
                     })?;
                 last = last.max(record.applied_hlc);
+                if space.is_own(&writer.id) {
+                    // Documents that are built again may not have come to it yet.
+                    last = last.max(record.last_hlc);
+                }
                 let mut state = WriterState::new(writer.no, record, writer.applied);
                 // Whatever waits is looked at again at the next tick.
                 state.due_ms = (writer.applied < writer.len).then_some(0);

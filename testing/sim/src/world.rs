@@ -72,6 +72,8 @@ struct World {
     parts: bool,
     /// Whether devices redact here; in the other worlds seeds mean what they always did.
     redacts: bool,
+    /// Whether they do it all the time.
+    redacts_often: bool,
 }
 
 /// Runs one world and judges it.
@@ -100,6 +102,7 @@ impl World {
             cut: BTreeSet::new(),
             ledger: Ledger::default(),
             redacts: seed % 3 == 2,
+            redacts_often: seed % 6 == 5,
             report: Report {
                 nodes: count,
                 ..Report::default()
@@ -145,6 +148,7 @@ impl World {
     fn step(&mut self) -> Result<(), String> {
         let node = self.stage.chance.below(self.stage.nodes.len() as u64) as usize;
         match self.stage.chance.below(100) {
+            40..46 if self.redacts_often => self.redact(node),
             0..46 => self.write(node),
             46..62 => self.meet(),
             62..68 => self.part(),

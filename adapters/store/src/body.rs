@@ -329,8 +329,7 @@ mod tests {
         leaf.prop_recursive(4, 40, 5, |inner| {
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
-                prop::collection::btree_map(names(), inner, 0..5)
-                    .prop_map(|map| Value::from_iter(map)),
+                prop::collection::btree_map(names(), inner, 0..5).prop_map(Value::from_iter),
             ]
         })
     }
@@ -376,10 +375,10 @@ mod tests {
             if let Ok(text) = json(&bytes) {
                 prop_assert!(!text.is_empty());
             }
-            if let Ok(whole) = Element::whole(&bytes) {
-                if let Ok(Some(found)) = whole.at(&FieldPath::new(&path)) {
-                    let _ = (found.kind(), found.value());
-                }
+            if let Ok(whole) = Element::whole(&bytes)
+                && let Ok(Some(found)) = whole.at(&FieldPath::new(&path))
+            {
+                let _ = (found.kind(), found.value());
             }
             let _ = whole_path(&bytes);
         }

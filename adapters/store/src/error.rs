@@ -9,8 +9,11 @@ use crate::key::KeyError;
 use crate::query::QueryError;
 use crate::sandbox::SqlError;
 
-/// What SQLite says of bytes that are no JSONB.
-const MALFORMED_JSON: &str = "malformed JSON";
+/// Whether this is what SQLite says of bytes that are no JSONB. The paths asked for are checked before,
+/// so a bad one is a label of the body.
+fn is_damaged_json(message: &str) -> bool {
+    message == "malformed JSON" || message.starts_with("bad JSON path")
+}
 
 /// Why a read or a write of the store failed. After any of these the running transaction is
 /// undone and everything committed before it is still there.
@@ -189,7 +192,7 @@ impl From<rusqlite::Error> for StoreError {
             }
             ErrorCode::SystemIoFailure => Self::Io { detail: detail() },
             // SQLite's word for a body that it cannot read; no other JSON reaches it from here.
-            ErrorCode::Unknown if message.as_deref() == Some(MALFORMED_JSON) => {
+            ErrorCode::Unknown if message.as_deref().is_some_and(is_damaged_json) => {
                 Self::Corrupt { detail: detail() }
             }
             _ => Self::Sqlite { source },

@@ -98,7 +98,7 @@ pub fn slices() -> Vec<Vec<u8>> {
         block,
     };
     let mut all = vec![Slice::default(), slice(Vec::new())];
-    all.extend(documents().into_iter().map(|block| slice(block)));
+    all.extend(documents().into_iter().map(slice));
     let encode = |slice: &Slice| slice.encode().expect("a small slice");
     all.iter().map(encode).collect()
 }

@@ -82,7 +82,7 @@ impl<'a> Reader<'a> {
     fn scalar(&mut self) -> Scalar {
         match self.byte() % 8 {
             0 => Scalar::Null,
-            1 => Scalar::Bool(self.byte() % 2 == 0),
+            1 => Scalar::Bool(self.byte().is_multiple_of(2)),
             2 => Scalar::Int(WHOLE[usize::from(self.byte()) % WHOLE.len()]),
             3 => Scalar::Int(i64::from_le_bytes(self.eight())),
             4 => Scalar::Float(FLOATS[usize::from(self.byte()) % FLOATS.len()]),

@@ -214,6 +214,14 @@ impl Node {
         let Some(first) = missing.first().cloned() else {
             return Ok(());
         };
+        let is_member = self.store.look(move |desk| {
+            desk.replica
+                .space_info(&space)
+                .map(|info| info.role.is_some())
+        });
+        if !is_member.await?.map_err(|error| faults::replica(&error))? {
+            return Err(put_out(&first));
+        }
         let mut answers = self.board.parts.subscribe();
         answers.borrow_and_update();
         let wanted = missing.clone();
@@ -278,6 +286,13 @@ impl Node {
 fn lacking(desk: &Desk, space: &SpaceId, names: &BTreeSet<DocumentName>) -> BTreeSet<DocumentName> {
     let lacks = |name: &&DocumentName| !desk.replica.has_document(space, &name.0, &name.1);
     names.iter().filter(lacks).cloned().collect()
+}
+
+fn put_out((collection, id): &DocumentName) -> ApiError {
+    let message = format!(
+        "You are no member of this space any more, and {collection}/{id} is not on this device."
+    );
+    ApiError::new(ErrorKind::NotAllowed, message).hint("Somebody who may can let you in again.")
 }
 
 fn not_here((collection, id): &DocumentName, asked: bool) -> ApiError {

@@ -11,18 +11,10 @@ fn run(seeds: impl IntoIterator<Item = u64>) -> Vec<stead_sim::Report> {
     runs.into_iter().flatten().collect()
 }
 
-/// Worlds of the first forty that do not end equal: a device that keeps a part lacks a document that was
-/// deleted. Why is not understood yet.
-const FAILING: &[u64] = &[12, 22, 27];
-
-fn but_failing(seeds: std::ops::Range<u64>) -> impl Iterator<Item = u64> {
-    seeds.filter(|seed| !FAILING.contains(seed))
-}
-
 #[test]
 fn worlds_with_a_device_that_keeps_a_part_end_equal() {
-    let half = std::thread::spawn(move || run(but_failing(0..20)));
-    let mut reports = run(but_failing(20..40));
+    let half = std::thread::spawn(move || run(0..20));
+    let mut reports = run(20..40);
     reports.extend(half.join().expect("the first worlds end as they must"));
     let sum = |of: fn(&stead_sim::Report) -> u64| reports.iter().map(of).sum::<u64>();
     let (choices, filled) = (sum(|it| it.choices), sum(|it| it.filled));
@@ -30,7 +22,7 @@ fn worlds_with_a_device_that_keeps_a_part_end_equal() {
 }
 
 #[test]
-#[ignore = "a deleted document is missing from the part at the end: a hole that is not understood yet"]
-fn worlds_with_a_part_that_fail_end_equal() {
-    run(FAILING.iter().copied());
+#[ignore = "something that the device which keeps a part wrote is missing at the end: not understood yet"]
+fn a_world_with_a_part_that_fails_ends_equal() {
+    run([66]);
 }

@@ -205,19 +205,7 @@ pub trait Read: Source {
     /// Calls `f` with the id and merged state of each document of a collection, in the order of the
     /// ids, the deleted ones included.
     fn each_doc(&self, collection: CollectionNo, f: &mut EachDoc<'_>) -> Result<()> {
-        let mut statement = self
-            .connection()
-            .prepare_cached("SELECT id, state FROM doc WHERE collection=?1 ORDER BY id")?;
-        let mut rows = statement.query([collection])?;
-        while let Some(row) = rows.next()? {
-            let id = row.get_ref(0)?.as_blob().map_err(wrong_type)?;
-            let id = DocKey::decode(id).map_err(wrong_type)?;
-            let state = row.get_ref(1)?.as_blob().map_err(wrong_type)?;
-            if f(&id, state).is_break() {
-                break;
-            }
-        }
-        Ok(())
+        self.each_doc_after(collection, None, f)
     }
 
     /// Calls `f` with the id and merged state of each document of a collection behind `after`, in the

@@ -10,6 +10,7 @@ mod envelope;
 mod fork;
 mod head;
 mod proof;
+mod runs;
 mod skeleton;
 mod thin;
 mod tip;
@@ -21,10 +22,9 @@ pub use envelope::{Dependency, Envelope};
 pub use fork::{Branch, BranchError, FORK_PROOF_BYTES_MAX, ForkError, ForkProof};
 pub use head::SignedHead;
 pub use proof::{ConsistencyProof, InclusionProof, ProofError};
-pub use skeleton::{
-    KEPT_ENTRIES_MAX, KeptEntry, Skeleton, SkeletonError, SkeletonTree, VerifiedSkeleton,
-};
-pub use thin::{ThinBatch, VerifiedThin};
+pub use runs::{KEPT_ENTRIES_MAX, KeptEntry, VerifiedRuns};
+pub use skeleton::{Skeleton, SkeletonError, SkeletonTree};
+pub use thin::ThinBatch;
 pub use tip::{Tip, VerifiedBatch};
 pub use tree::{
     NODE_LEVEL, Peaks, TreeSource, parent_hash, range_root, subtree_places, subtree_root,

@@ -1,8 +1,7 @@
 //! A run of a log with most of its entries left out: how a replica follows what it chose of a space.
 //!
 //! ```text
-//! thin = writer[32] from:uint len:uint head_len:uint signature[64] hashes:uint hash[32]{hashes}
-//!        kept:uint (skip:uint hash[32]{subtrees over the skipped} length:uint entry[length]){kept}
+//! thin = writer[32] from:uint runs            see `runs`
 //! ```
 //!
 //! It is to a batch what a skeleton is to a log: the entries that are left out are stood for by the
@@ -10,21 +9,17 @@
 //! follows verifies as if nothing were missing. The last entry is always kept. Which entries must be
 //! kept is for the engine to say; this file knows places and hashes.
 
-use stead_base::codec::{DecodeError, DecodeFault, Decoder, Encoder};
+use stead_base::codec::{DecodeError, Decoder, Encoder};
 use stead_base::limits::LOG_LEN_MAX;
 use stead_base::{Hash, WriterId};
 
-use crate::batch::BatchError;
 use crate::head::SignedHead;
-use crate::proof::{decode_hashes, encode_hashes};
-use crate::skeleton::{
-    KEPT_ENTRIES_MAX, KeptEntry, Skeleton, SkeletonError, Step, put_runs, walk_runs,
-};
-use crate::tip::Tip;
+use crate::runs::Runs;
+use crate::skeleton::Skeleton;
 use crate::tree::TreeSource;
 
 /// Entries `from..len` of a log, borrowed from their encoding; nothing of it is believed before
-/// [`Tip::verify_thin`].
+/// [`Tip::verify_thin`](crate::Tip::verify_thin).
 #[derive(Debug, Clone)]
 pub struct ThinBatch<'a> {
     /// Whose log.
@@ -33,47 +28,24 @@ pub struct ThinBatch<'a> {
     pub from: u64,
     /// Sequence after the last, which is kept.
     pub len: u64,
-    /// Length of the log at the signed head; at least `len`.
-    pub head_len: u64,
-    /// The writer's signature of that head.
-    pub signature: [u8; 64],
-    /// Subtree hashes from the end to the head.
-    pub extension: Vec<Hash>,
-    kept: usize,
-    runs: &'a [u8],
-}
-
-/// A thin batch that was found to continue a log.
-#[derive(Debug)]
-pub struct VerifiedThin<'a> {
-    /// Where the log stands at its end.
-    pub tip: Tip,
-    /// The kept entries, in order.
-    pub kept: Vec<KeptEntry<'a>>,
-    /// Whether any entry is left out.
-    pub has_gaps: bool,
+    pub(crate) runs: Runs<'a>,
 }
 
 impl<'a> ThinBatch<'a> {
-    /// Writes entries `from..len` of a log. `kept` yields the entries to be kept in ascending order,
+    /// Writes entries `from..len` of a log. `kept` has the entries to be kept in ascending order,
     /// the last of them at `len - 1`; `tree` knows the log's hashes; `extension` leads from `len` to
     /// `head`.
     pub fn build<S: TreeSource>(
         writer: &WriterId,
-        (from, len): (u64, u64),
+        range: (u64, u64),
         head: &SignedHead,
         extension: &[Hash],
         kept: &[(u64, Vec<u8>)],
         tree: &mut S,
     ) -> Result<Vec<u8>, S::Error> {
         let mut out = Encoder::new();
-        out.raw(writer.as_bytes())
-            .uint(from)
-            .uint(len)
-            .uint(head.len);
-        out.raw(&head.signature);
-        encode_hashes(extension, &mut out);
-        put_runs(&mut out, from, kept, tree)?;
+        out.raw(writer.as_bytes()).uint(range.0);
+        Runs::build(&mut out, range, head, extension, kept, tree)?;
         Ok(out.finish())
     }
 
@@ -82,23 +54,12 @@ impl<'a> ThinBatch<'a> {
         let mut input = Decoder::new(bytes);
         let writer = WriterId::from_bytes(input.array("writer")?);
         let from = input.uint_max(LOG_LEN_MAX, "start of a thin batch")?;
-        let len = input.uint_max(LOG_LEN_MAX, "end of a thin batch")?;
-        let head_len = input.uint_max(LOG_LEN_MAX, "head length")?;
-        if len <= from || head_len < len {
-            return Err(input.error("end of a thin batch", DecodeFault::Undefined));
-        }
-        let signature = input.array("signature")?;
-        let extension = decode_hashes(&mut input)?;
-        let kept = input.count(KEPT_ENTRIES_MAX, 2, "kept entries")?;
+        let runs = Runs::decode(&mut input, from, "end of a thin batch")?;
         Ok(Self {
             writer,
             from,
-            len,
-            head_len,
-            signature,
-            extension,
-            kept,
-            runs: input.rest(),
+            len: runs.len,
+            runs,
         })
     }
 
@@ -106,88 +67,27 @@ impl<'a> ThinBatch<'a> {
     pub fn of_skeleton(skeleton: &Skeleton<'_>) -> Vec<u8> {
         let mut out = Encoder::new();
         out.raw(skeleton.writer.as_bytes()).uint(0);
-        skeleton.encode_behind_writer(&mut out);
+        skeleton.runs.encode(&mut out);
         out.finish()
-    }
-
-    pub(crate) fn walk(&self, each: impl FnMut(Step<'a>)) -> Result<(), BatchError> {
-        walk_runs(self.runs, self.from..self.len, self.kept, each).map_err(|error| match error {
-            SkeletonError::Malformed(error) => BatchError::Malformed(error),
-            SkeletonError::Length | SkeletonError::Signature => BatchError::Count,
-        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use stead_base::{ScopeId, SpaceId};
-    use stead_crypt::SigningKey;
 
     use super::*;
-    use crate::entry::{Entry, EntryRef, Parcel};
-    use crate::tree::subtree_places;
-
-    const SPACE: SpaceId = SpaceId::from_bytes([9; 32]);
-
-    struct Log {
-        key: SigningKey,
-        entries: Vec<Vec<u8>>,
-        leaves: Vec<Hash>,
-    }
+    use crate::batch::BatchError;
+    use crate::runs::test_log::{Log, SPACE};
+    use crate::tip::Tip;
 
     impl Log {
-        fn new(len: u64) -> Self {
-            let entry = |i: u64| Entry {
-                salt: (i as u32).to_be_bytes(),
-                envelope_epoch: 0,
-                envelope: vec![7; 24],
-                parcels: vec![Parcel::Sealed {
-                    scope: ScopeId::ROOT,
-                    epoch: 0,
-                    ciphertext: vec![i as u8; 20],
-                }],
-            };
-            let entries: Vec<_> = (0..len).map(|i| entry(i).encode()).collect();
-            let leaf = |entry: &Vec<u8>| EntryRef::parse(entry).unwrap().leaf_hash();
-            Self {
-                key: SigningKey::from_seed(&[1; 32]),
-                leaves: entries.iter().map(leaf).collect(),
-                entries,
-            }
-        }
-
-        fn tip(&self, len: u64) -> Tip {
-            let mut tip = Tip::default();
-            for leaf in &self.leaves[..len as usize] {
-                tip.append(*leaf);
-            }
-            if len > 0 {
-                tip.sign(&SPACE, &self.key);
-            }
-            tip
-        }
-
         fn thin(&self, from: u64, len: u64, keep: &[u64]) -> Vec<u8> {
-            let head = *self.tip(self.leaves.len() as u64).head().unwrap();
+            let (head, extension) = self.head_over(len);
+            let kept = self.kept(from, len, keep);
+            let (writer, range) = (self.writer(), (from, len));
             let mut tree = &self.leaves[..];
-            let extension: Vec<Hash> = subtree_places(len, head.len)
-                .map(|(level, index)| tree.subtree(level, index).unwrap())
-                .collect();
-            let mut keep: Vec<u64> = keep
-                .iter()
-                .copied()
-                .filter(|seq| (from..len).contains(seq))
-                .collect();
-            keep.push(len - 1);
-            keep.sort_unstable();
-            keep.dedup();
-            let kept: Vec<_> = keep
-                .iter()
-                .map(|seq| (*seq, self.entries[*seq as usize].clone()))
-                .collect();
-            let writer = WriterId::from_bytes(self.key.public());
-            ThinBatch::build(&writer, (from, len), &head, &extension, &kept, &mut tree).unwrap()
+            ThinBatch::build(&writer, range, &head, &extension, &kept, &mut tree).unwrap()
         }
     }
 

@@ -7,8 +7,8 @@ use stead_crypt::SigningKey;
 use crate::batch::{Batch, BatchEntries, BatchError};
 use crate::head::SignedHead;
 use crate::proof::{decode_hashes, encode_hashes};
-use crate::skeleton::Step;
-use crate::thin::{ThinBatch, VerifiedThin};
+use crate::runs::{Runs, Step, VerifiedRuns};
+use crate::thin::ThinBatch;
 use crate::tree::{Peaks, subtree_places};
 
 /// A verified prefix of a log: its peaks, the signed head that covers it, and the subtree hashes
@@ -167,7 +167,7 @@ impl Tip {
         &self,
         space: &SpaceId,
         batch: &ThinBatch<'a>,
-    ) -> Result<VerifiedThin<'a>, BatchError> {
+    ) -> Result<VerifiedRuns<'a>, BatchError> {
         let held = self.len();
         if batch.from != held {
             return Err(BatchError::Gap {
@@ -175,10 +175,21 @@ impl Tip {
                 start: batch.from,
             });
         }
+        self.verify_runs(space, &batch.writer, &batch.runs)
+    }
+
+    /// Checks that `runs`, which begins where the log ends, continues it under one signature of its
+    /// writer.
+    pub(crate) fn verify_runs<'a>(
+        &self,
+        space: &SpaceId,
+        writer: &WriterId,
+        runs: &Runs<'a>,
+    ) -> Result<VerifiedRuns<'a>, BatchError> {
         let mut tip = self.clone();
         let mut kept = Vec::new();
         let mut has_gaps = false;
-        batch.walk(|step| match step {
+        runs.walk(|step| match step {
             Step::Skipped { level, hash, .. } => {
                 has_gaps = true;
                 tip.peaks.push_complete(level, hash);
@@ -190,12 +201,12 @@ impl Tip {
         })?;
         tip.cover(
             space,
-            &batch.writer,
-            batch.head_len,
-            batch.signature,
-            &batch.extension,
+            writer,
+            runs.head_len,
+            runs.signature,
+            &runs.extension,
         )?;
-        Ok(VerifiedThin {
+        Ok(VerifiedRuns {
             tip,
             kept,
             has_gaps,

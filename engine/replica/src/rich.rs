@@ -17,8 +17,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::Value;
 use stead_base::{DocId, SpaceId, Stamp, WriterId};
 use stead_doc::{
-    Document, NodeName, Path, PathRef, RichContent, RichEdit, RichEngine, RichError, RichField,
-    RichKind, RichPlace, RichSpan, RichValues, SEED_AUTHOR, author_number,
+    DocOps, Document, NodeName, OpRef, Path, PathRef, RichContent, RichEdit, RichEngine, RichError,
+    RichField, RichKind, RichPlace, RichSpan, RichUpdates, RichValues, SEED_AUTHOR, author_number,
 };
 use stead_rich::LoroEngine;
 use stead_store::{CollectionNo, Read, ReadRich, RichNo, Tx};
@@ -29,6 +29,22 @@ pub(crate) use carry::carried;
 pub use news::{RichAsk, RichNews, RichPlaces, RichShown, RichVersion};
 pub(crate) use record::RichRecord;
 use record::{Frozen, decode_update, encode_update};
+
+/// The updates of rich fields among operations, each with its field.
+pub(crate) fn updates_of(ops: DocOps<'_>) -> impl Iterator<Item = (RichPlace, RichUpdates<'_>)> {
+    ops.ops().filter_map(|(path, op)| {
+        let OpRef::Rich {
+            kind,
+            base,
+            updates,
+        } = op
+        else {
+            return None;
+        };
+        let path = path.to_path()?;
+        Some((RichPlace { path, kind, base }, updates))
+    })
+}
 
 /// Most fields open at a time.
 const OPEN_MAX: usize = 64;

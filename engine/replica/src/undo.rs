@@ -18,6 +18,7 @@ use stead_store::Read;
 
 use crate::commit::path_of;
 use crate::opening::{Outcome, open_segment};
+use crate::rich::updates_of;
 use crate::schemas::{AS_HELD, Speaks};
 use crate::{Change, Edit, Replica, ReplicaError};
 
@@ -478,20 +479,9 @@ impl Replica {
 impl Before {
     fn take(&mut self, ops: stead_doc::DocOps<'_>, numbers: &mut Numbers) {
         let author = author_number(&ops.stamp().writer);
-        for (path, op) in ops.ops() {
-            let OpRef::Rich {
-                kind,
-                base,
-                updates,
-            } = op
-            else {
-                continue;
-            };
-            if let Some(path) = path.to_path() {
-                let place = RichPlace { path, kind, base };
-                let kept = self.updates.entry(place.key()).or_default();
-                kept.extend(updates.iter().map(|update| (author, update.to_vec())));
-            }
+        for (place, updates) in updates_of(ops) {
+            let kept = self.updates.entry(place.key()).or_default();
+            kept.extend(updates.iter().map(|update| (author, update.to_vec())));
         }
         self.document.apply(ops, numbers);
     }

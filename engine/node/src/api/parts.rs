@@ -214,11 +214,9 @@ impl Node {
         let Some(first) = missing.first().cloned() else {
             return Ok(());
         };
-        let is_member = self.store.look(move |desk| {
-            desk.replica
-                .space_info(&space)
-                .map(|info| info.role.is_some())
-        });
+        let is_member = self
+            .store
+            .look(move |desk| desk.replica.outline(&space).map(|info| info.role.is_some()));
         if !is_member.await?.map_err(|error| faults::replica(&error))? {
             return Err(put_out(&first));
         }

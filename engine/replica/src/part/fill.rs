@@ -135,12 +135,7 @@ impl Replica {
             };
             part.waits_for_logs = false;
             part.grew(revision, since);
-            let told = Some(Choose::All(part.units()));
-            writing.events.push(Event::PartChanged {
-                space: *id,
-                told,
-                revision,
-            });
+            writing.tell_all_chosen(id)?;
             Ok(true)
         })
     }
@@ -185,12 +180,7 @@ impl Replica {
             if let Some(part) = &mut writing.space(id)?.part {
                 part.waits_for_logs = true;
                 part.revision = revision;
-                let told = Some(Choose::All(part.units()));
-                writing.events.push(Event::PartChanged {
-                    space: *id,
-                    told,
-                    revision,
-                });
+                writing.tell_all_chosen(id)?;
             }
             Ok(true)
         })
@@ -589,8 +579,26 @@ impl Writing<'_> {
         Ok(changes)
     }
 
+    /// Has peers told all that is chosen, under the present edition.
+    fn tell_all_chosen(&mut self, id: &SpaceId) -> Result<(), ReplicaError> {
+        if let Some(part) = &self.space(id)?.part {
+            let told = Some(Choose::All(part.units()));
+            let revision = part.revision;
+            self.events.push(Event::PartChanged {
+                space: *id,
+                told,
+                revision,
+            });
+        }
+        Ok(())
+    }
+
     /// Forgets a thin log, to take it anew. What it said of rights stays said.
-    fn empty_thin(&mut self, id: &SpaceId, writer: &WriterId) -> Result<(), ReplicaError> {
+    pub(super) fn empty_thin(
+        &mut self,
+        id: &SpaceId,
+        writer: &WriterId,
+    ) -> Result<(), ReplicaError> {
         let state = writer_mut(self.spaces, id, writer)?;
         state.record = WriterRecord {
             frozen: state.record.frozen,

@@ -6,13 +6,12 @@ use stead_base::{Decoder, Encoder, SpaceId, WriterId};
 use stead_base::{Hlc, ScopeId, Stamp};
 use stead_checkpoint::{Choose, DocumentName, PART_COLLECTIONS_MAX, PART_QUERIES_MAX, Units};
 use stead_doc::Changes;
-use stead_log::{BatchEntries, EntryRef, KeptEntry, ParcelRef, Skeleton, Tip};
+use stead_log::{BatchEntries, EntryRef, KeptEntry, ParcelRef, Skeleton};
 use stead_store::{Query, Read};
 
 use super::follow::has_roster;
 use super::{ALWAYS, Fill, Held, Part, PartInfo, Question, Reason, forget, held_key, part_key};
 use crate::opening::open_segment;
-use crate::records::WriterRecord;
 use crate::writing::{Writing, writer_mut};
 use crate::{Event, Replica, ReplicaError};
 
@@ -516,17 +515,7 @@ impl Writing<'_> {
         space.part = None;
         forget(&self.tx, id)?;
         for writer in thin {
-            let state = writer_mut(self.spaces, id, &writer)?;
-            let frozen = state.record.frozen;
-            state.record = WriterRecord {
-                frozen,
-                ..WriterRecord::default()
-            };
-            state.applied = 0;
-            state.all_merged();
-            self.tx.empty_log(state.no)?;
-            self.shared.set_tip(id, &writer, &Tip::default());
-            self.dirty_writer(id, &writer);
+            self.empty_thin(id, &writer)?;
         }
         self.events.push(Event::PartChanged {
             space: *id,

@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use stead_base::Stamp;
 use stead_doc::{
-    DocOps, Document, Numbers, OpRef, PathRef, RichContent, RichEngine, RichKind, RichPlace,
-    RichValues, SEED_AUTHOR, author_number,
+    DocOps, Document, Numbers, PathRef, RichContent, RichEngine, RichKind, RichPlace, RichValues,
+    SEED_AUTHOR, author_number,
 };
 use stead_rich::LoroEngine;
 
-use crate::rich::RichRecord;
+use crate::rich::{RichRecord, updates_of};
 
 /// The author that fields are opened for here: nobody writes into them.
 const NOBODY: u64 = 1;
@@ -57,18 +57,8 @@ impl RichPast {
     /// Takes up the updates among operations on the document.
     pub(crate) fn take(&mut self, ops: DocOps<'_>) {
         let author = author_number(&ops.stamp().writer);
-        for (path, op) in ops.ops() {
-            let OpRef::Rich {
-                kind,
-                base,
-                updates,
-            } = op
-            else {
-                continue;
-            };
-            let Some(path) = path.to_path() else { continue };
-            let key = RichPlace { path, kind, base }.key();
-            let field = self.fields.entry(key).or_default();
+        for (place, updates) in updates_of(ops) {
+            let field = self.fields.entry(place.key()).or_default();
             for update in updates.iter() {
                 if let Ok(span) = LoroEngine.check(author, update)
                     && field.record.takes(span)

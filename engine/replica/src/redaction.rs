@@ -198,6 +198,8 @@ impl Writing<'_> {
                 }
             }
         }
+        // Documents hold what was redacted also where the entries that said it never were.
+        self.erases |= !named.is_empty();
         for (writer, parcels) in named {
             self.scrub_log(id, &writer, &parcels, stamp, texts)?;
         }
@@ -253,7 +255,6 @@ impl Writing<'_> {
             }
             if changed {
                 self.tx.rewrite_segment(no, segment.start, &out)?;
-                self.erases = true;
             }
         }
         Ok(())
@@ -447,10 +448,10 @@ impl Replica {
         }))
     }
 
-    /// Has nothing of what was redacted stay in the files. Done by itself after each write; what readers
-    /// held up is tried again with the next.
+    /// Has nothing of what was redacted stay in the files, once documents no longer show it. Done by
+    /// itself after each write; what readers held up is tried again with the next.
     pub(crate) fn erase(&mut self) {
-        if !self.erases {
+        if !self.erases || self.has_pending() {
             return;
         }
         match self.store.erase() {

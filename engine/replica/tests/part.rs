@@ -5,7 +5,7 @@ mod world;
 
 use std::collections::BTreeSet;
 
-use people::{let_in, person, revoke, share};
+use people::{found, let_in, person, revoke, share};
 use serde_json::json;
 use stead_access::Role;
 use stead_base::{DocId, SpaceId};
@@ -654,4 +654,28 @@ fn thin_if_trusted(whole: &Device, part: &mut Device, space: &SpaceId) {
             }
         }
     }
+}
+
+#[test]
+fn what_is_redacted_leaves_the_files_of_a_part_that_never_held_its_entry() {
+    let (mut a, mut part) = (found(Device::on_disk(1)), found(Device::on_disk(2)));
+    let space = a.replica.create_space("s", a.now).unwrap();
+    a.write(
+        &space,
+        &[put("c", "x", json!({"note": "PLAINTEXT-SECRET", "n": 1}))],
+    );
+    let_in(&mut a, &mut part, &space, Role::Writer);
+    part.replica
+        .keep(&space, &collections(&["c"]), part.now)
+        .unwrap();
+    meet(&mut a, &mut part, &space);
+    assert!(part.files_hold("PLAINTEXT-SECRET"));
+    let id = DocId::parse("x").unwrap();
+    let note = ["note".to_owned()];
+    a.now += 10;
+    a.replica.redact(&space, "c", &id, &note, a.now).unwrap();
+    part.now += 20;
+    meet(&mut a, &mut part, &space);
+    assert_eq!(part.get(&space, "c", "x"), Some(json!({"n": 1})));
+    assert!(!part.files_hold("PLAINTEXT-SECRET"));
 }

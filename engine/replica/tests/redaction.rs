@@ -66,11 +66,7 @@ fn tells(device: &Device, text: &str) -> bool {
 
 /// Whether the text is anywhere in the files, or can be opened from what is in the logs.
 fn holds(device: &mut Device, text: &str) -> bool {
-    let found = device.backup();
-    found
-        .windows(text.len())
-        .any(|window| window == text.as_bytes())
-        || tells(device, text)
+    device.files_hold(text) || tells(device, text)
 }
 
 fn pair() -> (Device, Device, SpaceId) {

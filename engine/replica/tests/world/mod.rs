@@ -100,6 +100,17 @@ impl Device {
         std::fs::read(self.path()).unwrap()
     }
 
+    /// Whether a text is in the store's files as they lie on the disk, the write-ahead log included.
+    pub fn files_hold(&self, text: &str) -> bool {
+        let mut log = self.path().into_os_string();
+        log.push("-wal");
+        [self.path(), log.into()].iter().any(|path| {
+            let bytes = std::fs::read(path).unwrap_or_default();
+            let mut windows = bytes.windows(text.len());
+            windows.any(|window| window == text.as_bytes())
+        })
+    }
+
     pub fn restore(self, backup: Vec<u8>) -> Self {
         let path = self.path();
         let Self {

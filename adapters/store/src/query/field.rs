@@ -1,6 +1,5 @@
 //! A field as SQL: where its value stands, in the document's body or in an index, and what type it
-//! has. Paths are bound or checked; the digits of a list's element are the only part of one that is
-//! ever text of a statement, and only in the definitions of indexes.
+//! has. Paths are bound; where an index is defined they stand in the statement, as a blob or quoted.
 
 use rusqlite::types::Value as SqlValue;
 use stead_base::limits::{NAME_BYTES_MAX, PATH_DEPTH_MAX};

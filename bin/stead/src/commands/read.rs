@@ -131,6 +131,8 @@ pub(crate) fn query(home: &Path, query: &Query, out: &Output) -> Result<(), Fail
         (true, true) if partial => out.json(&json!({"docs": docs, "partial": true})),
         (true, true) => out.json(&json!({"docs": docs})),
         (true, false) => out.json(&json!({"docs": docs, "joined": joined})),
+        // Others may have some.
+        (false, _) if partial && docs.is_empty() => {}
         (false, _) => {
             bring(&mut docs, query, &joined);
             show(query, &docs, total, out);

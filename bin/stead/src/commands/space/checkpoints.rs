@@ -1,6 +1,7 @@
 //! `stead space checkpoint`, `checkpoints`, `history` and `compact`.
 
 use std::path::Path;
+use std::time::Duration;
 
 use stead_api::{SpaceCheckpoint, SpaceCheckpoints, SpaceCompact, SpaceHistory};
 
@@ -72,8 +73,8 @@ pub(super) fn history(
     out.say(match kept.keep_ms {
         None => format!("The history of {name} is kept for ever on this device."),
         Some(ms) => format!(
-            "The history of {name} is kept for {} hours on this device.",
-            look::count(ms.div_ceil(3_600_000))
+            "The history of {name} is kept for {} on this device.",
+            look::span(Duration::from_millis(ms))
         ),
     });
     if let Some(ms) = kept.known_from_ms {

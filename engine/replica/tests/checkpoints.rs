@@ -3,7 +3,7 @@
 mod people;
 mod world;
 
-use people::{person, relay, share, target};
+use people::{own_logs, person, relay, share, target};
 use serde_json::json;
 use stead_access::Role;
 use stead_base::{DocId, SpaceId, WriterId};
@@ -376,4 +376,57 @@ fn history_goes_by_itself_once_it_is_older_than_it_is_kept_and_everybody_has_it(
     let mut c = Device::on_disk(9);
     link(&mut a, &mut c);
     drop(c.reopen());
+}
+
+/// Devices a and b with a space, and c, let in by b, then by a for what it writes from then on: a has not heard
+/// of what b did, and c's "early" does not count there.
+fn let_in_twice() -> (Device, Device, Device, SpaceId) {
+    let (mut a, mut b, space) = two_with_history();
+    let mut c = Device::new(3);
+    link(&mut b, &mut c);
+    sync(&mut b, &mut c);
+    c.write(&space, &[put("early", json!({"by": "c"}))]);
+    relay(&c, &mut a, &space, &own_logs(&b, &space));
+    let record = c.replica.device_record();
+    a.replica.grant_device(&record, a.now).unwrap();
+    assert_eq!(a.get(&space, "d", "early"), None);
+    a.now += 10;
+    (a, b, c, space)
+}
+
+#[test]
+fn what_may_count_once_more_has_come_is_not_left_out_of_a_checkpoint() {
+    let (mut a, mut b, mut c, space) = let_in_twice();
+    c.now = a.now;
+    c.write(&space, &[put("late", json!({"by": "c"}))]);
+    relay(&c, &mut a, &space, &own_logs(&b, &space));
+    assert!(a.get(&space, "d", "late").is_some());
+    assert_eq!(a.get(&space, "d", "early"), None);
+    let refused = a.replica.make_checkpoint(&space, a.now);
+    assert!(
+        matches!(refused, Err(ReplicaError::Refused(_))),
+        "{refused:?}"
+    );
+    sync(&mut a, &mut b);
+    assert_eq!(a.get(&space, "d", "early"), Some(json!({"by": "c"})));
+    let log = checkpoint(&mut a, &space);
+    let mut d = Device::new(4);
+    link(&mut a, &mut d);
+    send_log(&a, &mut d, &space, &log);
+    d.replica.begin_from(&space, &log, d.now).unwrap();
+    assert_eq!(d.get(&space, "d", "early"), Some(json!({"by": "c"})));
+}
+
+#[test]
+fn a_log_of_which_nothing_counts_yet_is_judged_by_who_has_more() {
+    let (mut a, mut b, _, space) = let_in_twice();
+    let log = checkpoint(&mut a, &space);
+    let mut d = Device::new(4);
+    link(&mut a, &mut d);
+    send_log(&a, &mut d, &space, &log);
+    d.replica.begin_from(&space, &log, d.now).unwrap();
+    assert_eq!(d.get(&space, "d", "early"), None);
+    sync(&mut a, &mut b);
+    sync(&mut a, &mut d);
+    assert_eq!(d.get(&space, "d", "early"), Some(json!({"by": "c"})));
 }

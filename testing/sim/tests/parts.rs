@@ -21,8 +21,16 @@ fn worlds_with_a_device_that_keeps_a_part_end_equal() {
     assert!(choices > 200 && filled > 200, "{choices}, {filled}");
 }
 
+/// Seeds that once failed.
+const ONCE_FAILED: [u64; 1] = [66];
+
 #[test]
-#[ignore = "something that the device which keeps a part wrote is missing at the end: not understood yet"]
+fn worlds_with_a_part_that_once_failed_end_equal() {
+    run(ONCE_FAILED);
+}
+
+#[test]
+#[ignore = "documents that this device wrote stay shown on it though they are not followed: not understood yet"]
 fn a_world_with_a_part_that_fails_ends_equal() {
-    run([66]);
+    run([281]);
 }

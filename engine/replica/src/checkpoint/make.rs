@@ -9,11 +9,12 @@ use stead_checkpoint::{
     BLOCK_BYTES_TARGET, BlockKind, DocumentsWriter, LogStart, RichState, encode_logs, pieces,
 };
 use stead_doc::Document;
-use stead_log::{BatchEntries, EntryRef, Envelope, ParcelRef, Skeleton};
+use stead_log::{BatchEntries, Dependency, EntryRef, Envelope, ParcelRef, Skeleton};
 use stead_store::Read;
 
 use super::CheckpointInfo;
 use super::contents::refused;
+use crate::identity::Names;
 use crate::logs::StoredTree;
 use crate::opening::open_envelope;
 use crate::rich::carried;
@@ -65,6 +66,16 @@ impl Replica {
                 "a part of this space is shared, and its readers need whole logs: its history stays".to_owned(),
             ));
         }
+        if let Some(writer) = self.misses_rights_of(id)? {
+            let roster = &self.space(id)?.roster;
+            let device = roster.device_of(&writer);
+            let name = device.and_then(|device| roster.name_of(&device));
+            return Err(ReplicaError::Refused(format!(
+                "what {} wrote first may count once changes of other devices have come, which are not here \
+                 yet: connect with other devices, then try again",
+                name.as_deref().unwrap_or("a device")
+            )));
+        }
         let mut parts = Vec::new();
         self.log_pieces(id, &mut parts)?;
         let (held, documents) = self.document_pieces(id, &mut parts)?;
@@ -73,6 +84,47 @@ impl Replica {
         let made = made.into_iter().find(|info| info.log == log);
         let made = made.ok_or_else(|| ReplicaError::NoSuchSpace { name: id.short() })?;
         Ok(CheckpointInfo { documents, ..made })
+    }
+
+    /// A log of which later entries count and the first do not, whose writer had seen more by then than
+    /// is here: what gives it the right may be among that, and a checkpoint would leave the entries out
+    /// for good.
+    fn misses_rights_of(&self, id: &SpaceId) -> Result<Option<WriterId>, ReplicaError> {
+        let space = self.space(id)?;
+        let record = |source| ReplicaError::Record {
+            what: "log segment",
+            source,
+        };
+        for (writer, state) in &space.writers {
+            let until = counts_from(space, writer);
+            if state.applied <= until || space.is_checkpoint(writer) {
+                continue;
+            }
+            let mut at = state.record.base;
+            while at < until {
+                let segments = self.store.segments(state.no, at, 0)?;
+                let Some(segment) = segments.first() else {
+                    break;
+                };
+                let mut entries = BatchEntries::new(&segment.bytes);
+                for seq in segment.start..segment.end().min(until) {
+                    let Some(entry) = entries.next_entry().map_err(record)? else {
+                        break;
+                    };
+                    let seen = open_envelope(&space.ring, id, writer, seq, &entry);
+                    let misses = |of: &Dependency| {
+                        let held = space.writers.get(&of.writer);
+                        held.map_or(0, |held| held.record.tip.len()) < of.len
+                            && !space.is_checkpoint(&of.writer)
+                    };
+                    if seen.is_some_and(|envelope| envelope.seen.iter().any(misses)) {
+                        return Ok(Some(*writer));
+                    }
+                }
+                at = segment.end();
+            }
+        }
+        Ok(None)
     }
 
     fn log_pieces(&self, id: &SpaceId, parts: &mut Vec<Piece>) -> Result<(), ReplicaError> {
@@ -85,7 +137,12 @@ impl Replica {
             Ok::<_, ReplicaError>(())
         };
         for (writer, state) in &space.writers {
-            if !space.admits(writer) || space.is_checkpoint(writer) || state.applied == 0 {
+            if !space.admits(writer) || space.is_checkpoint(writer) {
+                continue;
+            }
+            // Nothing of it is in documents: it is left to who judges it with more at hand.
+            let is_idle = state.record.base == 0 && state.applied <= counts_from(space, writer);
+            if is_idle || state.applied == 0 {
                 continue;
             }
             let start = self.log_start(space, writer, state)?;
@@ -279,6 +336,12 @@ fn unreadable(
     ReplicaError::Refused(format!(
         "the row of document {collection}/{id} cannot be read ({error}); run `stead doctor --rebuild`"
     ))
+}
+
+/// The first entry of a log that counts.
+fn counts_from(space: &SpaceState, writer: &WriterId) -> u64 {
+    let since = space.roster.spans(writer).iter().map(|span| span.since);
+    since.min().unwrap_or(0)
 }
 
 pub(super) fn is_roster(parcel: ParcelRef<'_>) -> bool {

@@ -133,7 +133,9 @@ impl<'b> Element<'b> {
         while !rest.is_empty() {
             let (label, behind) = next(rest)?;
             let (value, behind) = next(behind)?;
-            if label.is_named(name)? {
+            // Nearly all labels are another's, and tell by their length.
+            let is_plain = matches!(label.tag, TEXT | TEXT_RAW);
+            if (!is_plain || label.payload.len() == name.len()) && label.is_named(name)? {
                 return Ok(Some(value));
             }
             rest = behind;
@@ -161,10 +163,13 @@ impl<'b> Element<'b> {
         Ok(None)
     }
 
-    fn render(self, out: &mut Vec<u8>, depth: usize) -> Result<(), BodyError> {
+    /// Writes `before` and the element as JSON. Small pieces are most of the work, so that what is known
+    /// to stand beside one another is written at once.
+    fn render(self, out: &mut Vec<u8>, before: &[u8], depth: usize) -> Result<(), BodyError> {
         if depth > DEPTH_MAX {
             return Err(BodyError);
         }
+        out.extend_from_slice(before);
         match self.tag {
             NULL => out.extend_from_slice(b"null"),
             TRUE => out.extend_from_slice(b"true"),
@@ -180,38 +185,43 @@ impl<'b> Element<'b> {
                 serde_json::to_writer(&mut *out, text).map_err(|_| BodyError)?;
             }
             ARRAY => {
-                let mut before = b'[';
+                let mut before: &[u8] = b"[";
                 let mut rest = self.payload;
                 while !rest.is_empty() {
                     let (value, behind) = next(rest)?;
-                    out.push(before);
-                    value.render(out, depth + 1)?;
-                    (before, rest) = (b',', behind);
+                    value.render(out, before, depth + 1)?;
+                    (before, rest) = (b",", behind);
                 }
-                if before == b'[' {
-                    out.push(b'[');
-                }
-                out.push(b']');
+                out.extend_from_slice(if self.payload.is_empty() { b"[]" } else { b"]" });
             }
             OBJECT => {
-                let mut before = b'{';
+                let (mut before, mut quoted): (&[u8], &[u8]) = (b"{", b"{\"");
                 let mut rest = self.payload;
                 while !rest.is_empty() {
                     let (label, behind) = next(rest)?;
                     let (value, behind) = next(behind)?;
-                    out.push(before);
-                    if label.kind()? != Kind::Text {
-                        return Err(BodyError);
+                    match (label.tag, value.tag) {
+                        (TEXT | TEXT_ESCAPED, TEXT | TEXT_ESCAPED) => {
+                            out.extend_from_slice(quoted);
+                            out.extend_from_slice(label.payload);
+                            out.extend_from_slice(b"\":\"");
+                            out.extend_from_slice(value.payload);
+                            out.push(b'"');
+                        }
+                        (TEXT | TEXT_ESCAPED, _) => {
+                            out.extend_from_slice(quoted);
+                            out.extend_from_slice(label.payload);
+                            value.render(out, b"\":", depth + 1)?;
+                        }
+                        (TEXT_RAW, _) => {
+                            label.render(out, before, depth + 1)?;
+                            value.render(out, b":", depth + 1)?;
+                        }
+                        _ => return Err(BodyError),
                     }
-                    label.render(out, depth + 1)?;
-                    out.push(b':');
-                    value.render(out, depth + 1)?;
-                    (before, rest) = (b',', behind);
+                    (before, quoted, rest) = (b",", b",\"", behind);
                 }
-                if before == b'{' {
-                    out.push(b'{');
-                }
-                out.push(b'}');
+                out.extend_from_slice(if self.payload.is_empty() { b"{}" } else { b"}" });
             }
             _ => return Err(BodyError),
         }
@@ -220,18 +230,21 @@ impl<'b> Element<'b> {
 }
 
 /// The first element of some bytes, and what follows it.
+#[inline]
 fn next(bytes: &[u8]) -> Result<(Element<'_>, &[u8]), BodyError> {
     let (&first, rest) = bytes.split_first().ok_or(BodyError)?;
-    let (size, rest) = match first >> 4 {
-        12 => size(rest, 1)?,
-        13 => size(rest, 2)?,
-        14 => size(rest, 4)?,
-        15 => size(rest, 8)?,
-        short => (usize::from(short), rest),
+    let (size, rest) = match usize::from(first >> 4) {
+        short @ 0..12 => (short, rest),
+        long => long_size(rest, long)?,
     };
     let (payload, rest) = rest.split_at_checked(size).ok_or(BodyError)?;
     let tag = first & 15;
     Ok((Element { tag, payload }, rest))
+}
+
+#[cold]
+fn long_size(rest: &[u8], class: usize) -> Result<(usize, &[u8]), BodyError> {
+    size(rest, 1 << (class - 12))
 }
 
 fn size(bytes: &[u8], count: usize) -> Result<(usize, &[u8]), BodyError> {
@@ -244,7 +257,7 @@ fn size(bytes: &[u8], count: usize) -> Result<(usize, &[u8]), BodyError> {
 pub(crate) fn json(bytes: &[u8]) -> Result<String, BodyError> {
     // Quotes and commas take a little more than the headers that they stand for.
     let mut out = Vec::with_capacity(bytes.len() + bytes.len() / 4 + 16);
-    Element::whole(bytes)?.render(&mut out, 0)?;
+    Element::whole(bytes)?.render(&mut out, b"", 0)?;
     String::from_utf8(out).map_err(|_| BodyError)
 }
 

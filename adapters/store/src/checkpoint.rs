@@ -11,14 +11,18 @@ use rusqlite::Connection;
 use rusqlite::hooks::Wal;
 
 use crate::StoreError;
-use crate::open::{Options, PAGE_BYTES, checkpoint_connection};
+use crate::open::{Options, PAGE_BYTES, WAL_KEPT_BYTES, checkpoint_connection};
+use crate::room::{Room, Syncs};
 
 /// The helper copies each time the log has grown by this.
 const STEP_FRAMES: u32 = (8 << 20) / PAGE_BYTES;
 /// The committing thread copies the rest once the log is this long.
 const LONG_FRAMES: u32 = (48 << 20) / PAGE_BYTES;
-/// The same where there is no helper.
-const LONG_ALONE_FRAMES: u32 = (16 << 20) / PAGE_BYTES;
+/// The same where there is no helper, and where commits are synced: the file then keeps its length.
+const SHORT_FRAMES: u32 = WAL_KEPT_BYTES / FRAME_BYTES;
+/// The log's header, and a page of it with its own.
+const HEADER_BYTES: u32 = 32;
+const FRAME_BYTES: u32 = PAGE_BYTES + 24;
 
 /// Copies the log of one connection's commits. Dropping it ends its thread.
 #[derive(Debug)]
@@ -44,7 +48,10 @@ impl Checkpoints {
         conn: &mut Connection,
         path: PathBuf,
         options: &Options,
+        syncs: Syncs,
     ) -> Result<Self, StoreError> {
+        // The files of another VFS are its own business.
+        let room = (options.vfs.is_none()).then(|| Room::new(&path, syncs));
         let helper = if options.exclusive {
             None
         } else {
@@ -59,7 +66,7 @@ impl Checkpoints {
                 .ok()
                 .map(|thread| (signal, thread))
         };
-        let mut watch = Watch::new(helper.as_ref().map(|(signal, _)| Arc::clone(signal)));
+        let mut watch = Watch::new(helper.as_ref().map(|(signal, _)| Arc::clone(signal)), room);
         conn.wal_hook(Some(move |wal: &mut Wal, frames: i32| {
             watch.committed(wal, frames.unsigned_abs());
             Ok(())
@@ -89,35 +96,46 @@ impl Signal {
 /// Sees the length of the log after each commit.
 struct Watch {
     helper: Option<Arc<Signal>>,
-    long: u32,
+    room: Option<Room>,
     last: u32,
     next_help: u32,
     next_own: u32,
 }
 
 impl Watch {
-    fn new(helper: Option<Arc<Signal>>) -> Self {
-        let long = if helper.is_some() {
-            LONG_FRAMES
-        } else {
-            LONG_ALONE_FRAMES
-        };
+    fn new(helper: Option<Arc<Signal>>, room: Option<Room>) -> Self {
         Self {
             helper,
-            long,
+            room,
             last: 0,
             next_help: STEP_FRAMES,
-            next_own: long,
+            next_own: 0,
+        }
+    }
+
+    /// When the committing thread copies the log.
+    fn long(&self) -> u32 {
+        let is_synced = self.room.as_ref().is_some_and(Room::is_of_use);
+        match self.helper.is_some() && !is_synced {
+            true => LONG_FRAMES,
+            false => SHORT_FRAMES,
         }
     }
 
     fn committed(&mut self, wal: &mut Wal, frames: u32) {
         if frames < self.last {
             self.next_help = STEP_FRAMES;
-            self.next_own = self.long;
+            self.next_own = 0;
+            if let Some(room) = &mut self.room {
+                room.started_again();
+            }
         }
         self.last = frames;
-        if frames >= self.next_own {
+        if let Some(room) = &mut self.room {
+            let used = u64::from(HEADER_BYTES) + u64::from(frames) * u64::from(FRAME_BYTES);
+            room.used(used);
+        }
+        if frames >= self.next_own.max(self.long()) {
             // If a reader holds part of the log back, try again only after some growth.
             self.next_own = frames.saturating_add(STEP_FRAMES / 8);
             if let Err(error) = wal.checkpoint() {

@@ -18,6 +18,7 @@ mod open;
 mod query;
 mod read;
 mod rich;
+mod room;
 mod rows;
 mod sandbox;
 mod schema;

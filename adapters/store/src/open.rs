@@ -4,6 +4,7 @@
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
@@ -16,13 +17,14 @@ use crate::error::{OpenError, StoreError};
 use crate::functions;
 use crate::index::IndexCache;
 use crate::read::{Read, Source};
+use crate::room::Syncs;
 use crate::schema;
 use crate::write::Tx;
 
 /// Small pages make small transactions cheap: a commit writes whole pages.
 pub(crate) const PAGE_BYTES: u32 = 4096;
 /// The write-ahead log's file shrinks back to this after a burst that outgrew it.
-const WAL_KEPT_BYTES: u32 = 16 << 20;
+pub(crate) const WAL_KEPT_BYTES: u32 = 16 << 20;
 /// The named value that says that deleted bytes are overwritten since ever.
 const ERASED: &str = "erased";
 const STATEMENTS_MAX: usize = 128;
@@ -76,6 +78,7 @@ impl Default for Options {
 pub struct Store {
     // Before `conn`: the last connection to close is the one that empties the write-ahead log.
     checkpoints: Option<Checkpoints>,
+    syncs: Syncs,
     conn: Connection,
     place: Place,
     unflushed: Cell<bool>,
@@ -123,9 +126,11 @@ impl Store {
             other => store(other),
         })?;
         schema::climb(&conn, format).map_err(store)?;
-        let checkpoints = Checkpoints::watch(&mut conn, path.clone(), &options).map_err(store)?;
+        let syncs = Syncs::new((options.durability == Durability::Flushed).into());
+        let checkpoints = Checkpoints::watch(&mut conn, path.clone(), &options, Arc::clone(&syncs));
         Ok(Self {
-            checkpoints: Some(checkpoints),
+            checkpoints: Some(checkpoints.map_err(store)?),
+            syncs,
             conn,
             place: Place::File { path, options },
             unflushed: Cell::new(false),
@@ -140,6 +145,7 @@ impl Store {
         schema::climb(&conn, 0)?;
         Ok(Self {
             checkpoints: None,
+            syncs: Syncs::default(),
             conn,
             place: Place::Memory,
             unflushed: Cell::new(false),
@@ -183,6 +189,7 @@ impl Store {
             // A commit under synchronous=FULL syncs the whole write-ahead log, and with it every
             // commit before. Rewriting the format number is the smallest commit there is. (A
             // checkpoint would not do: it syncs nothing when a reader stands in its way.)
+            self.syncs.store(true, Ordering::Relaxed);
             self.conn.pragma_update(None, "synchronous", "FULL")?;
             let flushed = self
                 .conn
@@ -199,6 +206,8 @@ impl Store {
         self.flush()?;
         if let Place::File { options, .. } = &mut self.place {
             options.durability = durability;
+            self.syncs
+                .store(durability == Durability::Flushed, Ordering::Relaxed);
             self.conn
                 .pragma_update(None, "synchronous", synchronous(durability))?;
         }
@@ -278,12 +287,12 @@ impl Reader {
         &mut self,
         f: impl FnOnce(&Self) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        self.conn.execute_batch("BEGIN")?;
+        self.conn.prepare_cached("BEGIN")?.execute([])?;
         let result = f(self);
         if self.conn.transaction_state(None::<&str>)? != TransactionState::None
             || !self.conn.is_autocommit()
         {
-            self.conn.execute_batch("ROLLBACK")?;
+            self.conn.prepare_cached("ROLLBACK")?.execute([])?;
         }
         result
     }

@@ -198,9 +198,12 @@ pub struct Found {
     /// For a search: a piece of the text where the words stand, each between [`HIT_START`] and
     /// [`HIT_END`].
     pub snippet: Option<String>,
-    /// What it was sorted by.
-    sorted_by: Vec<SqlValue>,
+    /// How well it fits, for a search without another order.
+    rank: Option<f64>,
 }
+
+/// Rows that room is made for at once.
+const PAGE_LIKELY: u64 = 64;
 
 /// Stands before a word that was searched, in a snippet.
 pub const HIT_START: char = '\u{2}';
@@ -209,8 +212,17 @@ pub const HIT_END: char = '\u{3}';
 
 impl Found {
     /// Where a query with the same order continues behind this document.
-    pub fn cursor(&self) -> Cursor {
-        Cursor::new(self.id.clone(), self.sorted_by.clone())
+    pub fn cursor(&self, sort: &[SortKey]) -> Result<Cursor, StoreError> {
+        if let Some(rank) = self.rank {
+            return Ok(Cursor::new(self.id.clone(), vec![SqlValue::Real(rank)]));
+        }
+        if sort.first().is_none_or(|key| key.path.is_empty()) {
+            return Ok(Cursor::new(self.id.clone(), Vec::new()));
+        }
+        let document = serde_json::from_str(&self.json).map_err(|error| StoreError::Corrupt {
+            detail: format!("document {}: {error}", self.id),
+        })?;
+        Ok(Cursor::of(sort, &self.id, &document))
     }
 }
 
@@ -293,7 +305,8 @@ pub(crate) fn find(
     let mut statement = conn.prepare_cached(&compiled.sql)?;
     let params = rusqlite::params_from_iter(used(&statement, &compiled.params));
     let mut rows = statement.query(params)?;
-    let mut found = Vec::new();
+    let page = query.limit.map_or(0, |limit| limit.min(PAGE_LIKELY));
+    let mut found = Vec::with_capacity(page as usize);
     while let Some(row) = rows.next()? {
         let key = row.get_ref(0)?.as_blob().map_err(wrong_type)?;
         found.push(Found {
@@ -301,9 +314,7 @@ pub(crate) fn find(
             json: json_of(row.get_ref(1)?)?,
             deleted: row.get(2)?,
             snippet: row.get(3)?,
-            sorted_by: (0..compiled.sorted_by)
-                .map(|i| row.get(4 + i))
-                .collect::<rusqlite::Result<_>>()?,
+            rank: compiled.ranked.then(|| row.get(4)).transpose()?,
         });
     }
     Ok(found)

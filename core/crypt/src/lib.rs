@@ -18,6 +18,7 @@ pub mod shares;
 pub mod short_code;
 pub mod sign_in;
 mod signing;
+mod siv;
 pub mod spoken_code;
 mod word_list;
 pub mod wrapkey;

@@ -5,13 +5,12 @@
 //! what anyone can read; it tells a damaged file from a wrong passphrase. Bytes in, bytes out:
 //! files and prompts are the caller's affair.
 
-use aes_gcm_siv::aead::inout::InOutBuf;
-use aes_gcm_siv::{AeadInOut, Aes256GcmSiv, KeyInit, Nonce, Tag};
 use argon2::{Algorithm, Argon2, Params, Version};
 use stead_base::{DecodeError, Decoder, Encoder};
 use zeroize::Zeroizing;
 
 use crate::hash;
+use crate::siv::Siv;
 
 /// Longest secret that a container may hold, in bytes.
 pub const SECRET_BYTES_MAX: usize = 64 << 10;
@@ -20,7 +19,8 @@ pub const SALT_BYTES: usize = 16;
 
 const MAGIC: &[u8; 8] = b"STEADPW1";
 const CHECKSUM_BYTES: usize = 8;
-const TAG_BYTES: usize = 16;
+/// Each container has a key of its own.
+const NONCE: [u8; Siv::NONCE_BYTES] = [0; Siv::NONCE_BYTES];
 const MEMORY_KIB_MAX: u32 = 1 << 20;
 const PASSES_MAX: u32 = 64;
 const LANES_MAX: u32 = 16;
@@ -89,14 +89,8 @@ pub fn wrap(
         .raw(&salt);
     let aead = cipher(passphrase, cost, &salt)?;
     let mut sealed = Zeroizing::new(secret.to_vec());
-    let tag = aead
-        .encrypt_inout_detached(
-            &Nonce::default(),
-            out.as_slice(),
-            InOutBuf::from(&mut sealed[..]),
-        )
+    aead.seal(&NONCE, out.as_slice(), &mut sealed, 0)
         .map_err(|_| PassphraseError::TooLong { len: secret.len() })?;
-    sealed.extend_from_slice(&tag);
     out.bytes(&sealed);
     let checksum = checksum(out.as_slice());
     out.raw(&checksum);
@@ -107,18 +101,12 @@ pub fn wrap(
 pub fn unwrap(passphrase: &str, container: &[u8]) -> Result<Zeroizing<Vec<u8>>, PassphraseError> {
     let parts = Parts::decode(container)?;
     let aead = cipher(passphrase, parts.cost, &parts.salt)?;
-    let (text, tag) = parts
-        .sealed
-        .split_last_chunk::<TAG_BYTES>()
-        .ok_or(PassphraseError::Damaged(None))?;
-    let mut secret = Zeroizing::new(text.to_vec());
-    aead.decrypt_inout_detached(
-        &Nonce::default(),
-        parts.header,
-        InOutBuf::from(&mut secret[..]),
-        &Tag::from(*tag),
-    )
-    .map_err(|_| PassphraseError::WrongPassphrase)?;
+    if parts.sealed.len() < Siv::TAG_BYTES {
+        return Err(PassphraseError::Damaged(None));
+    }
+    let mut secret = Zeroizing::new(parts.sealed.to_vec());
+    aead.open(&NONCE, parts.header, &mut secret, 0)
+        .map_err(|_| PassphraseError::WrongPassphrase)?;
     Ok(secret)
 }
 
@@ -153,7 +141,7 @@ impl<'a> Parts<'a> {
         };
         let salt = input.array("salt")?;
         let header = &body[..input.offset()];
-        let sealed = input.bytes(SECRET_BYTES_MAX + TAG_BYTES, "sealed secret")?;
+        let sealed = input.bytes(SECRET_BYTES_MAX + Siv::TAG_BYTES, "sealed secret")?;
         input.finish("passphrase container")?;
         Ok(Self {
             header,
@@ -170,11 +158,7 @@ fn checksum(body: &[u8]) -> [u8; CHECKSUM_BYTES] {
     out
 }
 
-fn cipher(
-    passphrase: &str,
-    cost: Cost,
-    salt: &[u8; SALT_BYTES],
-) -> Result<Aes256GcmSiv, PassphraseError> {
+fn cipher(passphrase: &str, cost: Cost, salt: &[u8; SALT_BYTES]) -> Result<Siv, PassphraseError> {
     if passphrase.is_empty() {
         return Err(PassphraseError::EmptyPassphrase);
     }
@@ -187,7 +171,7 @@ fn cipher(
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
         .hash_password_into(passphrase.as_bytes(), salt, &mut *key)
         .map_err(|_| PassphraseError::BadCost(cost))?;
-    Ok(Aes256GcmSiv::new((&*key).into()))
+    Ok(Siv::new(&key))
 }
 
 #[cfg(test)]

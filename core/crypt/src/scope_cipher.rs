@@ -5,11 +5,10 @@
 //! mode resists nonce reuse: should a forked log seal twice under one sequence number and salt,
 //! only equality of the two texts would show. See `docs/adr/0001-aead.md` for the choice.
 
-use aes_gcm_siv::aead::inout::InOutBuf;
-use aes_gcm_siv::{AeadInOut, Aes256GcmSiv, Key, KeyInit, Nonce, Tag};
 use stead_base::{ScopeId, SpaceId, WriterId};
 use zeroize::Zeroizing;
 
+use crate::siv::Siv;
 use crate::{EpochKey, Hasher, KeyId};
 
 /// Which part of an entry a cipher is for.
@@ -48,13 +47,13 @@ pub struct TooLarge;
 /// Costs a key derivation to make and is cheap to use: make one, keep it, share it between
 /// threads. Never allocates beyond the growth of `out`.
 pub struct ScopeCipher {
-    aead: Aes256GcmSiv,
+    aead: Siv,
     key_id: KeyId,
 }
 
 impl ScopeCipher {
     /// Bytes by which a sealed text is longer than the text.
-    pub const OVERHEAD: usize = 16;
+    pub const OVERHEAD: usize = Siv::TAG_BYTES;
 
     /// Derives the cipher's key from an epoch key and the place it is for.
     pub fn new(
@@ -95,7 +94,7 @@ impl ScopeCipher {
     /// sealing binds; that the two belong together only opening shows.
     pub fn from_disclosed(derived: &[u8; 32], key_id: KeyId) -> Self {
         Self {
-            aead: Aes256GcmSiv::new(derived.into()),
+            aead: Siv::new(derived),
             key_id,
         }
     }
@@ -118,21 +117,13 @@ impl ScopeCipher {
         let start = out.len();
         out.reserve(plaintext.len() + Self::OVERHEAD);
         out.extend_from_slice(plaintext);
-        let sealed = self.aead.encrypt_inout_detached(
-            &nonce(seq, salt),
-            self.key_id.as_bytes(),
-            InOutBuf::from(&mut out[start..]),
-        );
-        match sealed {
-            Ok(tag) => {
-                out.extend_from_slice(&tag);
-                Ok(plaintext.len() + Self::OVERHEAD)
-            }
-            Err(_) => {
-                out.truncate(start);
-                Err(TooLarge)
-            }
+        let nonce = nonce(seq, salt);
+        let key_id = self.key_id.as_bytes();
+        if self.aead.seal(&nonce, key_id, out, start).is_err() {
+            out.truncate(start);
+            return Err(TooLarge);
         }
+        Ok(out.len() - start)
     }
 
     /// Appends the text of `sealed` to `out` and returns its length. On failure `out` is left as
@@ -144,34 +135,15 @@ impl ScopeCipher {
         sealed: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<usize, NotOpened> {
-        let (text, tag) = sealed
-            .split_last_chunk::<{ Self::OVERHEAD }>()
-            .ok_or(NotOpened)?;
         let start = out.len();
-        out.extend_from_slice(text);
-        let opened = self.aead.decrypt_inout_detached(
-            &nonce(seq, salt),
-            self.key_id.as_bytes(),
-            InOutBuf::from(&mut out[start..]),
-            &Tag::from(*tag),
-        );
-        match opened {
-            Ok(()) => Ok(text.len()),
-            Err(_) => {
-                out.truncate(start);
-                Err(NotOpened)
-            }
+        out.extend_from_slice(sealed);
+        let nonce = nonce(seq, salt);
+        let key_id = self.key_id.as_bytes();
+        if self.aead.open(&nonce, key_id, out, start).is_err() {
+            out.truncate(start);
+            return Err(NotOpened);
         }
-    }
-}
-
-impl Drop for ScopeCipher {
-    /// Wipes the key schedule by overwriting it with that of a public key. (The keys that the
-    /// mode derives for each message live on the stack for one call and are not wiped: it would
-    /// cost a fifth of the speed.)
-    fn drop(&mut self) {
-        self.aead = Aes256GcmSiv::new(&Key::<Aes256GcmSiv>::default());
-        std::hint::black_box(&mut self.aead);
+        Ok(out.len() - start)
     }
 }
 
@@ -181,8 +153,8 @@ impl std::fmt::Debug for ScopeCipher {
     }
 }
 
-fn nonce(seq: u64, salt: [u8; 4]) -> Nonce {
-    let mut nonce = Nonce::default();
+fn nonce(seq: u64, salt: [u8; 4]) -> [u8; Siv::NONCE_BYTES] {
+    let mut nonce = [0; Siv::NONCE_BYTES];
     nonce[..8].copy_from_slice(&seq.to_be_bytes());
     nonce[8..].copy_from_slice(&salt);
     nonce

@@ -3,18 +3,14 @@
 //! Owns the byte layout `nonce (12) || ciphertext || tag (16)`, AES-256-GCM-SIV under a key
 //! derived for the purpose. Where the wrapping key comes from is the caller's affair.
 
-use aes_gcm_siv::aead::inout::InOutBuf;
-use aes_gcm_siv::{AeadInOut, Aes256GcmSiv, KeyInit, Nonce, Tag};
 use stead_base::Entropy;
 use zeroize::Zeroizing;
 
 use crate::Hasher;
-
-const NONCE_BYTES: usize = 12;
-const TAG_BYTES: usize = 16;
+use crate::siv::Siv;
 
 /// Bytes by which a wrapped secret is longer than the secret.
-pub const OVERHEAD: usize = NONCE_BYTES + TAG_BYTES;
+pub const OVERHEAD: usize = Siv::NONCE_BYTES + Siv::TAG_BYTES;
 /// Longest secret that may be wrapped, in bytes.
 pub const SECRET_BYTES_MAX: usize = 64 << 10;
 
@@ -43,15 +39,14 @@ pub fn seal(
     if secret.len() > SECRET_BYTES_MAX {
         return Err(WrapError::TooLong { len: secret.len() });
     }
-    let mut nonce = Nonce::default();
+    let mut nonce = [0; Siv::NONCE_BYTES];
     entropy.fill(&mut nonce);
     let mut out = Vec::with_capacity(secret.len() + OVERHEAD);
     out.extend_from_slice(&nonce);
     out.extend_from_slice(secret);
-    let tag = cipher(key, context)
-        .encrypt_inout_detached(&nonce, b"", InOutBuf::from(&mut out[NONCE_BYTES..]))
+    cipher(key, context)
+        .seal(&nonce, b"", &mut out, Siv::NONCE_BYTES)
         .map_err(|_| WrapError::TooLong { len: secret.len() })?;
-    out.extend_from_slice(&tag);
     Ok(out)
 }
 
@@ -61,32 +56,22 @@ pub fn open(
     context: &[u8],
     wrapped: &[u8],
 ) -> Result<Zeroizing<Vec<u8>>, WrapError> {
-    let (nonce, rest) = wrapped
-        .split_first_chunk::<NONCE_BYTES>()
-        .ok_or(WrapError::NotOpened)?;
-    let (text, tag) = rest
-        .split_last_chunk::<TAG_BYTES>()
-        .ok_or(WrapError::NotOpened)?;
-    let mut secret = Zeroizing::new(text.to_vec());
+    let (nonce, rest) = wrapped.split_first_chunk().ok_or(WrapError::NotOpened)?;
+    let mut secret = Zeroizing::new(rest.to_vec());
     cipher(key, context)
-        .decrypt_inout_detached(
-            &Nonce::from(*nonce),
-            b"",
-            InOutBuf::from(&mut secret[..]),
-            &Tag::from(*tag),
-        )
+        .open(nonce, b"", &mut secret, 0)
         .map_err(|_| WrapError::NotOpened)?;
     Ok(secret)
 }
 
-fn cipher(key: &[u8; 32], context: &[u8]) -> Aes256GcmSiv {
+fn cipher(key: &[u8; 32], context: &[u8]) -> Siv {
     let derived = Zeroizing::new(
         Hasher::deriving("stead/wrapped-secret/1")
             .update(key)
             .update(context)
             .finish_key(),
     );
-    Aes256GcmSiv::new((&*derived).into())
+    Siv::new(&derived)
 }
 
 #[cfg(test)]

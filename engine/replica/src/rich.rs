@@ -56,7 +56,7 @@ const FOLD_BYTES_MIN: usize = 64 << 10;
 /// A field is written anew after this many updates.
 const FOLD_UPDATES_MAX: u32 = 1 << 14;
 /// A projection with larger rich fields, in bytes, may lag behind until it is read.
-const LAG_BYTES_MIN: usize = 8 << 10;
+const LAG_BYTES_MIN: usize = 1 << 10;
 /// Most documents whose projection lags behind.
 const LAGGING_MAX: usize = 64;
 

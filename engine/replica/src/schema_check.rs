@@ -188,7 +188,8 @@ fn each<R: Read + ?Sized>(
             ..Query::all(no)
         })?;
         let is_last = (found.len() as u64) < STRIDE;
-        after = found.last().map(Found::cursor);
+        let last = found.last().map(|found| found.cursor(&[]));
+        after = last.transpose()?;
         for document in found {
             f(store, document)?;
         }

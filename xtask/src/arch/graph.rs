@@ -42,6 +42,7 @@ const INSIDE_ENGINE: &[(&str, &[&str])] = &[
 const CORE_MAY_NAME: &[&str] = &[
     "aes-gcm-siv",
     "argon2",
+    "aws-lc-rs",
     "blake3",
     "bytes",
     "curve25519-dalek",

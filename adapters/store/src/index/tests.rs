@@ -300,7 +300,7 @@ fn a_search_ranks_and_shows_where_the_words_stand() {
     };
     let page = world.store.query(&first).expect("a page");
     let next = Query {
-        after: Some(page[0].cursor()),
+        after: Some(page[0].cursor(&first.sort).expect("a place")),
         ..first
     };
     assert_eq!(

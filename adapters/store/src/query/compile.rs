@@ -22,11 +22,11 @@ const SNIPPET_WORDS: u32 = 16;
 pub(super) struct Compiled {
     pub(super) sql: String,
     pub(super) params: Vec<SqlValue>,
-    /// How many sort values follow the first four columns.
-    pub(super) sorted_by: usize,
+    /// Whether the rank follows the first four columns.
+    pub(super) ranked: bool,
 }
 
-/// Selects id, JSON text, deleted flag, snippet, then the sort values.
+/// Selects id, body, deleted flag and snippet, and the rank if a search is in its order.
 pub(super) fn find(query: &Query, chosen: &Chosen<'_>) -> Result<Compiled, QueryError> {
     let mut build = Build::filtered(query, chosen)?;
     // A sort by id ends the order: nothing is equal after it.
@@ -44,7 +44,8 @@ pub(super) fn find(query: &Query, chosen: &Chosen<'_>) -> Result<Compiled, Query
         build.reads_body |= matches!(field, Field::Body { .. });
         columns.push((field.sort_value(), key.direction));
     }
-    if query.search.is_some() && query.sort.is_empty() {
+    let ranked = query.search.is_some() && query.sort.is_empty();
+    if ranked {
         columns.push((format!("bm25({})", build.text_table()), Direction::Asc));
     }
     if let Some(cursor) = &query.after {
@@ -67,14 +68,11 @@ pub(super) fn find(query: &Query, chosen: &Chosen<'_>) -> Result<Compiled, Query
              ORDER BY id{id_order} {page}"
         )
     } else if chosen.gives_order {
-        let values: String = (columns.iter())
-            .map(|(column, _)| format!(", {column}"))
-            .collect();
         let by: String = (columns.iter())
             .map(|(column, direction)| format!("{column}{}, ", order(*direction)))
             .collect();
         format!(
-            "SELECT doc.id, doc.body, 0, NULL{values} FROM {from} WHERE {wanted} \
+            "SELECT doc.id, doc.body, 0, NULL FROM {from} WHERE {wanted} \
              ORDER BY {by}{}{id_order} {page}",
             build.id()
         )
@@ -83,14 +81,14 @@ pub(super) fn find(query: &Query, chosen: &Chosen<'_>) -> Result<Compiled, Query
         let values: String = (columns.iter().enumerate())
             .map(|(i, (column, _))| format!(", {column} AS s{i}"))
             .collect();
-        let names: String = (0..columns.len()).map(|i| format!(", s{i}")).collect();
+        let rank = if ranked { ", s0" } else { "" };
         let by: String = (columns.iter().enumerate())
             .map(|(i, (_, direction))| format!("s{i}{}, ", order(*direction)))
             .collect();
         let (no, id) = (build.no(), build.id());
         let (snippet, texts) = build.snippet();
         format!(
-            "SELECT doc.id, doc.body, doc.deleted, {snippet}{names} FROM \
+            "SELECT doc.id, doc.body, doc.deleted, {snippet}{rank} FROM \
              (SELECT {no} AS page_no, {id} AS page_id{values} FROM {from} WHERE {wanted} \
              ORDER BY {by}page_id{id_order} {page}) \
              CROSS JOIN doc ON doc.no=page_no{texts} ORDER BY {by}page_id{id_order}"
@@ -99,7 +97,7 @@ pub(super) fn find(query: &Query, chosen: &Chosen<'_>) -> Result<Compiled, Query
     Ok(Compiled {
         sql,
         params: build.params,
-        sorted_by: columns.len(),
+        ranked,
     })
 }
 
@@ -113,7 +111,7 @@ pub(super) fn count(query: &Query, chosen: &Chosen<'_>) -> Result<Compiled, Quer
             build.wanted()
         ),
         params: build.params,
-        sorted_by: 0,
+        ranked: false,
     })
 }
 

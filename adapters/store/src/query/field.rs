@@ -76,6 +76,10 @@ impl Field {
     /// Whether the value is of a type and compares so. `comparison` stands behind the value.
     pub(super) fn compares(&self, kind: Kind, comparison: &str) -> String {
         match self {
+            // What is stored as a text is one.
+            Self::Index { .. } if kind == Kind::Text && !comparison.starts_with('<') => {
+                format!("({}{comparison})", self.sort_value())
+            }
             Self::Index { .. } => {
                 format!("({}{comparison} AND {})", self.sort_value(), self.is(kind))
             }

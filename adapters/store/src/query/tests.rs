@@ -679,7 +679,7 @@ proptest! {
         places.sort_by(|a, b| a.order(b, &sort));
         let query = Query { sort, limit: Some(limit), ..Query::all(notes) };
         let by_sql: Vec<Cursor> = (store.query(&query).expect("a query").iter())
-            .map(Found::cursor)
+            .map(|found| found.cursor(&query.sort).expect("a place"))
             .collect();
         places.truncate(limit as usize);
         prop_assert_eq!(by_sql, places);
@@ -710,7 +710,7 @@ proptest! {
             let part = store.query(&query).expect("a page");
             by_cursor.extend(part.iter().map(|found| found.id.to_string()));
             let Some(last) = part.last() else { break };
-            let mark = last.cursor().to_string();
+            let mark = last.cursor(&query.sort).expect("a place").to_string();
             query.after = Some(mark.parse().expect("a cursor reads back"));
         }
         prop_assert_eq!(&by_cursor, &expected);

@@ -450,7 +450,10 @@ impl Search {
         loop {
             let found = reader.query(space, collection, query.clone())?;
             let is_last = (found.len() as u64) < stride;
-            query.after = found.last().map(Found::cursor);
+            if !is_last {
+                let last = found.last().map(|found| found.cursor(&query.sort));
+                query.after = last.transpose()?;
+            }
             for found in found {
                 if found.deleted != self.deleted {
                     continue;
@@ -499,9 +502,9 @@ impl Search {
         if let Err(error) = walked {
             return Ok(Err(error));
         }
-        page.next = last
-            .filter(|_| more)
-            .map(|found| found.cursor().to_string());
+        if let Some(last) = last.filter(|_| more) {
+            page.next = Some(last.cursor(&self.query.sort)?.to_string());
+        }
         if count {
             page.total = Some(self.total(reader, space, collection)?);
         }
@@ -555,17 +558,17 @@ impl Search {
         limit: usize,
     ) -> Result<Result<Part, ApiError>, ReplicaError> {
         let mut found = Vec::new();
-        let mut next = None;
+        let mut last = None;
         let stride = (limit as u64).min(STRIDE);
         let walked = self.each(reader, space, collection, stride, |doc, value| {
-            let cursor = doc.cursor();
-            found.push((doc.id, value));
+            found.push((doc.id.clone(), value));
             let full = found.len() >= limit;
             if full {
-                next = Some(cursor);
+                last = Some(doc);
             }
             !full
         })?;
+        let next = last.map(|doc| doc.cursor(&self.query.sort)).transpose()?;
         Ok(walked.map(|()| (found, next)))
     }
 

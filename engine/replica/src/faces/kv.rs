@@ -271,15 +271,16 @@ impl Replica {
             None if range.reverse => None,
             None => Some(cursor("")?),
         };
+        let sort = vec![SortKey {
+            path: Vec::new(),
+            direction: match range.reverse {
+                true => Direction::Desc,
+                false => Direction::Asc,
+            },
+        }];
         loop {
             let page = Query {
-                sort: vec![SortKey {
-                    path: Vec::new(),
-                    direction: match range.reverse {
-                        true => Direction::Desc,
-                        false => Direction::Asc,
-                    },
-                }],
+                sort: sort.clone(),
                 limit: Some((limit + 2 - found.len().min(limit)) as u64),
                 after: after.take(),
                 ..Query::all(CollectionNo(0))
@@ -307,7 +308,7 @@ impl Replica {
                 found.push((key.0, value));
             }
             match rows.last() {
-                Some(last) if !is_last => after = Some(last.cursor()),
+                Some(last) if !is_last => after = Some(last.cursor(&sort)?),
                 _ => return Ok((found, false)),
             }
         }

@@ -268,7 +268,9 @@ pub fn question(data: &[u8]) -> bool {
             query.limit = Some(limit);
             while let Some(page) = library.ask(&query).filter(|page| !page.is_empty()) {
                 joined.extend(ids(&page));
-                query.after = page.last().map(Found::cursor);
+                query.after = page
+                    .last()
+                    .map(|last| last.cursor(&query.sort).expect("a place"));
             }
             assert_eq!(joined, expected, "{query:?}");
         }

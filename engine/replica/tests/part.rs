@@ -10,8 +10,8 @@ use serde_json::json;
 use stead_access::Role;
 use stead_base::{DocId, SpaceId};
 use stead_replica::{
-    Ask, Change, Chosen, Condition, Edit, Filled, Filter, Follower, Question, ReceiveError,
-    ReplicaError, Scalar, Test as Is, Units,
+    Ask, Change, Chosen, Compaction, Condition, Edit, Filled, Filter, Follower, Question,
+    ReceiveError, ReplicaError, Scalar, Test as Is, Units,
 };
 use world::{Device, sync};
 
@@ -678,4 +678,69 @@ fn what_is_redacted_leaves_the_files_of_a_part_that_never_held_its_entry() {
     meet(&mut a, &mut part, &space);
     assert_eq!(part.get(&space, "c", "x"), Some(json!({"n": 1})));
     assert!(!part.files_hold("PLAINTEXT-SECRET"));
+}
+
+#[test]
+fn a_newcomer_that_keeps_a_part_is_filled_where_a_redaction_is_below_dropped_history() {
+    let (mut one, mut two) = (person(1), person(2));
+    let space = one.replica.create_space("s", one.now).unwrap();
+    one.write(&space, &[put("c", "a", json!({"note": "secret", "n": 1}))]);
+    one.write(&space, &[put("c", "b", json!({"n": 2}))]);
+    one.now += 10;
+    let id = DocId::parse("a").unwrap();
+    let field = ["note".to_owned()];
+    one.replica
+        .redact(&space, "c", &id, &field, one.now)
+        .unwrap();
+    one.write(&space, &[put("c", "b", json!({"n": 3}))]);
+    one.now += 10;
+    one.replica.make_checkpoint(&space, one.now).unwrap();
+    let compaction = Compaction {
+        made_before_ms: u64::MAX,
+        even_if_unseen: true,
+    };
+    let dropped = one.replica.compact(&space, compaction, one.now).unwrap();
+    assert!(dropped.entries > 0);
+    let_in(&mut one, &mut two, &space, Role::Writer);
+    two.now = one.now;
+    two.replica
+        .keep(&space, &collections(&["c"]), two.now)
+        .unwrap();
+    meet(&mut one, &mut two, &space);
+    assert!(two.replica.has_collection(&space, "c"));
+    assert_eq!(one.dump(&space), two.dump(&space));
+    one.write(&space, &[put("c", "a", json!({"n": 4}))]);
+    meet(&mut one, &mut two, &space);
+    assert_eq!(two.get(&space, "c", "a"), Some(json!({"n": 4})));
+}
+
+#[test]
+fn a_slice_brings_no_document_that_is_not_followed_any_more() {
+    let (mut one, mut two, space) = large(100);
+    let nothing = Chosen {
+        budget: 0,
+        ..Chosen::default()
+    };
+    two.replica.keep(&space, &nothing, two.now).unwrap();
+    meet(&mut one, &mut two, &space);
+    let wanted = BTreeSet::from([name("c0", "d0-1"), name("c0", "d0-2")]);
+    two.replica.want(&space, &wanted, two.now).unwrap();
+    thin(&one, &mut two, &space);
+    let asker = two.replica.device();
+    let follower = follower(&two, &space);
+    let (peer, now) = (one.replica.device(), two.now);
+    let mut answered = |names: Vec<(String, DocId)>| {
+        let ask = Ask::Documents(names);
+        let slice = one.replica.slice(&space, &asker, &follower, &ask, now);
+        (ask, slice.unwrap().unwrap())
+    };
+    let one_of_them = answered(vec![name("c0", "d0-1")]);
+    let both = answered(wanted.into_iter().collect());
+    for (ask, slice) in [one_of_them, both] {
+        let taken = two.replica.take_slice(&space, &peer, &ask, &slice, now);
+        assert_eq!(taken.unwrap(), Filled::Taken);
+        // There is no room for what came.
+        assert_eq!(two.replica.trim(&space, now).unwrap(), 1);
+        assert!(two.dump(&space).is_empty());
+    }
 }

@@ -78,6 +78,8 @@ pub struct SpaceInfo {
     pub was_public: bool,
     /// Whether only a part of it is kept here.
     pub is_part: bool,
+    /// From when on its history is known here, Unix ms; none: from the beginning.
+    pub known_from_ms: Option<u64>,
     /// Documents that are not deleted.
     pub documents: u64,
     /// Log entries held.
@@ -293,6 +295,7 @@ impl Replica {
             role: role_of(&self.keys.id()).or(public.then_some(Role::Reader)),
             was_public: space.is_outside() && !public && space.roster.was_public(),
             is_part: space.part.is_some(),
+            known_from_ms: space.known_from_ms(),
             documents: 0,
             entries: space.writers.values().map(|w| w.record.tip.len()).sum(),
             waiting: space.writers.values().map(waiting).sum(),

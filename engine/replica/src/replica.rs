@@ -40,6 +40,8 @@ pub struct Replica {
     pub(crate) revisions: u64,
     /// A write failed half-way: what is in memory must be read again before the next one.
     pub(crate) stale: bool,
+    /// Whether what was read from the store is not all in documents yet, for all that is known.
+    pub(crate) unsettled: bool,
     /// Whether something redacted may still be in the files.
     pub(crate) erases: bool,
     /// Logs that wait for the redaction of a parcel that they lack, and since when.
@@ -124,8 +126,10 @@ impl Replica {
             lacking: BTreeMap::new(),
             held_up: BTreeMap::new(),
             stale: true,
+            unsettled: false,
         };
         replica.refresh()?;
+        replica.unsettled = false;
         replica.settle_all(now_ms)?;
         Ok(replica)
     }
@@ -187,6 +191,7 @@ impl Replica {
             self.shared.publish(space);
         }
         self.stale = false;
+        self.unsettled = true;
         Ok(())
     }
 

@@ -13,6 +13,7 @@ use crate::events::Event;
 use crate::merge::Pending;
 use crate::prepare::Shared;
 use crate::records::{SpaceRecord, WriterRecord};
+use crate::redaction::ERASES;
 use crate::rich::RichDesk;
 use crate::space::{SpaceState, WriterState};
 use crate::{FrontierItem, Preparer, ReplicaError, ReplicaReader};
@@ -131,6 +132,9 @@ impl Replica {
         replica.refresh()?;
         replica.unsettled = false;
         replica.settle_all(now_ms)?;
+        // A crash may have come between a redaction and that.
+        replica.erases |= replica.store.get_meta(ERASES)?.is_some();
+        replica.erase();
         Ok(replica)
     }
 

@@ -156,6 +156,10 @@ impl Replica {
             let events = writing.take_events();
             let pending = std::mem::take(&mut writing.pending);
             let erases = writing.erases;
+            if erases {
+                let noted = writing.tx.put_meta(crate::redaction::ERASES, &[1]);
+                noted.map_err(ReplicaError::from)?;
+            }
             writing.tx.commit().map_err(ReplicaError::from)?;
             Ok((value, numbers, events, pending, erases))
         });

@@ -243,12 +243,12 @@ pub(crate) struct Link {
         requires = "words"
     )]
     pub(crate) at: Option<String>,
-    /// On the device that uses the link: keep only this of a space, as SPACE, SPACE/COLLECTION or
+    /// On the device that uses the link or the words: keep only this of a space, as SPACE, SPACE/COLLECTION or
     /// SPACE/COLLECTION/DOCUMENT; repeat it for more. Of a SPACE alone, only what is looked at
-    #[arg(long, value_name = "WHAT", action = clap::ArgAction::Append, requires = "words", conflicts_with = "spoken")]
+    #[arg(long, value_name = "WHAT", action = clap::ArgAction::Append, requires = "words")]
     pub(crate) keep: Vec<String>,
     /// Keep of every other space only what is looked at
-    #[arg(long, requires = "words", conflicts_with = "spoken")]
+    #[arg(long, requires = "words")]
     pub(crate) on_demand: bool,
     /// How many minutes the link or the words may be used
     #[arg(long, value_name = "MINUTES", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=10), conflicts_with = "words")]

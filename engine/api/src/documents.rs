@@ -355,6 +355,9 @@ pub struct DocWatch {
 pub struct Watching {
     /// Names the stream on this connection.
     pub watch: u64,
+    /// Whether the collection is not all on this device, so that more may fit elsewhere.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub partial: bool,
 }
 
 /// `doc.unwatch`.

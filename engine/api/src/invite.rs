@@ -14,10 +14,10 @@ use std::{fmt, net::SocketAddr, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::LinkError;
 use crate::link::{LinkSecret, Reader, base32, put_place, read_text};
+use crate::{LinkError, LinkFault, LinkKind};
 
-const PREFIX: &str = "stead-invite:";
+const PREFIX: &str = LinkKind::Invite.prefix();
 const VERSION: u8 = 1;
 const TEXT_BYTES_MAX: usize = 2048;
 
@@ -136,7 +136,7 @@ impl InviteText {
         out
     }
 
-    fn from_bytes(bytes: &[u8]) -> Result<Self, LinkError> {
+    fn from_bytes(bytes: &[u8]) -> Result<Self, LinkFault> {
         let mut reader = Reader::new(bytes, VERSION)?;
         let (device, space, log) = (reader.take()?, reader.take()?, reader.take()?);
         let seq = u64::from_be_bytes(reader.take()?);
@@ -167,7 +167,9 @@ impl FromStr for InviteText {
     type Err = LinkError;
 
     fn from_str(text: &str) -> Result<Self, LinkError> {
-        Self::from_bytes(&read_text(text, PREFIX, TEXT_BYTES_MAX)?)
+        let read = read_text(text, PREFIX, TEXT_BYTES_MAX);
+        let found = read.and_then(|bytes| Self::from_bytes(&bytes));
+        found.map_err(|fault| fault.of(LinkKind::Invite))
     }
 }
 
@@ -212,7 +214,10 @@ mod tests {
             assert!(text[..at].parse::<InviteText>().is_err());
         }
         let link = "stead-link:".to_owned() + &text[PREFIX.len()..];
-        assert!(matches!(link.parse::<InviteText>(), Err(LinkError::Prefix)));
+        let refused = link.parse::<InviteText>().unwrap_err();
+        assert_eq!(refused, LinkFault::Prefix.of(LinkKind::Invite));
+        let told = "".parse::<InviteText>().unwrap_err().to_string();
+        assert_eq!(told, "an invite starts with \"stead-invite:\"");
     }
 
     #[test]

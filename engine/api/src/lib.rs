@@ -64,7 +64,7 @@ pub use history::{
 pub use invite::{
     InviteText, SharePlan, SpaceJoin, SpaceJoined, SpacePlanShare, SpaceShare, SpaceShared,
 };
-pub use link::{Link, LinkError, LinkSecret};
+pub use link::{Link, LinkError, LinkFault, LinkKind, LinkSecret};
 pub use linking::{
     LinkAccept, LinkAccepted, LinkApprove, LinkArrival, LinkArrive, LinkAsking, LinkBegun,
     LinkCancel, LinkCreate, LinkCreated, LinkGiveUp, LinkHear, LinkNewcomer, LinkOutcome,

@@ -53,30 +53,105 @@ impl fmt::Debug for LinkSecret {
     }
 }
 
-/// Why a text is no link.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum LinkError {
+/// What a text is meant to be: all kinds are written alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkKind {
+    /// Lets in a device.
+    Device,
+    /// Lets in a person.
+    Invite,
+    /// Opens what is public.
+    Public,
+    /// What a site asks.
+    Challenge,
+    /// What a device answers a site.
+    Answer,
+}
+
+impl LinkKind {
+    /// What every text of the kind starts with.
+    pub const fn prefix(self) -> &'static str {
+        match self {
+            Self::Device => PREFIX,
+            Self::Invite => "stead-invite:",
+            Self::Public => "stead-public:",
+            Self::Challenge => "stead-challenge:",
+            Self::Answer => "stead-answer:",
+        }
+    }
+
+    const fn indefinite(self) -> &'static str {
+        match self {
+            Self::Device => "a link",
+            Self::Invite => "an invite",
+            Self::Public => "a public link",
+            Self::Challenge => "a challenge",
+            Self::Answer => "an answer",
+        }
+    }
+
+    const fn definite(self) -> &'static str {
+        match self {
+            Self::Device => "the link",
+            Self::Invite => "the invite",
+            Self::Public => "the public link",
+            Self::Challenge => "the challenge",
+            Self::Answer => "the answer",
+        }
+    }
+}
+
+/// Why a text is not what it is meant to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LinkError {
+    /// What it is meant to be.
+    pub kind: LinkKind,
+    /// What is wrong with it.
+    pub fault: LinkFault,
+}
+
+/// What is wrong with a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkFault {
     /// It does not start like one.
-    #[error("a link starts with \"{PREFIX}\"")]
     Prefix,
-    /// It is longer than any link.
-    #[error("the text is too long to be a link")]
+    /// It is longer than any.
     TooLong,
-    /// It has a character no link has.
-    #[error("a link has no {character:?} in it")]
+    /// It has a character none has.
     Character {
         /// The first one found.
         character: char,
     },
     /// Something is missing or changed.
-    #[error("a part of the link is missing or was mistyped")]
     Damaged,
     /// Made by a newer Stead.
-    #[error("the link was made by a newer version of Stead")]
     Version {
         /// Its version.
         version: u8,
     },
+}
+
+impl LinkFault {
+    pub(crate) const fn of(self, kind: LinkKind) -> LinkError {
+        LinkError { kind, fault: self }
+    }
+}
+
+impl std::error::Error for LinkError {}
+
+impl fmt::Display for LinkError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (one, this) = (self.kind.indefinite(), self.kind.definite());
+        match self.fault {
+            LinkFault::Prefix => write!(f, "{one} starts with {:?}", self.kind.prefix()),
+            LinkFault::TooLong => write!(f, "the text is too long to be {one}"),
+            LinkFault::Character { character } => write!(f, "{one} has no {character:?} in it"),
+            LinkFault::Damaged => write!(f, "a part of {this} is missing or was mistyped"),
+            LinkFault::Version { .. } => {
+                write!(f, "{this} was made by a newer version of Stead")
+            }
+        }
+    }
 }
 
 impl Link {
@@ -101,7 +176,7 @@ impl Link {
         out
     }
 
-    fn from_bytes(bytes: &[u8]) -> Result<Self, LinkError> {
+    fn from_bytes(bytes: &[u8]) -> Result<Self, LinkFault> {
         let mut reader = Reader::new(bytes, VERSION)?;
         let device = reader.take()?;
         let key_hash = reader.take()?;
@@ -147,19 +222,19 @@ pub(crate) fn put_place(out: &mut Vec<u8>, addresses: &[SocketAddr], relay: Opti
 
 /// The bytes behind a prefix in a text; blanks and line ends inside it, as chat programs and terminals
 /// add them, do not matter.
-pub(crate) fn read_text(text: &str, prefix: &str, max: usize) -> Result<Vec<u8>, LinkError> {
+pub(crate) fn read_text(text: &str, prefix: &str, max: usize) -> Result<Vec<u8>, LinkFault> {
     if text.len() > max * 2 {
-        return Err(LinkError::TooLong);
+        return Err(LinkFault::TooLong);
     }
     let text: String = text.chars().filter(|c| !c.is_whitespace()).collect();
     if text.len() > max {
-        return Err(LinkError::TooLong);
+        return Err(LinkFault::TooLong);
     }
     let body = text
         .get(..prefix.len())
         .filter(|start| start.eq_ignore_ascii_case(prefix))
         .and_then(|_| text.get(prefix.len()..))
-        .ok_or(LinkError::Prefix)?;
+        .ok_or(LinkFault::Prefix)?;
     unbase32(body)
 }
 
@@ -167,54 +242,54 @@ pub(crate) struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
     /// What follows the version, if the checksum is right.
-    pub(crate) fn new(bytes: &'a [u8], expected: u8) -> Result<Self, LinkError> {
-        let (body, sum) = bytes.split_last_chunk::<4>().ok_or(LinkError::Damaged)?;
+    pub(crate) fn new(bytes: &'a [u8], expected: u8) -> Result<Self, LinkFault> {
+        let (body, sum) = bytes.split_last_chunk::<4>().ok_or(LinkFault::Damaged)?;
         if crc32(body) != u32::from_be_bytes(*sum) {
-            return Err(LinkError::Damaged);
+            return Err(LinkFault::Damaged);
         }
         let mut reader = Self(body);
         let [version] = reader.take()?;
         match version == expected {
             true => Ok(reader),
-            false => Err(LinkError::Version { version }),
+            false => Err(LinkFault::Version { version }),
         }
     }
 
     /// Where a device may be reached: its addresses and its relay, with which the text ends.
-    pub(crate) fn place(&mut self) -> Result<(Vec<SocketAddr>, Option<String>), LinkError> {
+    pub(crate) fn place(&mut self) -> Result<(Vec<SocketAddr>, Option<String>), LinkFault> {
         let [count] = self.take()?;
         if usize::from(count) > ADDRESSES_MAX {
-            return Err(LinkError::Damaged);
+            return Err(LinkFault::Damaged);
         }
         let mut addresses = Vec::with_capacity(usize::from(count));
         for _ in 0..count {
             let ip = match self.take()? {
                 [4] => IpAddr::from(self.take::<4>()?),
                 [6] => IpAddr::from(self.take::<16>()?),
-                _ => return Err(LinkError::Damaged),
+                _ => return Err(LinkFault::Damaged),
             };
             addresses.push(SocketAddr::new(ip, u16::from_be_bytes(self.take()?)));
         }
         let [len] = self.take()?;
         let relay = self.rest(usize::from(len))?;
-        let relay = std::str::from_utf8(relay).map_err(|_| LinkError::Damaged)?;
+        let relay = std::str::from_utf8(relay).map_err(|_| LinkFault::Damaged)?;
         if relay.len() > RELAY_BYTES_MAX || relay.chars().any(char::is_control) {
-            return Err(LinkError::Damaged);
+            return Err(LinkFault::Damaged);
         }
         Ok((addresses, (!relay.is_empty()).then(|| relay.to_owned())))
     }
 
-    pub(crate) fn take<const N: usize>(&mut self) -> Result<[u8; N], LinkError> {
-        let (head, rest) = self.0.split_first_chunk().ok_or(LinkError::Damaged)?;
+    pub(crate) fn take<const N: usize>(&mut self) -> Result<[u8; N], LinkFault> {
+        let (head, rest) = self.0.split_first_chunk().ok_or(LinkFault::Damaged)?;
         self.0 = rest;
         Ok(*head)
     }
 
     /// The last `len` bytes, which must be all that is left.
-    fn rest(&self, len: usize) -> Result<&'a [u8], LinkError> {
+    fn rest(&self, len: usize) -> Result<&'a [u8], LinkFault> {
         (self.0.len() == len)
             .then_some(self.0)
-            .ok_or(LinkError::Damaged)
+            .ok_or(LinkFault::Damaged)
     }
 }
 
@@ -229,7 +304,9 @@ impl FromStr for Link {
     type Err = LinkError;
 
     fn from_str(text: &str) -> Result<Self, LinkError> {
-        Self::from_bytes(&read_text(text, PREFIX, TEXT_BYTES_MAX)?)
+        let read = read_text(text, PREFIX, TEXT_BYTES_MAX);
+        let link = read.and_then(|bytes| Self::from_bytes(&bytes));
+        link.map_err(|fault| fault.of(LinkKind::Device))
     }
 }
 
@@ -250,7 +327,7 @@ pub(crate) fn base32(bytes: &[u8]) -> String {
     out
 }
 
-pub(crate) fn unbase32(text: &str) -> Result<Vec<u8>, LinkError> {
+pub(crate) fn unbase32(text: &str) -> Result<Vec<u8>, LinkFault> {
     let mut out = Vec::with_capacity(text.len() * 5 / 8);
     let (mut buffer, mut bits) = (0u32, 0u32);
     for character in text.chars() {
@@ -262,7 +339,7 @@ pub(crate) fn unbase32(text: &str) -> Result<Vec<u8>, LinkError> {
         let digit = ALPHABET
             .iter()
             .position(|&c| char::from(c) == lower)
-            .ok_or(LinkError::Character { character })?;
+            .ok_or(LinkFault::Character { character })?;
         buffer = buffer << 5 | digit as u32;
         bits += 5;
         if bits >= 8 {
@@ -273,7 +350,7 @@ pub(crate) fn unbase32(text: &str) -> Result<Vec<u8>, LinkError> {
     }
     // One text for one link: no digit too many, and no stray bits in the last one.
     if bits >= 5 || buffer != 0 {
-        return Err(LinkError::Damaged);
+        return Err(LinkFault::Damaged);
     }
     Ok(out)
 }

@@ -159,6 +159,9 @@ pub struct LinkHear {
     /// The device that shows them, as `<id>@<address>`; looked for on the local network when absent.
     #[serde(default)]
     pub at: Option<String>,
+    /// What is to be kept of which space, as in [`LinkAccept`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub keep: BTreeMap<String, crate::Keep>,
 }
 
 /// The answer to [`LinkAccept`] and [`LinkHear`].

@@ -11,10 +11,10 @@
 
 use std::{fmt, net::SocketAddr, str::FromStr};
 
-use crate::LinkError;
 use crate::link::{LinkSecret, Reader, base32, put_place, read_text};
+use crate::{LinkError, LinkFault, LinkKind};
 
-const PREFIX: &str = "stead-public:";
+const PREFIX: &str = LinkKind::Public.prefix();
 const VERSION: u8 = 1;
 const TEXT_BYTES_MAX: usize = 1024;
 
@@ -50,7 +50,7 @@ impl PublicLink {
         out
     }
 
-    fn from_bytes(bytes: &[u8]) -> Result<Self, LinkError> {
+    fn from_bytes(bytes: &[u8]) -> Result<Self, LinkFault> {
         let mut reader = Reader::new(bytes, VERSION)?;
         let (device, space) = (reader.take()?, reader.take()?);
         let secret = LinkSecret(reader.take()?);
@@ -76,7 +76,9 @@ impl FromStr for PublicLink {
     type Err = LinkError;
 
     fn from_str(text: &str) -> Result<Self, LinkError> {
-        Self::from_bytes(&read_text(text, PREFIX, TEXT_BYTES_MAX)?)
+        let read = read_text(text, PREFIX, TEXT_BYTES_MAX);
+        let found = read.and_then(|bytes| Self::from_bytes(&bytes));
+        found.map_err(|fault| fault.of(LinkKind::Public))
     }
 }
 
@@ -116,6 +118,9 @@ mod tests {
         }
         let invite = "stead-invite:".to_owned() + &text[PREFIX.len()..];
         assert!(!PublicLink::is_meant(&invite));
-        assert_eq!(invite.parse::<PublicLink>(), Err(LinkError::Prefix));
+        assert_eq!(
+            invite.parse::<PublicLink>(),
+            Err(LinkFault::Prefix.of(LinkKind::Public))
+        );
     }
 }

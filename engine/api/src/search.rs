@@ -220,4 +220,7 @@ pub struct SqlRows {
     /// Whether there were more rows.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub more: bool,
+    /// Whether a collection that the statement names is not all on this device, so that documents may be missing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub partial: bool,
 }

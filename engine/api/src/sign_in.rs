@@ -5,8 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::LinkError;
 use crate::link::{base32, unbase32};
+use crate::{LinkError, LinkFault, LinkKind};
 
 /// Longest text of a challenge or an answer, in bytes.
 pub const SIGN_IN_TEXT_BYTES_MAX: usize = 160 << 10;
@@ -57,11 +57,15 @@ pub enum SignInText {
 }
 
 impl SignInText {
-    const fn prefix(self) -> &'static str {
+    const fn kind(self) -> LinkKind {
         match self {
-            Self::Challenge => "stead-challenge:",
-            Self::Answer => "stead-answer:",
+            Self::Challenge => LinkKind::Challenge,
+            Self::Answer => LinkKind::Answer,
         }
+    }
+
+    const fn prefix(self) -> &'static str {
+        self.kind().prefix()
     }
 
     /// The text of some bytes.
@@ -71,15 +75,19 @@ impl SignInText {
 
     /// The bytes of a text. Blanks and line ends inside it do not matter.
     pub fn read(self, text: &str) -> Result<Vec<u8>, LinkError> {
+        self.bytes(text).map_err(|fault| fault.of(self.kind()))
+    }
+
+    fn bytes(self, text: &str) -> Result<Vec<u8>, LinkFault> {
         if text.len() > SIGN_IN_TEXT_BYTES_MAX {
-            return Err(LinkError::TooLong);
+            return Err(LinkFault::TooLong);
         }
         let text: String = text.chars().filter(|c| !c.is_whitespace()).collect();
         let (start, body) = text
             .split_at_checked(self.prefix().len())
-            .ok_or(LinkError::Prefix)?;
+            .ok_or(LinkFault::Prefix)?;
         if !start.eq_ignore_ascii_case(self.prefix()) {
-            return Err(LinkError::Prefix);
+            return Err(LinkFault::Prefix);
         }
         unbase32(body)
     }

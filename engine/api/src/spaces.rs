@@ -210,6 +210,9 @@ pub struct SpaceInfo {
     /// Whether only a part of it is kept on this device.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub partial: bool,
+    /// From when on its history is known on this device, in Unix milliseconds; from the beginning when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known_from_ms: Option<u64>,
     /// How far it is in step with other devices.
     pub sync: SyncState,
 }

@@ -26,6 +26,8 @@ pub use make::Redaction;
 /// An entry that came without a parcel waits so long for the redaction that says why. Then it is fetched
 /// again, maybe from somebody else: it could be that nobody redacted it.
 pub(crate) const WITHHELD_WAIT_MS: u64 = 10 * 60_000;
+/// Stands in the store while something that was redacted may still be in the files.
+pub(crate) const ERASES: &str = "erases";
 /// Redacted parcels within redacted parcels.
 pub(crate) const DEPTH_MAX: usize = 16;
 
@@ -454,7 +456,15 @@ impl Replica {
         if !self.erases || self.has_pending() {
             return;
         }
-        match self.store.erase() {
+        let erased = self.store.erase().and_then(|done| {
+            if done {
+                let tx = self.store.begin()?;
+                tx.remove_meta(ERASES)?;
+                tx.commit()?;
+            }
+            Ok(done)
+        });
+        match erased {
             Ok(done) => self.erases = !done,
             Err(error) => tracing::warn!(%error, "redacted values may still be in the file"),
         }

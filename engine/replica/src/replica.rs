@@ -13,6 +13,7 @@ use crate::events::Event;
 use crate::merge::Pending;
 use crate::prepare::Shared;
 use crate::records::{SpaceRecord, WriterRecord};
+use crate::redaction::ERASES;
 use crate::rich::RichDesk;
 use crate::space::{SpaceState, WriterState};
 use crate::{FrontierItem, Preparer, ReplicaError, ReplicaReader};
@@ -40,6 +41,8 @@ pub struct Replica {
     pub(crate) revisions: u64,
     /// A write failed half-way: what is in memory must be read again before the next one.
     pub(crate) stale: bool,
+    /// Whether what was read from the store is not all in documents yet, for all that is known.
+    pub(crate) unsettled: bool,
     /// Whether something redacted may still be in the files.
     pub(crate) erases: bool,
     /// Logs that wait for the redaction of a parcel that they lack, and since when.
@@ -78,6 +81,8 @@ pub struct SpaceInfo {
     pub was_public: bool,
     /// Whether only a part of it is kept here.
     pub is_part: bool,
+    /// From when on its history is known here, Unix ms; none: from the beginning.
+    pub known_from_ms: Option<u64>,
     /// Documents that are not deleted.
     pub documents: u64,
     /// Log entries held.
@@ -122,9 +127,14 @@ impl Replica {
             lacking: BTreeMap::new(),
             held_up: BTreeMap::new(),
             stale: true,
+            unsettled: false,
         };
         replica.refresh()?;
+        replica.unsettled = false;
         replica.settle_all(now_ms)?;
+        // A crash may have come between a redaction and that.
+        replica.erases |= replica.store.get_meta(ERASES)?.is_some();
+        replica.erase();
         Ok(replica)
     }
 
@@ -185,6 +195,7 @@ impl Replica {
             self.shared.publish(space);
         }
         self.stale = false;
+        self.unsettled = true;
         Ok(())
     }
 
@@ -293,6 +304,7 @@ impl Replica {
             role: role_of(&self.keys.id()).or(public.then_some(Role::Reader)),
             was_public: space.is_outside() && !public && space.roster.was_public(),
             is_part: space.part.is_some(),
+            known_from_ms: space.known_from_ms(),
             documents: 0,
             entries: space.writers.values().map(|w| w.record.tip.len()).sum(),
             waiting: space.writers.values().map(waiting).sum(),

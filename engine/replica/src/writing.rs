@@ -85,6 +85,15 @@ impl Replica {
         f: impl FnOnce(&mut Writing<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
         self.merge_pending(now_ms)?;
+        self.refresh()?;
+        // A write failed, and what was gathered was lost with it. This device's next entry counts as
+        // taken: so must those before it.
+        if std::mem::take(&mut self.unsettled)
+            && let Err(error) = self.settle_all(now_ms)
+        {
+            self.unsettled = true;
+            return Err(error.into());
+        }
         self.unit(now_ms, Merging::Now, f)
     }
 
@@ -97,10 +106,11 @@ impl Replica {
     ) -> Result<T, E> {
         self.refresh()?;
         self.collect_heads();
-        let pending = std::mem::take(&mut self.pending);
-        let has_pending = !pending.is_empty();
         let saved_numbers = self.saved_numbers;
         let tx = self.store.begin().map_err(ReplicaError::from)?;
+        // Not before: what was gathered is kept if nothing can be begun.
+        let pending = std::mem::take(&mut self.pending);
+        let has_pending = !pending.is_empty();
         let mut writing = Writing {
             tx,
             keys: &self.keys,
@@ -146,6 +156,10 @@ impl Replica {
             let events = writing.take_events();
             let pending = std::mem::take(&mut writing.pending);
             let erases = writing.erases;
+            if erases {
+                let noted = writing.tx.put_meta(crate::redaction::ERASES, &[1]);
+                noted.map_err(ReplicaError::from)?;
+            }
             writing.tx.commit().map_err(ReplicaError::from)?;
             Ok((value, numbers, events, pending, erases))
         });

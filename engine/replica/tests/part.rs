@@ -1,17 +1,19 @@
 //! A device that keeps a part of a space against devices that keep all of it.
 
+mod halves;
 mod people;
 mod world;
 
 use std::collections::BTreeSet;
 
+use halves::{assert_same, collections, fill, follower, meet, name, thin};
 use people::{found, let_in, person, revoke, share};
 use serde_json::json;
 use stead_access::Role;
 use stead_base::{DocId, SpaceId};
 use stead_replica::{
-    Ask, Change, Chosen, Condition, Edit, Filled, Filter, Follower, Question, ReceiveError,
-    ReplicaError, Scalar, Test as Is, Units,
+    Ask, Change, Chosen, Compaction, Condition, Edit, Filled, Filter, Follower, Question,
+    ReceiveError, ReplicaError, Scalar, Test as Is, Units,
 };
 use world::{Device, sync};
 
@@ -39,107 +41,6 @@ fn add(collection: &str, id: &str, delta: i64) -> Edit {
     edit(collection, id, Change::Add { path, delta })
 }
 
-fn name(collection: &str, id: &str) -> (String, DocId) {
-    (collection.to_owned(), DocId::parse(id).unwrap())
-}
-
-fn collections(names: &[&str]) -> Chosen {
-    Chosen {
-        units: Units {
-            collections: names.iter().map(|name| (*name).to_owned()).collect(),
-            ..Units::default()
-        },
-        ..Chosen::default()
-    }
-}
-
-/// What a peer knows of a choice.
-fn follower(part: &Device, space: &SpaceId) -> Follower {
-    let mut follower = Follower::default();
-    for told in part.replica.told_choice(space) {
-        follower.choose(told);
-    }
-    follower
-}
-
-/// Thin batches of all logs. Returns the bytes that moved.
-fn thin(whole: &Device, part: &mut Device, space: &SpaceId) -> usize {
-    let (mut bytes, peer) = (0, whole.replica.device());
-    for log in whole.replica.frontier(space).unwrap() {
-        loop {
-            let thin = part.replica.thin_lengths(space).unwrap();
-            let held = thin.get(&log.writer).copied().unwrap_or(0);
-            let own = part.replica.frontier(space).unwrap();
-            if own.iter().any(|own| own.writer == log.writer) {
-                break;
-            }
-            let follower = follower(part, space);
-            let range = (held, log.len);
-            let batch = whole
-                .replica
-                .read_thin(space, &log.writer, range, 4096, &follower)
-                .unwrap();
-            let Some(batch) = batch else { break };
-            bytes += batch.len();
-            let revision = part.replica.part_revision(space).unwrap();
-            let got = part
-                .replica
-                .receive_thin(space, &batch, revision, &peer, part.now);
-            assert!(got.unwrap().len > held);
-        }
-    }
-    bytes
-}
-
-/// Questions and their answers, until nothing is left to ask. Returns the bytes that moved.
-fn fill(whole: &mut Device, part: &mut Device, space: &SpaceId) -> usize {
-    let (mut bytes, peer, asker) = (0, whole.replica.device(), part.replica.device());
-    part.replica.logs_have_come(space, part.now).unwrap();
-    for _ in 0..100 {
-        let asks = part.replica.part_asks(space);
-        if asks.is_empty() {
-            break;
-        }
-        for ask in asks {
-            let follower = follower(part, space);
-            let slice = whole
-                .replica
-                .slice(space, &asker, &follower, &ask, whole.now)
-                .unwrap();
-            let Some(slice) = slice else { continue };
-            bytes += slice.len();
-            part.replica
-                .take_slice(space, &peer, &ask, &slice, part.now)
-                .unwrap();
-        }
-        bytes += thin(whole, part, space);
-        part.replica.take_parked(space, part.now).unwrap();
-    }
-    bytes
-}
-
-/// The part's own log goes to the whole, and what it follows comes.
-fn meet(whole: &mut Device, part: &mut Device, space: &SpaceId) -> usize {
-    let mut bytes = 0;
-    for _ in 0..3 {
-        for log in part.replica.frontier(space).unwrap() {
-            let held = people::held(whole, space, &log.writer);
-            let batch = part
-                .replica
-                .read_batch(space, &log.writer, held, log.len, usize::MAX)
-                .unwrap();
-            if let Some(batch) = batch {
-                whole.replica.receive(space, &batch, whole.now).unwrap();
-            }
-        }
-        whole.replica.reconcile(whole.now).unwrap();
-        bytes += thin(whole, part, space);
-        bytes += fill(whole, part, space);
-        part.replica.reconcile(part.now).unwrap();
-    }
-    bytes
-}
-
 /// A text that does not compress.
 fn noise(n: usize) -> String {
     let mut dice = Dice(n as u64 + 1);
@@ -163,25 +64,6 @@ fn large(documents: usize) -> (Device, Device, SpaceId) {
     }
     let_in(&mut one, &mut two, &space, Role::Writer);
     (one, two, space)
-}
-
-fn assert_same(whole: &Device, part: &Device, space: &SpaceId) {
-    let all = whole.dump(space);
-    let held = part.dump(space);
-    for (collection, id, json) in &held {
-        let doc = DocId::parse(id).unwrap();
-        if part.replica.has_document(space, collection, &doc) {
-            let found = all.iter().find(|it| it.0 == *collection && it.1 == *id);
-            assert_eq!(found.map(|it| &it.2), Some(json), "{collection}/{id}");
-        }
-    }
-    for (collection, id, _) in &all {
-        let doc = DocId::parse(id).unwrap();
-        if part.replica.has_document(space, collection, &doc) {
-            let found = held.iter().any(|it| it.0 == *collection && it.1 == *id);
-            assert!(found, "{collection}/{id} is missing");
-        }
-    }
 }
 
 #[test]
@@ -678,4 +560,69 @@ fn what_is_redacted_leaves_the_files_of_a_part_that_never_held_its_entry() {
     meet(&mut a, &mut part, &space);
     assert_eq!(part.get(&space, "c", "x"), Some(json!({"n": 1})));
     assert!(!part.files_hold("PLAINTEXT-SECRET"));
+}
+
+#[test]
+fn a_newcomer_that_keeps_a_part_is_filled_where_a_redaction_is_below_dropped_history() {
+    let (mut one, mut two) = (person(1), person(2));
+    let space = one.replica.create_space("s", one.now).unwrap();
+    one.write(&space, &[put("c", "a", json!({"note": "secret", "n": 1}))]);
+    one.write(&space, &[put("c", "b", json!({"n": 2}))]);
+    one.now += 10;
+    let id = DocId::parse("a").unwrap();
+    let field = ["note".to_owned()];
+    one.replica
+        .redact(&space, "c", &id, &field, one.now)
+        .unwrap();
+    one.write(&space, &[put("c", "b", json!({"n": 3}))]);
+    one.now += 10;
+    one.replica.make_checkpoint(&space, one.now).unwrap();
+    let compaction = Compaction {
+        made_before_ms: u64::MAX,
+        even_if_unseen: true,
+    };
+    let dropped = one.replica.compact(&space, compaction, one.now).unwrap();
+    assert!(dropped.entries > 0);
+    let_in(&mut one, &mut two, &space, Role::Writer);
+    two.now = one.now;
+    two.replica
+        .keep(&space, &collections(&["c"]), two.now)
+        .unwrap();
+    meet(&mut one, &mut two, &space);
+    assert!(two.replica.has_collection(&space, "c"));
+    assert_eq!(one.dump(&space), two.dump(&space));
+    one.write(&space, &[put("c", "a", json!({"n": 4}))]);
+    meet(&mut one, &mut two, &space);
+    assert_eq!(two.get(&space, "c", "a"), Some(json!({"n": 4})));
+}
+
+#[test]
+fn a_slice_brings_no_document_that_is_not_followed_any_more() {
+    let (mut one, mut two, space) = large(100);
+    let nothing = Chosen {
+        budget: 0,
+        ..Chosen::default()
+    };
+    two.replica.keep(&space, &nothing, two.now).unwrap();
+    meet(&mut one, &mut two, &space);
+    let wanted = BTreeSet::from([name("c0", "d0-1"), name("c0", "d0-2")]);
+    two.replica.want(&space, &wanted, two.now).unwrap();
+    thin(&one, &mut two, &space);
+    let asker = two.replica.device();
+    let follower = follower(&two, &space);
+    let (peer, now) = (one.replica.device(), two.now);
+    let mut answered = |names: Vec<(String, DocId)>| {
+        let ask = Ask::Documents(names);
+        let slice = one.replica.slice(&space, &asker, &follower, &ask, now);
+        (ask, slice.unwrap().unwrap())
+    };
+    let one_of_them = answered(vec![name("c0", "d0-1")]);
+    let both = answered(wanted.into_iter().collect());
+    for (ask, slice) in [one_of_them, both] {
+        let taken = two.replica.take_slice(&space, &peer, &ask, &slice, now);
+        assert_eq!(taken.unwrap(), Filled::Taken);
+        // There is no room for what came.
+        assert_eq!(two.replica.trim(&space, now).unwrap(), 1);
+        assert!(two.dump(&space).is_empty());
+    }
 }

@@ -7,12 +7,13 @@ mod world;
 use people::{person, share};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use stead_access::Role;
+use stead_access::{Path, Role};
 use stead_base::{DocId, SpaceId};
 use stead_replica::{Change, Compaction, Edit, HistoryQuery, RichEdit, RichKind, TextUnit};
 use world::{Device, link, sync, sync_once};
 
 const SECRET: &str = "PLAINTEXT-SECRET";
+const LATER: &str = "PLAINTEXT-LATER";
 
 fn edit(id: &str, change: Change) -> Edit {
     Edit {
@@ -67,6 +68,10 @@ fn tells(device: &Device, text: &str) -> bool {
 /// Whether the text is anywhere in the files, or can be opened from what is in the logs.
 fn holds(device: &mut Device, text: &str) -> bool {
     device.files_hold(text) || tells(device, text)
+}
+
+fn person_on_disk(seed: u8) -> Device {
+    people::found(Device::on_disk(seed))
 }
 
 fn pair() -> (Device, Device, SpaceId) {
@@ -272,6 +277,47 @@ fn who_may_not_manage_redacts_their_own_words_only() {
     assert_eq!(a.get(&space, "d", "one"), Some(json!({"note": "of a"})));
     assert_eq!(a.get(&space, "d", "two"), Some(json!({"n": 1})));
     assert_eq!(a.dump(&space), b.dump(&space));
+}
+
+#[test]
+fn a_value_in_a_shared_part_goes_where_the_part_is_read_and_where_all_is() {
+    let (mut a, mut b) = (person_on_disk(1), person_on_disk(2));
+    let space = a.replica.create_space("s", a.now).unwrap();
+    a.write(&space, &[put("one", json!({"note": SECRET, "n": 1}))]);
+    a.write(&space, &[put("two", json!({"note": "outside"}))]);
+    // The document gets keys of its own; it begins with what was said before.
+    let (on, expires) = (Path::new("/d/one").unwrap(), a.now + 60_000);
+    let invite = a
+        .replica
+        .invite(&space, Role::Writer, on, Some(1), expires, a.now)
+        .unwrap();
+    let join = invite.join(b.replica.card().unwrap());
+    let ticket = a.replica.admit(&space, join, a.now).unwrap();
+    b.replica.join_space(&ticket, false, b.now).unwrap();
+    sync(&mut a, &mut b);
+    assert_eq!(b.get(&space, "d", "one").unwrap()["note"], SECRET);
+    b.now = b.now.max(a.now) + 5;
+    b.write(&space, &[put("one", json!({"more": LATER, "by b": 1}))]);
+    sync(&mut a, &mut b);
+    // What the part began with, and what was written in it since.
+    redact(&mut a, &space, "one", &["note"]);
+    sync(&mut a, &mut b);
+    a.now = a.now.max(b.now);
+    redact(&mut a, &space, "one", &["more"]);
+    sync(&mut a, &mut b);
+    let rest = json!({"n": 1, "by b": 1});
+    for device in [&mut a, &mut b] {
+        assert_eq!(device.get(&space, "d", "one"), Some(rest.clone()));
+        for value in [SECRET, LATER] {
+            assert!(!holds(device, value), "{value}");
+        }
+    }
+    assert!(a.get(&space, "d", "two").is_some() && b.get(&space, "d", "two").is_none());
+    let mut c = Device::on_disk(3);
+    link(&mut a, &mut c);
+    sync(&mut a, &mut c);
+    assert_eq!(c.get(&space, "d", "one"), Some(rest));
+    assert!(!holds(&mut c, SECRET) && !holds(&mut c, LATER));
 }
 
 #[test]

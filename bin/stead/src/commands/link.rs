@@ -28,7 +28,11 @@ pub(crate) fn link(home: &Path, link: &Link, out: &Output) -> Result<(), Failure
     match (link.spoken, &words[..]) {
         (false, []) => offer::link(home, link, None, out),
         (true, []) => offer::spoken(home, link, None, out),
-        (true, words) => join::with_words(home, &words.join(" "), link.at.as_deref(), out),
+        (true, words) => {
+            let keep = super::space::keep_by_space(&link.keep, link.on_demand);
+            let at = link.at.as_deref();
+            join::with_words(home, &words.join(" "), at, keep, out)
+        }
         (false, ["approve", code @ ..]) => approve(home, &code.concat(), out),
         (false, ["refuse"]) => refuse(home, out),
         (false, ["pending"]) => pending(home, out),

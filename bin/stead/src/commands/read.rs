@@ -92,7 +92,7 @@ pub(crate) fn query(home: &Path, query: &Query, out: &Output) -> Result<(), Fail
         let page = client.call(&request)?;
         remark_part(page.partial, &query.collection.to_string(), out);
         let total = page.total.unwrap_or_default();
-        out.json(&json!({"total": total}));
+        out.json(&with_partial(json!({"total": total}), page.partial));
         out.say(look::count(total));
         return Ok(());
     }
@@ -128,9 +128,11 @@ pub(crate) fn query(home: &Path, query: &Query, out: &Output) -> Result<(), Fail
     })?;
     remark_part(partial, &query.collection.to_string(), out);
     match (out.json, joined.is_empty()) {
-        (true, true) if partial => out.json(&json!({"docs": docs, "partial": true})),
-        (true, true) => out.json(&json!({"docs": docs})),
-        (true, false) => out.json(&json!({"docs": docs, "joined": joined})),
+        (true, true) => out.json(&with_partial(json!({"docs": docs}), partial)),
+        (true, false) => {
+            let shown = json!({"docs": docs, "joined": joined});
+            out.json(&with_partial(shown, partial));
+        }
         // Others may have some.
         (false, _) if partial && docs.is_empty() => {}
         (false, _) => {
@@ -214,8 +216,10 @@ fn group(
         by: query.group.iter().map(|field| field.0.clone()).collect(),
         measures: measures.clone(),
     });
-    let groups = client.call(&request)?.groups.unwrap_or_default();
-    out.json(&json!({"groups": groups}));
+    let page = client.call(&request)?;
+    remark_part(page.partial, &query.collection.to_string(), out);
+    let groups = page.groups.unwrap_or_default();
+    out.json(&with_partial(json!({"groups": groups}), page.partial));
     let by = query
         .group
         .iter()
@@ -252,6 +256,14 @@ pub(crate) fn remark_part(partial: bool, collection: &str, out: &Output) {
             "This device keeps only a part of {collection}: there may be more on others."
         )));
     }
+}
+
+/// Adds to an answer that it is not all there is, if so.
+fn with_partial(mut shown: Value, partial: bool) -> Value {
+    if partial {
+        shown["partial"] = json!(true);
+    }
+    shown
 }
 
 /// Calls page after page until `limit` documents came.

@@ -64,7 +64,7 @@ fn list(home: &Path, out: &Output) -> Result<(), Failure> {
             look::heading(&space.name),
             String::new(),
             look::count(space.documents),
-            space.sync.detail.clone(),
+            format!("{}{}", space.sync.detail, remark_history(space)),
         ]);
         for collection in &space.collections {
             table.row(vec![
@@ -85,6 +85,14 @@ fn list(home: &Path, out: &Output) -> Result<(), Failure> {
         ));
     }
     Ok(())
+}
+
+/// Says of a space whose beginning was dropped from when on its history is known here.
+pub(crate) fn remark_history(space: &SpaceInfo) -> String {
+    let from = space.known_from_ms.map(look::moment);
+    from.map_or_else(String::new, |from| {
+        look::faint(&format!(", history from {from} on"))
+    })
 }
 
 fn leave(

@@ -12,6 +12,12 @@ pub(crate) fn sql(home: &Path, sql: &Sql, out: &Output) -> Result<(), Failure> {
         sql: sql.statement.clone(),
         limit: Some(sql.limit),
     })?;
+    if answer.partial {
+        out.remark(look::faint(&format!(
+            "This device keeps only a part of what this reads of {}: there may be more on others.",
+            sql.space
+        )));
+    }
     out.json(&answer);
     let headings = answer.columns.iter().enumerate().map(|(at, column)| {
         let numbers = answer.rows.iter().all(|row| {

@@ -157,7 +157,7 @@ fn view(status: &Status, width: Option<usize>) -> Vec<String> {
         spaces.row(vec![
             space.name.clone(),
             look::counted(space.documents, "document"),
-            detail,
+            format!("{detail}{}", super::space::remark_history(space)),
         ]);
     }
     lines.extend(spaces.lines(2, width));

@@ -13,7 +13,7 @@ pub(crate) fn watch(home: &Path, watch: &Watch, out: &Output) -> Result<(), Fail
     }
     let mut client = connect(home)?;
     let address = &watch.document;
-    client.call(&DocWatch {
+    let watching = client.call(&DocWatch {
         space: address.space.clone(),
         collection: address.collection.clone(),
         id: address.id.clone(),
@@ -23,6 +23,10 @@ pub(crate) fn watch(home: &Path, watch: &Watch, out: &Output) -> Result<(), Fail
         revision: watch.revision.clone(),
         changes_only: false,
     })?;
+    super::read::remark_part(watching.partial, &address.to_string(), out);
+    if watching.partial && out.json {
+        out.json_line(&serde_json::json!({"partial": true}));
+    }
     let mut known: BTreeMap<String, Value> = BTreeMap::new();
     let mut started = false;
     loop {

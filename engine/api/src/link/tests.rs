@@ -96,7 +96,7 @@ fn a_link_at_its_limits_fits_its_text_and_one_beyond_is_refused() {
 
     assert_eq!(
         format!("{PREFIX}{}", "0".repeat(TEXT_BYTES_MAX)).parse::<Link>(),
-        Err(LinkError::TooLong)
+        Err(LinkFault::TooLong.of(LinkKind::Device))
     );
 }
 
@@ -104,15 +104,21 @@ fn a_link_at_its_limits_fits_its_text_and_one_beyond_is_refused() {
 fn what_is_no_link_is_told_apart() {
     assert_eq!(
         "https://example.org".parse::<Link>(),
-        Err(LinkError::Prefix)
+        Err(LinkFault::Prefix.of(LinkKind::Device))
     );
-    assert_eq!("".parse::<Link>(), Err(LinkError::Prefix));
+    assert_eq!(
+        "".parse::<Link>(),
+        Err(LinkFault::Prefix.of(LinkKind::Device))
+    );
     assert_eq!(
         "stead-link:ab!c".parse::<Link>(),
-        Err(LinkError::Character { character: '!' })
+        Err(LinkFault::Character { character: '!' }.of(LinkKind::Device))
     );
     let text = example().to_string();
-    assert_eq!(text[..90].parse::<Link>(), Err(LinkError::Damaged));
+    assert_eq!(
+        text[..90].parse::<Link>(),
+        Err(LinkFault::Damaged.of(LinkKind::Device))
+    );
     let mut bytes = example().to_bytes();
     bytes.truncate(bytes.len() - 4);
     bytes[0] = VERSION + 1;
@@ -120,7 +126,7 @@ fn what_is_no_link_is_told_apart() {
     bytes.extend_from_slice(&sum.to_be_bytes());
     assert_eq!(
         Link::from_bytes(&bytes),
-        Err(LinkError::Version {
+        Err(LinkFault::Version {
             version: VERSION + 1
         })
     );

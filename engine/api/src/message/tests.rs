@@ -145,7 +145,13 @@ fn nesting_without_end_is_refused_not_followed() {
 
 #[test]
 fn answers_and_events_read_back() {
-    let response = Response::success(RequestId::Number(1), &Watching { watch: 5 });
+    let response = Response::success(
+        RequestId::Number(1),
+        &Watching {
+            watch: 5,
+            ..Watching::default()
+        },
+    );
     assert_eq!(
         parse_incoming(response.encode().as_bytes()),
         Ok(Some(Incoming::Response(response)))

@@ -56,10 +56,7 @@ impl Node {
                 response(id, done(cancelled, "The link is worthless now."))
             }
             Call::LinkAccept(accept) => response(id, self.accept_link(accept).await),
-            Call::LinkHear(hear) => {
-                let heard = self.acceptor.hear(&hear.words, hear.at.as_deref());
-                response(id, heard.await)
-            }
+            Call::LinkHear(hear) => response(id, self.hear_link(hear).await),
             Call::LinkArrive(arrive) => {
                 let wait_ms = arrive.wait_ms.min(LINK_WAIT_MS_MAX);
                 response(id, self.acceptor.arrive(&arrive.attempt, wait_ms).await)

@@ -219,7 +219,14 @@ impl Client {
                 };
                 let watch = Watch::new(Arc::clone(&self.node), ask, number, self.out.clone());
                 match watch.await {
-                    Ok(watch) => self.follow(id, number, watch.run()).await,
+                    Ok(watch) => {
+                        let partial = watch.is_partial();
+                        let watching = Watching {
+                            watch: number,
+                            partial,
+                        };
+                        self.follow(id, watching, watch.run()).await;
+                    }
                     Err(error) => {
                         self.out.send(Response::failure(id, error).encode()).await;
                     }
@@ -231,7 +238,7 @@ impl Client {
                 };
                 let watch = Following::new(Arc::clone(&self.node), ask, number, self.out.clone());
                 match watch.await {
-                    Ok(watch) => self.follow(id, number, watch.run()).await,
+                    Ok(watch) => self.follow(id, whole(number), watch.run()).await,
                     Err(error) => {
                         self.out.send(Response::failure(id, error).encode()).await;
                     }
@@ -243,7 +250,7 @@ impl Client {
                 };
                 let watch = RichFollowing::new(&self.node, ask, number, self.out.clone());
                 match watch {
-                    Ok(watch) => self.follow(id, number, watch.run()).await,
+                    Ok(watch) => self.follow(id, whole(number), watch.run()).await,
                     Err(error) => {
                         self.out.send(Response::failure(id, error).encode()).await;
                     }
@@ -300,17 +307,16 @@ impl Client {
     async fn follow(
         &mut self,
         id: RequestId,
-        number: u64,
+        watching: Watching,
         run: impl Future<Output = ()> + Send + 'static,
     ) {
         self.next_watch += 1;
-        let watching = Watching { watch: number };
         // The answer goes out before the first event.
         self.out
             .send(Response::success(id, &watching).encode())
             .await;
         let task = tokio::spawn(run);
-        self.watches.insert(number, task.abort_handle());
+        self.watches.insert(watching.watch, task.abort_handle());
     }
 
     async fn set_presence(&mut self, set: PresenceSet) -> Result<PresenceIs, ApiError> {
@@ -359,5 +365,13 @@ pub(super) fn response<R: serde::Serialize>(
     match outcome {
         Ok(result) => Response::success(id, &result),
         Err(error) => Response::failure(id, error),
+    }
+}
+
+/// The answer to a watch of what is all here.
+const fn whole(watch: u64) -> Watching {
+    Watching {
+        watch,
+        partial: false,
     }
 }

@@ -215,6 +215,7 @@ pub(crate) fn space_outline(space: &SpaceInfo) -> stead_api::SpaceInfo {
         entries: space.entries,
         devices: u32::try_from(space.devices.len()).unwrap_or(u32::MAX),
         partial: space.is_part,
+        known_from_ms: space.known_from_ms,
         ..stead_api::SpaceInfo::default()
     }
 }

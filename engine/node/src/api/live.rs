@@ -42,6 +42,8 @@ pub(super) struct Watch {
     number: u64,
     out: Outgoing,
     window: Window,
+    /// Whether what is followed is not all here.
+    partial: bool,
     /// How many transactions the step at hand holds.
     transactions: u64,
 }
@@ -81,6 +83,10 @@ impl Watch {
             }
             (limit, _) => limit.map(|limit| limit as usize),
         };
+        let partial = match &only {
+            Some(id) => node.lacks(space, &ask.collection, id).await?,
+            None => node.is_partial(space, &ask.collection).await?,
+        };
         let window = Window::new(Asked {
             filter: convert::filters(&ask.filters)?,
             sort: convert::order(&ask.sort),
@@ -102,8 +108,14 @@ impl Watch {
             number,
             out,
             window,
+            partial,
             transactions: 0,
         })
+    }
+
+    /// Whether more may fit on other devices.
+    pub(super) const fn is_partial(&self) -> bool {
+        self.partial
     }
 
     /// Runs until the client goes, or the space does.

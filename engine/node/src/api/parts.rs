@@ -1,6 +1,6 @@
 //! Calls about keeping a part of a space, and documents that come because somebody wants them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use stead_api::{ApiError, DocQuery, ErrorKind, Keep, SpaceKeep, SpaceKept};
@@ -134,18 +134,34 @@ impl Node {
         &self,
         accept: stead_api::LinkAccept,
     ) -> Result<stead_api::LinkBegun, ApiError> {
-        let wishes = accept.keep.iter();
+        self.wish(&accept.keep).await?;
+        self.acceptor.accept(&accept.link).await
+    }
+
+    /// Uses spoken words, with what is to be kept of which space.
+    pub(super) async fn hear_link(
+        &self,
+        hear: stead_api::LinkHear,
+    ) -> Result<stead_api::LinkBegun, ApiError> {
+        self.wish(&hear.keep).await?;
+        let at = hear.at.as_deref();
+        self.acceptor.hear(&hear.words, at).await
+    }
+
+    /// Notes what is to be kept of spaces that are to come.
+    async fn wish(&self, keep: &BTreeMap<String, Keep>) -> Result<(), ApiError> {
+        let wishes = keep.iter();
         let wishes = wishes.map(|(name, keep)| Ok((name.clone(), chosen(keep)?)));
         let wishes = wishes.collect::<Result<Vec<_>, ApiError>>()?;
-        if !wishes.is_empty() {
-            let wished = self.store.change(move |desk| {
-                let wished = desk.replica.wish(&wishes, wall_ms());
-                desk.note_outcome(&wished);
-                wished.map_err(|error| faults::replica(&error))
-            });
-            wished.await??;
+        if wishes.is_empty() {
+            return Ok(());
         }
-        self.acceptor.accept(&accept.link).await
+        let wished = self.store.change(move |desk| {
+            let wished = desk.replica.wish(&wishes, wall_ms());
+            desk.note_outcome(&wished);
+            wished.map_err(|error| faults::replica(&error))
+        });
+        wished.await?
     }
 
     async fn shown_part(&self, space: SpaceId) -> Result<SpaceKept, ApiError> {
@@ -279,6 +295,44 @@ impl Node {
             .look(move |desk| !desk.replica.has_collection(&space, &collection));
         looked.await
     }
+
+    /// Whether a document may be on other devices only.
+    pub(super) async fn lacks(
+        &self,
+        space: SpaceId,
+        collection: &str,
+        id: &DocId,
+    ) -> Result<bool, ApiError> {
+        if !self.board.partial.borrow().contains(&space) {
+            return Ok(false);
+        }
+        let names = BTreeSet::from([(collection.to_owned(), id.clone())]);
+        let looked = self
+            .store
+            .look(move |desk| !lacking(desk, &space, &names).is_empty());
+        looked.await
+    }
+
+    /// Whether a collection that an SQL statement names is not all here.
+    pub(super) async fn is_sql_partial(&self, space: SpaceId, sql: &str) -> Result<bool, ApiError> {
+        if !self.board.partial.borrow().contains(&space) {
+            return Ok(false);
+        }
+        let sql = sql.to_ascii_lowercase();
+        let looked = self.store.look(move |desk| {
+            let collections = desk.replica.collections(&space)?;
+            let mut names = collections.iter().map(|(name, _)| name);
+            Ok(names
+                .any(|name| sql_names(&sql, name) && !desk.replica.has_collection(&space, name)))
+        });
+        looked.await?.map_err(|error| faults::replica(&error))
+    }
+}
+
+/// Whether a statement in small letters can be about a collection: it cannot without its name, which is
+/// written otherwise only where it holds quotation marks.
+fn sql_names(sql: &str, collection: &str) -> bool {
+    collection.contains(['"', '\'', '`', ']']) || sql.contains(&collection.to_ascii_lowercase())
 }
 
 fn lacking(desk: &Desk, space: &SpaceId, names: &BTreeSet<DocumentName>) -> BTreeSet<DocumentName> {

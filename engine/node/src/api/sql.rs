@@ -16,6 +16,7 @@ impl Node {
         let space = self.find_space(&run.space)?;
         let rows_max = run.limit.unwrap_or(ROWS_DEFAULT) as usize;
         let is_home = *self.board.home_space.borrow() == Some(space);
+        let partial = self.is_sql_partial(space, &run.sql).await?;
         self.readers.fold().await?;
         let answer = self.sql.run(move |reader| {
             reader.run(&space, &run.sql, rows_max, |collection| {
@@ -31,6 +32,7 @@ impl Node {
                 .map(|row| row.into_iter().map(cell).collect())
                 .collect(),
             more: answer.more,
+            partial,
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::support::{Device, in_step, linked, put, until};
 use serde_json::json;
-use stead_api::{SpaceCheckpoint, SpaceCheckpoints, SpaceCompact};
+use stead_api::{SpaceCheckpoint, SpaceCheckpoints, SpaceCompact, SpaceHistory};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_device_linked_after_history_was_dropped_gets_everything_and_takes_part() {
@@ -29,6 +29,15 @@ async fn a_device_linked_after_history_was_dropped_gets_everything_and_takes_par
     assert!(a.try_call(&compact(false)).is_err());
     assert!(a.call(&compact(true)).entries > 50);
     assert!(b.call(&compact(true)).entries > 50);
+    let kept = a.call(&SpaceHistory {
+        space: "notes".to_owned(),
+        keep_ms: None,
+    });
+    for spaces in [a.spaces(), a.status().spaces] {
+        let from = spaces.into_iter().find(|space| space.name == "notes");
+        let from = from.and_then(|space| space.known_from_ms);
+        assert!(from.is_some() && from == kept.known_from_ms, "{from:?}");
+    }
 
     let c = Device::start("phone").await;
     c.enter(&a);

@@ -26,6 +26,7 @@ fn hear(new: &Device, spoken: &LinkSpoken, words: &str) -> Result<stead_api::Lin
     let hear = LinkHear {
         words: words.to_owned(),
         at: Some(spoken.places[0].clone()),
+        ..LinkHear::default()
     };
     new.try_call(&hear).map_err(|error| error.kind)
 }

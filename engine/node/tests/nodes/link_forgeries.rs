@@ -250,6 +250,7 @@ async fn a_device_that_echoes_the_words_exchange_proves_nothing() {
     let hear = LinkHear {
         words: "zoo zoo zoo".to_owned(),
         at: Some(place),
+        ..LinkHear::default()
     };
     assert_eq!(
         new.try_call(&hear).unwrap_err().kind,

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use crate::support::{Device, linked, put, until, until_asking};
 use serde_json::{Value, json};
 use stead_api::{
-    DocGet, DocPut, DocQuery, Edit, ErrorKind, Keep, LinkAccept, LinkOutcome, Op, SpaceJoin,
-    SpaceKeep, SpaceKept, SpaceRevoke, SpaceShare,
+    DocGet, DocPut, DocQuery, DocWatch, Edit, ErrorKind, GroupBy, Keep, LinkAccept, LinkHear,
+    LinkOutcome, LinkSpeak, Op, SpaceJoin, SpaceKeep, SpaceKept, SpaceRevoke, SpaceShare, SqlRun,
 };
 
 /// Many documents in ten collections, and an invite.
@@ -66,6 +66,34 @@ fn count(device: &Device, collection: &str) -> (usize, bool) {
     (page.docs.len(), page.partial)
 }
 
+/// What a watch and a grouped query say of how much is here, and SQL of a collection that is not empty.
+fn is_partial(device: &Device, collection: &str) -> bool {
+    let group = device.call(&DocQuery {
+        space: "work".to_owned(),
+        collection: collection.to_owned(),
+        group: Some(GroupBy {
+            by: vec![vec!["batch".to_owned()]],
+            ..GroupBy::default()
+        }),
+        ..DocQuery::default()
+    });
+    let watch = device.call(&DocWatch {
+        space: "work".to_owned(),
+        collection: collection.to_owned(),
+        ..DocWatch::default()
+    });
+    assert_eq!(group.partial, watch.partial);
+    if count(device, collection).0 > 0 {
+        let rows = device.call(&SqlRun {
+            space: "work".to_owned(),
+            sql: format!("SELECT count(*) FROM {collection}"),
+            ..SqlRun::default()
+        });
+        assert_eq!(group.partial, rows.partial);
+    }
+    group.partial
+}
+
 fn received(device: &Device) -> u64 {
     let status = device.status();
     status.peers.iter().map(|it| it.received_bytes).sum()
@@ -104,6 +132,7 @@ async fn who_joins_with_a_choice_gets_it_and_never_the_whole() {
     .await;
     assert_eq!(count(&ben, "c3"), (400, false));
     assert_eq!(count(&ben, "c4"), (0, true));
+    assert!(!is_partial(&ben, "c3") && is_partial(&ben, "c4"));
     let state = kept(&ben);
     assert!(state.partial && state.documents == 400, "{state:?}");
     assert!(state.kept_entries * 4 < state.log_entries, "{state:?}");
@@ -178,6 +207,30 @@ async fn a_document_comes_on_demand_and_offline_the_error_says_what_to_do() {
     let id = made.ids[0].clone();
     until("what was made offline", || ada.get("work", "c3", &id)).await;
     until("on demand again", || try_get(&ben, "c3", "d3-1").ok()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_is_linked_by_spoken_words_keeps_what_was_chosen_with_them() {
+    let tower = Device::start("tower").await;
+    fill(&tower, 1000);
+    let spoken = tower.call(&LinkSpeak::default());
+    let phone = Device::start("phone").await;
+    let begun = phone.call(&LinkHear {
+        words: spoken.words.clone(),
+        at: Some(spoken.places[0].clone()),
+        keep: BTreeMap::from([("work".to_owned(), keep(&["c1"]))]),
+    });
+    until_asking(&tower);
+    let outcome = tower.approve(begun.code.as_deref()).expect("a yes");
+    assert!(matches!(outcome, LinkOutcome::Linked { .. }), "{outcome:?}");
+    phone.arrive(&begun).expect("let in");
+    until("the collection", || {
+        let has = phone.spaces().iter().any(|space| space.name == "work");
+        (has && count(&phone, "c1").0 == 100).then_some(())
+    })
+    .await;
+    let state = kept(&phone);
+    assert!(state.partial && state.documents == 100, "{state:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

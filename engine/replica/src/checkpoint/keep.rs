@@ -6,6 +6,7 @@ use stead_access::{Action, Path};
 use stead_base::{DeviceId, SpaceId};
 
 use super::Compaction;
+use crate::space::SpaceState;
 use crate::{Replica, ReplicaError};
 
 /// Devices that could make a checkpoint wait so long for each other, in the order of their ids.
@@ -22,6 +23,14 @@ pub struct HistoryKept {
     pub known_from_ms: Option<u64>,
     /// Who keeps it from being dropped though it is old enough.
     pub held_up: Option<String>,
+}
+
+impl SpaceState {
+    /// From when on history is known here, where a checkpoint stands for its beginning.
+    pub(crate) fn known_from_ms(&self) -> Option<u64> {
+        let begins = self.writers.get(self.record.begins.as_ref()?)?;
+        Some(begins.record.last_hlc.ms())
+    }
 }
 
 impl Replica {
@@ -45,10 +54,9 @@ impl Replica {
     /// What is kept of the history of a space.
     pub fn history_kept(&self, id: &SpaceId) -> Result<HistoryKept, ReplicaError> {
         let space = self.space(id)?;
-        let begins = space.record.begins.and_then(|log| space.writers.get(&log));
         Ok(HistoryKept {
             keep_ms: Some(space.record.keep_ms).filter(|keep| *keep > 0),
-            known_from_ms: begins.map(|state| state.record.last_hlc.ms()),
+            known_from_ms: space.known_from_ms(),
             held_up: self.held_up.get(id).cloned(),
         })
     }

@@ -413,9 +413,16 @@ impl Writing<'_> {
         match &ask {
             Ask::Documents(names) => {
                 let covered = names.len().min(slice.covered as usize);
-                let region = Region::Documents(&names[..covered]);
+                let Some(part) = &self.space(id)?.part else {
+                    return Ok(Filled::Again);
+                };
+                // Some may have gone again since it was asked.
+                let followed = names[..covered].iter();
+                let followed = followed.filter(|name| part.held.contains_key(*name));
+                let followed: Vec<DocumentName> = followed.cloned().collect();
+                let region = Region::Documents(&followed);
                 self.replace(id, &region, &slice)?;
-                for name in &names[..covered] {
+                for name in &followed {
                     self.filled_one(id, name)?;
                 }
             }

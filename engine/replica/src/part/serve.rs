@@ -177,7 +177,6 @@ impl Replica {
             last: Vec::new(),
             bytes: 0,
         };
-        let is_checkpoint = space.is_checkpoint(writer);
         let mut fault = None;
         self.store
             .each_segment(state.no, from, &mut |start, count, bytes| {
@@ -197,8 +196,7 @@ impl Replica {
                             return Ok(false);
                         };
                         let entry = EntryRef::parse(bytes).map_err(segment)?;
-                        let mut keep =
-                            keep(&opened, found, &entry, writer, follower, is_checkpoint);
+                        let mut keep = keep(space, &opened, found, &entry, writer, follower);
                         if whole && keep == Keep::Nothing {
                             keep = Keep::Bare;
                         }
@@ -469,12 +467,12 @@ fn frontier(space: &SpaceState) -> BTreeMap<WriterId, u64> {
 
 /// What of an entry a device needs that keeps a part. What cannot be opened here may matter to it.
 fn keep(
+    space: &SpaceState,
     opened: &Opened,
     found: &OpenedEntry,
     entry: &EntryRef<'_>,
     writer: &WriterId,
     follower: &Follower,
-    is_checkpoint: bool,
 ) -> Keep {
     let says = |parcel: ParcelRef<'_>| match parcel {
         ParcelRef::Sealed { scope, .. } | ParcelRef::Withheld { scope, .. } => {
@@ -482,7 +480,7 @@ fn keep(
         }
         ParcelRef::KeyBox(_) => true,
     };
-    if is_checkpoint && found.seq > 0 {
+    if space.is_checkpoint(writer) && found.seq > 0 {
         return Keep::Nothing;
     }
     let bare = match entry.parcels().any(says) {
@@ -502,6 +500,14 @@ fn keep(
         let text = &opened.arena[part.text.clone()];
         match part.outcome {
             Outcome::Locked | Outcome::Closed => return Keep::All,
+            // The redaction that is to come says what else it said.
+            Outcome::Withheld
+                if (space.roster)
+                    .redaction_of(writer, found.seq, part.scope)
+                    .is_none() =>
+            {
+                return Keep::All;
+            }
             Outcome::Void | Outcome::Withheld => continue,
             // What is said again may be about anything.
             Outcome::Open if Redacted::is_one(text) => return Keep::All,

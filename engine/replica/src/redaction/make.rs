@@ -59,6 +59,12 @@ struct Found {
     left: Option<RedactedItem>,
 }
 
+/// What one entry says of a redaction: which parcels, and what stands in their place.
+struct Said {
+    ops: Vec<RosterOp>,
+    texts: Vec<(ScopeId, Vec<u8>)>,
+}
+
 impl Found {
     fn bytes(&self) -> usize {
         80 + self.left.as_ref().map_or(0, |left| left.parcel.len() + 48)
@@ -308,6 +314,51 @@ impl Writing<'_> {
         chunk: Vec<Found>,
         stamp: Stamp,
     ) -> Result<(), ReplicaError> {
+        let said = Said::of(blanks, chunk);
+        for op in &said.ops {
+            self.check_op(id, op)?;
+        }
+        self.say_redaction(id, blanks, &said, stamp)
+    }
+
+    fn say_redaction(
+        &mut self,
+        id: &SpaceId,
+        blanks: &BTreeMap<ScopeId, Vec<u8>>,
+        said: &Said,
+        stamp: Stamp,
+    ) -> Result<(), ReplicaError> {
+        let seq = self.append_own(id, stamp.hlc, &said.ops, &said.texts, &[])?;
+        for own in blanks.values() {
+            let changes = self.pending.changes.entry(*id).or_default();
+            let pushed = changes.push(own, stamp);
+            pushed.map_err(|error| ReplicaError::Refused(error.to_string()))?;
+        }
+        let log = stamp.writer;
+        self.scrub(id, (&log, seq), stamp, &said.texts)
+    }
+
+    /// Writes the starts of the scopes anew whose pieces are gone.
+    fn renew_starts(&mut self, id: &SpaceId, target: &Target) -> Result<(), ReplicaError> {
+        let place = target.place()?;
+        let space = self.space(id)?;
+        let mut touched = Vec::new();
+        for (scope, path) in space.roster.scopes() {
+            let is_near = path.covers(&place) || place.covers(path);
+            if let Some(start) = space.roster.start_of(*scope).filter(|_| is_near) {
+                touched.push((*scope, start.at));
+            }
+        }
+        for (scope, at) in touched {
+            self.space(id)?.record.tainted.insert(scope, at);
+            self.dirty_space(id);
+        }
+        self.tend_scopes(id)
+    }
+}
+
+impl Said {
+    fn of(blanks: &BTreeMap<ScopeId, Vec<u8>>, chunk: Vec<Found>) -> Self {
         let mut texts: BTreeMap<ScopeId, Redacted> = blanks
             .iter()
             .map(|(scope, own)| {
@@ -328,43 +379,15 @@ impl Writing<'_> {
                 texts.entry(it.scope).or_default().items.push(left);
             }
         }
-        let ops: Vec<RosterOp> = named
+        let ops = named
             .into_iter()
             .map(|(scope, parcels)| RosterOp::Redact(Redact { scope, parcels }))
             .collect();
-        for op in &ops {
-            self.check_op(id, op)?;
-        }
-        let texts: Vec<(ScopeId, Vec<u8>)> = texts
+        let texts = texts
             .into_iter()
             .map(|(scope, redacted)| (scope, redacted.encode()))
             .collect();
-        let seq = self.append_own(id, stamp.hlc, &ops, &texts, &[])?;
-        for own in blanks.values() {
-            let changes = self.pending.changes.entry(*id).or_default();
-            let pushed = changes.push(own, stamp);
-            pushed.map_err(|error| ReplicaError::Refused(error.to_string()))?;
-        }
-        let log = stamp.writer;
-        self.scrub(id, (&log, seq), stamp, &texts)
-    }
-
-    /// Writes the starts of the scopes anew whose pieces are gone.
-    fn renew_starts(&mut self, id: &SpaceId, target: &Target) -> Result<(), ReplicaError> {
-        let place = target.place()?;
-        let space = self.space(id)?;
-        let mut touched = Vec::new();
-        for (scope, path) in space.roster.scopes() {
-            let is_near = path.covers(&place) || place.covers(path);
-            if let Some(start) = space.roster.start_of(*scope).filter(|_| is_near) {
-                touched.push((*scope, start.at));
-            }
-        }
-        for (scope, at) in touched {
-            self.space(id)?.record.tainted.insert(scope, at);
-            self.dirty_space(id);
-        }
-        self.tend_scopes(id)
+        Self { ops, texts }
     }
 }
 
@@ -428,3 +451,6 @@ fn rest_of(
     rest.map(Some)
         .map_err(|error| ReplicaError::Refused(error.to_string()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -40,11 +40,13 @@ pub(super) fn with_words(
     home: &Path,
     words: &str,
     at: Option<&str>,
+    keep: BTreeMap<String, Keep>,
     out: &Output,
 ) -> Result<(), Failure> {
     let hear = LinkHear {
         words: words.to_owned(),
         at: at.map(str::to_owned),
+        keep,
     };
     join(home, out, |client| client.call(&hear))
 }

@@ -3,7 +3,7 @@
 
 use std::ops::ControlFlow;
 
-use rusqlite::{Connection, OptionalExtension, Params, Row, params};
+use rusqlite::{Connection, OptionalExtension, Params, Row, Rows, params};
 use stead_base::{DocId, Hash, SpaceId, WriterId};
 
 use crate::body::json_of;
@@ -208,6 +208,14 @@ pub trait Read: Source {
         self.each_doc_after(collection, None, f)
     }
 
+    /// Calls `f` with the id and merged state of each deleted document of a collection, in the order of the ids.
+    fn each_deleted(&self, collection: CollectionNo, f: &mut EachDoc<'_>) -> Result<()> {
+        let mut statement = self.connection().prepare_cached(
+            "SELECT id, state FROM doc WHERE collection=?1 AND deleted=1 ORDER BY id",
+        )?;
+        each_row(statement.query([collection])?, f)
+    }
+
     /// Calls `f` with the id and merged state of each document of a collection behind `after`, in the
     /// order of the ids, the deleted ones included.
     fn each_doc_after(
@@ -221,16 +229,7 @@ pub trait Read: Source {
         )?;
         let after = after.map(DocKey::new);
         let after = after.as_ref().map_or(&[][..], DocKey::as_bytes);
-        let mut rows = statement.query(params![collection, after])?;
-        while let Some(row) = rows.next()? {
-            let id = row.get_ref(0)?.as_blob().map_err(wrong_type)?;
-            let id = DocKey::decode(id).map_err(wrong_type)?;
-            let state = row.get_ref(1)?.as_blob().map_err(wrong_type)?;
-            if f(&id, state).is_break() {
-                break;
-            }
-        }
-        Ok(())
+        each_row(statement.query(params![collection, after])?, f)
     }
 
     /// Bytes that a document takes: its state and its projection. None if there is none.
@@ -449,4 +448,17 @@ fn all<T>(
     let mut statement = conn.prepare_cached(sql)?;
     let rows = statement.query_map(params, f)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Hands out rows of documents: the id and the merged state.
+fn each_row(mut rows: Rows<'_>, f: &mut EachDoc<'_>) -> Result<()> {
+    while let Some(row) = rows.next()? {
+        let id = row.get_ref(0)?.as_blob().map_err(wrong_type)?;
+        let id = DocKey::decode(id).map_err(wrong_type)?;
+        let state = row.get_ref(1)?.as_blob().map_err(wrong_type)?;
+        if f(&id, state).is_break() {
+            break;
+        }
+    }
+    Ok(())
 }

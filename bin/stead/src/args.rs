@@ -368,6 +368,7 @@ pub(crate) enum Space {
     /// Show, or say, for how long history is kept on this device
     ///
     /// What is older goes by itself, once every device that may write has it: at least AGE is kept, at most about twice that.
+    /// Where you manage the space, documents that were deleted longer ago are purged, on every device.
     #[command(
         after_help = "Examples:\n  stead space history family\n  stead space history family --keep 90d\n  stead space history family --keep forever"
     )]
@@ -500,13 +501,21 @@ pub(crate) struct Get {
     pub(crate) revision: Option<String>,
 }
 
-/// Delete documents; `stead restore` brings them back
+/// Delete documents; `stead restore` brings them back, unless they are purged
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  stead delete family/people/ada")]
+#[command(
+    after_help = "Examples:\n  stead delete family/people/ada\n  stead delete family/people/ada --purge\n\nOlder versions of what is purged stay in the history of the space for as long as that is kept: see\n`stead space history`. What must not be read there either is for `stead redact`."
+)]
 pub(crate) struct Delete {
     /// SPACE/COLLECTION/ID
     #[arg(value_name = "DOCUMENT", required = true)]
     pub(crate) documents: Vec<DocAddress>,
+    /// What they hold goes for ever, on every device: nothing brings it back
+    #[arg(long)]
+    pub(crate) purge: bool,
+    /// Purge without asking
+    #[arg(long, requires = "purge")]
+    pub(crate) yes: bool,
 }
 
 /// Bring deleted documents back, with everything they held

@@ -246,11 +246,23 @@ impl<D: Dictionary> Edit<'_, D> {
         })
     }
 
-    /// Deletes the document. Its content is kept for a restore.
+    /// Deletes the document. Its content is kept for a restore, until a purge.
     pub fn delete(&mut self) -> Result<bool, EditError> {
         self.step(|plan| match plan.document.exists() {
             true => plan.lifecycle(Transaction::delete),
             false => Ok(()),
+        })
+    }
+
+    /// Deletes the document, and what it holds for ever: a restore brings back what is written from now on.
+    pub fn purge(&mut self) -> Result<bool, EditError> {
+        self.step(|plan| match plan.document.is_purged() {
+            false => {
+                plan.check_not_after(plan.document.latest(plan.dictionary))?;
+                plan.transaction.purge();
+                Ok(())
+            }
+            true => Ok(()),
         })
     }
 

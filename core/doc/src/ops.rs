@@ -43,6 +43,7 @@ const SET_REMOVE: u64 = 3;
 const RESTORE: u64 = 4;
 const DELETE: u64 = 5;
 const RICH: u64 = 6;
+const PURGE: u64 = 7;
 
 /// A reference to a stamp starts with its writer: none, the author, a new one that follows, or one
 /// that was spelled out before (the first as 3).
@@ -141,6 +142,8 @@ pub enum OpRef<'a> {
     Restore,
     /// Deletes the document. The path is the root.
     Delete,
+    /// Deletes the document, and replaces for ever all that is older in it. The path is the root.
+    Purge,
     /// Changes a rich field that began on the assignment `base` (`None`: nothing was assigned).
     Rich {
         /// What the field is.
@@ -184,6 +187,7 @@ enum What {
     },
     Restore,
     Delete,
+    Purge,
     Rich {
         kind: RichKind,
         base: Span,
@@ -202,6 +206,7 @@ impl What {
             Self::SetRemove { .. } => SET_REMOVE,
             Self::Restore => RESTORE,
             Self::Delete => DELETE,
+            Self::Purge => PURGE,
             Self::Rich { .. } => RICH,
         }
     }
@@ -278,6 +283,7 @@ impl OpTable {
             },
             What::Restore => OpRef::Restore,
             What::Delete => OpRef::Delete,
+            What::Purge => OpRef::Purge,
             What::Rich {
                 kind,
                 base,

@@ -24,7 +24,7 @@ use stead_base::{Hlc, Stamp};
 
 use crate::dictionary::Dictionary;
 use crate::rich::RichKind;
-use crate::value::ValueRef;
+use crate::value::{DELETED_BYTES, ValueRef};
 
 /// A document, merged from every operation applied so far. The default is one never written.
 ///
@@ -33,6 +33,8 @@ use crate::value::ValueRef;
 #[derive(Debug, Clone, Default)]
 pub struct Document {
     lifecycle: Option<Lifecycle>,
+    /// The latest purge: an assignment of nothing at the root.
+    purged: Option<LocalStamp>,
     cells: Vec<Cell>,
     /// Encoded values; cells point into it. What is replaced stays behind until the next decode.
     heap: Vec<u8>,
@@ -44,12 +46,13 @@ impl Document {
     /// Forgets everything and keeps the allocations.
     pub fn clear(&mut self) {
         self.lifecycle = None;
+        self.purged = None;
         self.cells.clear();
         self.heap.clear();
         self.has_rich = false;
     }
 
-    /// Whether the document was deleted and not brought back since. Its cells are all kept.
+    /// Whether the document was deleted and not brought back since. What it holds is kept until a purge.
     pub fn is_deleted(&self) -> bool {
         self.lifecycle.is_some_and(|lifecycle| !lifecycle.alive)
     }
@@ -62,6 +65,20 @@ impl Document {
         }
     }
 
+    /// Whether a purge would find nothing to take: nothing was ever written, or the document is deleted and holds
+    /// no more than marks of what a purge took.
+    pub fn is_purged(&self) -> bool {
+        match self.purged {
+            Some(purged) => self.is_deleted() && are_marks(&self.cells, purged, &self.heap),
+            None => self.lifecycle.is_none() && self.cells.is_empty(),
+        }
+    }
+
+    /// Whether the document was ever purged.
+    pub const fn was_purged(&self) -> bool {
+        self.purged.is_some()
+    }
+
     /// Bytes in memory that grow with the content.
     pub fn bytes(&self) -> usize {
         self.heap.len() + self.cells.len() * size_of::<Cell>()
@@ -70,6 +87,18 @@ impl Document {
     fn value(&self, span: Span) -> ValueRef<'_> {
         value_in(&self.heap, span)
     }
+}
+
+/// Whether cells hold nothing but what a purge says in scopes inside of the document.
+fn are_marks(cells: &[Cell], purged: LocalStamp, heap: &[u8]) -> bool {
+    cells.iter().all(|cell| {
+        let is_mark = cell.assign.is_none_or(|assign| {
+            assign.stamp == purged && value_in(heap, assign.value).bytes() == DELETED_BYTES
+        });
+        let rest = cell.more.as_ref();
+        is_mark
+            && rest.is_none_or(|more| more.is_only_cells() && are_marks(&more.cells, purged, heap))
+    })
 }
 
 fn value_in(heap: &[u8], span: Span) -> ValueRef<'_> {
@@ -234,10 +263,12 @@ impl Cell {
 
 impl More {
     fn is_empty(&self) -> bool {
-        self.counter.is_none()
-            && self.members.is_empty()
-            && self.rich.is_none()
-            && self.cells.is_empty()
+        self.is_only_cells() && self.cells.is_empty()
+    }
+
+    /// Whether there is nothing but perhaps cells below.
+    fn is_only_cells(&self) -> bool {
+        self.counter.is_none() && self.members.is_empty() && self.rich.is_none()
     }
 }
 

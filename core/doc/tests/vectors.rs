@@ -48,6 +48,10 @@ const STORY: &[(&str, u8, Change)] = &[
     }),
     ("delete the document", 1, |edit| edit.delete()),
     ("restore it", 2, |edit| edit.restore()),
+    ("purge it", 1, |edit| edit.purge()),
+    ("put `{\"name\": \"Lisboa\"}`", 2, |edit| {
+        edit.put(&json!({"name": "Lisboa"}), Put::Merge)
+    }),
 ];
 
 fn hex(bytes: &[u8]) -> String {

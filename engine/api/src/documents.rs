@@ -109,8 +109,10 @@ pub enum Op {
         /// What to do.
         edit: TreeEdit,
     },
-    /// Deletes the document.
+    /// Deletes the document; it can be restored.
     Delete,
+    /// Deletes the document, and what it holds for ever, on every device.
+    Purge,
     /// Brings the document back.
     Restore,
 }
@@ -124,6 +126,9 @@ pub struct DocDelete {
     pub collection: String,
     /// The document's id.
     pub id: String,
+    /// Whether what it holds goes for ever, on every device.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub purge: bool,
 }
 
 /// `doc.restore`.

@@ -414,6 +414,7 @@ impl Writing<'_> {
         self.close_rich(no)?;
         self.tx.clear_docs(no)?;
         self.pending.changes.remove(id);
+        self.pending.rebuilt.insert(*id);
         let writers: Vec<WriterId> = self.space(id)?.writers.keys().copied().collect();
         for writer in writers {
             if let Some(state) = self.space(id)?.writers.get_mut(&writer) {

@@ -58,7 +58,7 @@ impl FaceOp {
         match op {
             OpRef::Assign(value) if path == crate::faces::VALUE => value.to_json().map(Self::Put),
             OpRef::Restore => Some(Self::Live(true)),
-            OpRef::Delete => Some(Self::Live(false)),
+            OpRef::Delete | OpRef::Purge => Some(Self::Live(false)),
             _ => None,
         }
     }
@@ -406,6 +406,7 @@ pub(crate) fn in_words(path: &str, op: &OpRef<'_>) -> String {
         },
         OpRef::Restore => "restore".to_owned(),
         OpRef::Delete => "delete".to_owned(),
+        OpRef::Purge => "purge".to_owned(),
     }
 }
 

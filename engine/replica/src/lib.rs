@@ -37,6 +37,7 @@ mod parts;
 mod past;
 mod prepare;
 mod presence;
+mod purging;
 mod reader;
 mod records;
 mod recovery;

@@ -23,6 +23,8 @@ pub(crate) struct Pending {
     pub(crate) changes: BTreeMap<SpaceId, Changes>,
     /// Logs of which entries were taken and not merged.
     pub(crate) logs: BTreeSet<(SpaceId, WriterId)>,
+    /// Spaces of which every log is applied again.
+    pub(crate) rebuilt: BTreeSet<SpaceId>,
 }
 
 impl Pending {
@@ -59,7 +61,15 @@ impl Replica {
 impl Writing<'_> {
     /// Merges everything gathered so far.
     pub(crate) fn merge_all(&mut self) -> Result<(), ReplicaError> {
+        self.merge_gathered()?;
+        self.pending.rebuilt.clear();
+        Ok(())
+    }
+
+    fn merge_gathered(&mut self) -> Result<(), ReplicaError> {
+        let rebuilt = self.pending.rebuilt.clone();
         let pending = std::mem::take(&mut self.pending);
+        self.pending.rebuilt = rebuilt;
         for (space, changes) in &pending.changes {
             self.merge(space, changes, None)?;
         }
@@ -75,9 +85,14 @@ impl Writing<'_> {
     /// Merges what was gathered if it takes much memory.
     pub(crate) fn merge_if_much(&mut self) -> Result<(), ReplicaError> {
         match self.pending.bytes() > GATHERED_BYTES_MAX {
-            true => self.merge_all(),
+            true => self.merge_gathered(),
             false => Ok(()),
         }
+    }
+
+    /// Whether every log of a space is being applied again.
+    pub(crate) fn is_rebuilt(&self, space: &SpaceId) -> bool {
+        self.pending.rebuilt.contains(space)
     }
 
     /// Gathers the updates of rich fields among operations. Says whether anything else is among them, or
@@ -155,6 +170,12 @@ impl Writing<'_> {
                 }
                 None => document.clear(),
             }
+            let same = |next: &DocOps<'_>| next.id() == id && next.collection() == name;
+            let all = std::iter::once(first).chain(ops.clone().take_while(same));
+            let shown = match is_new {
+                true => None,
+                false => self.shown_here(space, (collection, id), &document, all)?,
+            };
             let held_rich = document.may_hold_rich();
             let mut incoming = Vec::new();
             let mut changed = is_new;
@@ -177,6 +198,9 @@ impl Writing<'_> {
                 self.put_document(space, collection, id, &document, &mut buffers)?;
             }
             self.touch(space, name, id);
+            if let Some(shown) = shown {
+                self.note_taken(space, (name, id), &shown, &document);
+            }
         }
         Ok(())
     }

@@ -220,7 +220,10 @@ impl<'s> Parts<'s> {
                 let Some(at) = path_of(docs.collection(), docs.id(), path.names()) else {
                     continue;
                 };
-                let replaces = matches!(op, OpRef::Assign(_) | OpRef::Restore | OpRef::Delete);
+                let replaces = matches!(
+                    op,
+                    OpRef::Assign(_) | OpRef::Restore | OpRef::Delete | OpRef::Purge
+                );
                 for (scope, place) in inner.iter() {
                     let speaks_of = place.covers(&at) || (replaces && at.covers(place));
                     if speaks_of && !known(*scope) {
@@ -274,11 +277,13 @@ fn push_allowed_where(
     let Some(place) = roster.place_of(scope) else {
         return Ok(());
     };
-    changes.push_allowed(text, stamp, &mut |collection, doc, path| {
+    changes.push_allowed(text, stamp, &mut |collection, doc, path, op| {
         let Some(at) = path_of(collection, doc, path.names()) else {
             return false;
         };
-        let is_inside = place.covers(&at) || (path.is_root() && at.covers(place));
+        // A purge is of the whole document, and said in words of their own to the scopes inside.
+        let reaches_in = path.is_root() && !matches!(op, OpRef::Purge) && at.covers(place);
+        let is_inside = place.covers(&at) || reaches_in;
         let verdict = |path: &Path, action| roster.verdict(&stamp.writer, seq, path, action);
         is_inside
             && passes(&at)

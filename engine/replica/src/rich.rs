@@ -507,7 +507,14 @@ fn damaged(what: &str) -> ReplicaError {
 
 /// The contents that a projection shows.
 #[derive(Default)]
-struct Contents(BTreeMap<Vec<u8>, Value>);
+pub(crate) struct Contents(BTreeMap<Vec<u8>, Value>);
+
+impl Contents {
+    /// What a field shows, if it is visible.
+    pub(crate) fn of(&self, place: &RichPlace) -> Option<&Value> {
+        self.0.get(&place.key())
+    }
+}
 
 impl RichValues for Contents {
     fn value(&self, path: PathRef<'_>, kind: RichKind, base: Option<Stamp>) -> Option<Value> {
@@ -686,7 +693,7 @@ impl Writing<'_> {
         Ok(())
     }
 
-    fn contents(
+    pub(crate) fn contents(
         &mut self,
         space: &SpaceId,
         collection: CollectionNo,

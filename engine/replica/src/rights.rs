@@ -3,18 +3,21 @@
 //! Owns the calls and what they write. The rules are the roster's (`core/access`); how far a log of
 //! someone who is put out is accepted is what this device holds of it now.
 
+use serde_json::Value;
 use stead_access::{
     Action, Card, Decision, DeviceRecord, GivenBy, Grant, Join, Lengths, MemberSubject, OpId,
     Party, PartyId, Path, REMOVED_AT_ONCE_MAX, RemovalPlan, RemovalTarget, Remove, Role, RosterOp,
     Subject, Votes, Whom, sign_join,
 };
-use stead_base::{DeviceId, SpaceId};
+use stead_base::{DeviceId, DocId, SpaceId};
 use stead_crypt::SigningKey;
 
+use crate::commit::path_of;
 use crate::identity::Names;
 use crate::membership::SpaceTicket;
+use crate::space::SpaceState;
 use crate::writing::Writing;
-use crate::{Replica, ReplicaError};
+use crate::{Change, Replica, ReplicaError};
 
 /// A membership in words that a person can use.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -479,4 +482,50 @@ fn devices_of(party: &Party) -> Result<Vec<DeviceRecord>, ReplicaError> {
             "a card without devices lets nobody in".to_owned(),
         )),
     }
+}
+
+/// Refuses changes of a document that this device lacks the right to make.
+pub(crate) fn check_rights_of(
+    space: &SpaceState,
+    device: &DeviceId,
+    (collection, doc): (&str, &DocId),
+    changes: &[Change],
+) -> Result<(), ReplicaError> {
+    let may = |path: &Path| space.roster.can(device, path, Action::Write);
+    let place = |names: &[&str]| {
+        path_of(collection, doc, names.iter().copied())
+            .ok_or_else(|| ReplicaError::Refused("that path is too long".to_owned()))
+    };
+    let whole = place(&[])?;
+    if may(&whole) {
+        return Ok(());
+    }
+    for change in changes {
+        let touched = match change {
+            Change::Put {
+                value: Value::Object(fields),
+                replace: false,
+            } if !fields.is_empty() => fields
+                .keys()
+                .map(|name| place(&[name]))
+                .collect::<Result<Vec<_>, _>>()?,
+            Change::Set { path, .. }
+            | Change::Add { path, .. }
+            | Change::Include { path, .. }
+            | Change::Exclude { path, .. }
+            | Change::Rich { path, .. }
+            | Change::Unset { path } => {
+                let names: Vec<&str> = path.iter().map(String::as_str).collect();
+                vec![place(&names)?]
+            }
+            _ => vec![whole.clone()],
+        };
+        if let Some(path) = touched.iter().find(|path| !may(path)) {
+            return Err(ReplicaError::NoRight {
+                space: space.record.name.clone(),
+                path: path.to_string(),
+            });
+        }
+    }
+    Ok(())
 }

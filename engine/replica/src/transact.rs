@@ -11,6 +11,7 @@ use stead_log::{Dependency, EntryRef, Envelope};
 use stead_store::CollectionNo;
 
 use crate::commit::path_of;
+use crate::rights::check_rights_of;
 use crate::schemas::{AS_HELD, SCHEMAS, Speaks};
 use crate::sealing::Sealing;
 use crate::space::{OwnWriter, WriterState};
@@ -87,6 +88,8 @@ pub enum Change {
     },
     /// Deletes the document; it can be restored.
     Delete,
+    /// Deletes the document, and what it holds for ever.
+    Purge,
     /// Brings a deleted document back.
     Restore,
 }
@@ -719,52 +722,6 @@ fn path_of_names(names: &[String]) -> Result<stead_doc::Path, ReplicaError> {
         .map_err(|error| ReplicaError::Refused(error.to_string()))
 }
 
-/// Refuses changes of a document that this device lacks the right to make.
-fn check_rights_of(
-    space: &crate::space::SpaceState,
-    device: &stead_base::DeviceId,
-    (collection, doc): (&str, &DocId),
-    changes: &[Change],
-) -> Result<(), ReplicaError> {
-    let may = |path: &Path| space.roster.can(device, path, Action::Write);
-    let place = |names: &[&str]| {
-        path_of(collection, doc, names.iter().copied())
-            .ok_or_else(|| ReplicaError::Refused("that path is too long".to_owned()))
-    };
-    let whole = place(&[])?;
-    if may(&whole) {
-        return Ok(());
-    }
-    for change in changes {
-        let touched = match change {
-            Change::Put {
-                value: Value::Object(fields),
-                replace: false,
-            } if !fields.is_empty() => fields
-                .keys()
-                .map(|name| place(&[name]))
-                .collect::<Result<Vec<_>, _>>()?,
-            Change::Set { path, .. }
-            | Change::Add { path, .. }
-            | Change::Include { path, .. }
-            | Change::Exclude { path, .. }
-            | Change::Rich { path, .. }
-            | Change::Unset { path } => {
-                let names: Vec<&str> = path.iter().map(String::as_str).collect();
-                vec![place(&names)?]
-            }
-            _ => vec![whole.clone()],
-        };
-        if let Some(path) = touched.iter().find(|path| !may(path)) {
-            return Err(ReplicaError::NoRight {
-                space: space.record.name.clone(),
-                path: path.to_string(),
-            });
-        }
-    }
-    Ok(())
-}
-
 fn apply_change(
     edit: &mut stead_doc::Edit<'_, stead_doc::Numbers>,
     change: &Change,
@@ -793,6 +750,7 @@ fn apply_change(
         // Made by `edit_rich_field`, which has the content.
         Change::Rich { .. } => Ok(false),
         Change::Delete => edit.delete(),
+        Change::Purge => edit.purge(),
         Change::Restore => edit.restore(),
     };
     edited.map_err(|error| ReplicaError::Refused(error.to_string()))

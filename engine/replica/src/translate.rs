@@ -95,7 +95,7 @@ pub(crate) fn translate(
                 edit: edit.clone(),
             }]
         }),
-        Change::Delete | Change::Restore => Ok(vec![change.clone()]),
+        Change::Delete | Change::Purge | Change::Restore => Ok(vec![change.clone()]),
     };
     let mut changes = writes.map_err(|fault| wrong(collection, id, &fault))?;
     into_sets(&mut changes, &held, document, numbers);

@@ -307,7 +307,7 @@ impl Replica {
                         for (_, parcel) in opened.open_docs(entry) {
                             let mut changes = Changes::default();
                             let pushed =
-                                changes.push_allowed(parcel, stamp, &mut |name, doc, path| {
+                                changes.push_allowed(parcel, stamp, &mut |name, doc, path, _| {
                                     wanted.contains(&(name.to_owned(), doc.clone()))
                                         && path_of(name, doc, path.names()).is_some_and(|path| {
                                             let roster = &space.roster;
@@ -403,6 +403,11 @@ impl Replica {
             if now.is_deleted() && !made.contains(&Change::Restore) && !made.is_empty() {
                 made.clear();
                 inverse.kept = vec!["(the document, which is deleted)".to_owned()];
+            }
+            if doc.ops().any(|(_, op)| matches!(op, OpRef::Purge)) {
+                made.clear();
+                inverse.kept =
+                    vec!["(the document, which was purged: that is for ever)".to_owned()];
             }
             let name = format!("{}/{}", key.0, key.1);
             undone.kept.extend(

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use stead_base::{DocId, Entropy, Hash, HlcClock, SpaceId, WriterId};
+use stead_base::{DocId, Entropy, Hash, Hlc, HlcClock, SpaceId, Stamp, WriterId};
 use stead_crypt::DeviceKeys;
 use stead_doc::Numbers;
 use stead_log::SignedHead;
@@ -20,7 +20,7 @@ use crate::rich::RichDesk;
 use crate::schemas::{SCHEMAS, Schemas};
 use crate::signing::SigningDesk;
 use crate::space::{SpaceState, WriterState};
-use crate::{Replica, ReplicaError};
+use crate::{Edit, Replica, ReplicaError};
 
 /// A stored segment is closed at this many entries.
 const SEGMENT_ENTRIES: u64 = 1024;
@@ -56,6 +56,10 @@ pub(crate) struct Writing<'r> {
     dirty_writers: BTreeSet<(SpaceId, WriterId)>,
     touched: BTreeMap<SpaceId, Touched>,
     pub(crate) changed_schemas: ChangedSchemas,
+    /// What is to be said again, for purges took it.
+    pub(crate) taken: Vec<(SpaceId, Vec<Edit>)>,
+    /// From when on the authors of purges did not know this device's log.
+    pub(crate) unknown_to: BTreeMap<(SpaceId, Stamp), Option<Hlc>>,
     /// Whether something was taken out of what is stored that must not stay in the files.
     pub(crate) erases: bool,
     /// Whether anything in memory has been changed.
@@ -134,6 +138,8 @@ impl Replica {
             dirty_writers: BTreeSet::new(),
             touched: BTreeMap::new(),
             changed_schemas: ChangedSchemas::default(),
+            taken: Vec::new(),
+            unknown_to: BTreeMap::new(),
             erases: false,
             // What is gathered is in no other place in memory: a failure has it read again.
             began: has_pending,
@@ -144,6 +150,7 @@ impl Replica {
                 Merging::Now => writing.merge_all()?,
                 Merging::Later => writing.merge_if_much()?,
             }
+            writing.say_taken_again()?;
             writing.fold_if_due()?;
             writing.follow_schemas()?;
             writing.tell_lag();

@@ -218,6 +218,36 @@ fn who_reads_a_field_sees_what_the_document_around_it_does_to_it() {
 }
 
 #[test]
+fn who_reads_a_field_of_a_purged_document_has_nothing_left_either() {
+    let (mut a, mut b, space) = shared_part("/notes/x/body", Role::Writer);
+    // Whose right is a field's cannot purge the document around it.
+    let purge = [at("notes", "x", Change::Purge)];
+    assert!(b.replica.transact(&space, &purge, b.now).is_err());
+    a.now = b.now + 1_000;
+    a.write(&space, &purge);
+    sync(&mut a, &mut b);
+    let gone = |device: &Device| device.get(&space, "notes", "x");
+    assert_eq!((gone(&a), gone(&b)), (None, None));
+    a.write(&space, &[at("notes", "x", Change::Restore)]);
+    sync(&mut a, &mut b);
+    assert_eq!((gone(&a), gone(&b)), (Some(json!({})), Some(json!({}))));
+    b.now = a.now + 1_000;
+    let value = json!({"body": {"text": "new"}});
+    let change = Change::Put {
+        value: value.clone(),
+        replace: false,
+    };
+    b.write(&space, &[at("notes", "x", change)]);
+    sync(&mut a, &mut b);
+    assert_eq!((gone(&a), gone(&b)), (Some(value.clone()), Some(value)));
+    // What nobody who reads all would find in it takes no second purge.
+    a.now = b.now + 1_000;
+    a.write(&space, &purge);
+    let again = a.replica.transact(&space, &purge, a.now + 1).unwrap();
+    assert_eq!(again.entry, None);
+}
+
+#[test]
 fn one_transaction_over_several_parts_is_whole_for_who_reads_all() {
     let (mut a, mut b, space) = shared_part("/notes/x", Role::Writer);
     let mut c = person(3);

@@ -34,6 +34,8 @@ enum What {
     SetAdd(Value),
     SetRemove(Value, Vec<Stamp>),
     Alive(bool),
+    /// Deletes the document, and is an assignment of nothing above all of it.
+    Purge,
     /// The kind's tag and the base. What is in a rich field is not the model's to say: it shows as null.
     Rich(u8, Option<Stamp>),
 }
@@ -52,6 +54,7 @@ impl Model {
                 }
                 OpRef::Restore => What::Alive(true),
                 OpRef::Delete => What::Alive(false),
+                OpRef::Purge => What::Purge,
                 OpRef::Rich { kind, base, .. } => What::Rich(kind.tag(), base),
             };
             self.ops.push(Op {
@@ -63,10 +66,11 @@ impl Model {
     }
 
     /// Whether the document is deleted: the latest word on it counts, a restore before a deletion
-    /// of the same stamp.
+    /// or purge of the same stamp.
     pub fn is_deleted(&self) -> bool {
         let words = self.ops.iter().filter_map(|op| match op.what {
             What::Alive(alive) => Some((op.stamp, alive)),
+            What::Purge => Some((op.stamp, false)),
             _ => None,
         });
         words.max().is_some_and(|(_, alive)| !alive)
@@ -106,11 +110,12 @@ impl Model {
         (!fields.is_empty()).then_some(Value::Object(fields))
     }
 
-    /// The latest assignment at or above a path.
+    /// The latest assignment at or above a path, or purge, whose path is the root.
     fn reset(&self, path: &[String]) -> Option<Stamp> {
         self.ops
             .iter()
-            .filter(|op| matches!(op.what, What::Assign(..)) && path.starts_with(&op.path))
+            .filter(|op| matches!(op.what, What::Assign(..) | What::Purge))
+            .filter(|op| path.starts_with(&op.path))
             .map(|op| op.stamp)
             .max()
     }

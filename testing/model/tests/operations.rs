@@ -16,6 +16,7 @@ enum Raw {
     SetRemove(u8, Vec<(u8, u64)>),
     Restore,
     Delete,
+    Purge,
     Rich(u8, Option<(u8, u64)>),
 }
 
@@ -31,6 +32,7 @@ fn any_entry() -> impl Strategy<Value = Entry> {
         3 => (0u8..3, prop::collection::vec(stamp, 0..3)).prop_map(|(elem, seen)| Raw::SetRemove(elem, seen)),
         1 => Just(Raw::Restore),
         1 => Just(Raw::Delete),
+        1 => Just(Raw::Purge),
         3 => (1u8..4, prop::option::of((0..WRITERS, 1u64..12))).prop_map(|(tag, base)| Raw::Rich(tag, base)),
     ];
     (time, prop::collection::vec("[ab]", 1..4), raw)
@@ -57,6 +59,7 @@ fn parcel((now, path, raw): &Entry) -> Vec<u8> {
         Raw::SetRemove(..) => (3, false),
         Raw::Restore => (4, true),
         Raw::Delete => (5, true),
+        Raw::Purge => (7, true),
         Raw::Rich(..) => (6, false),
     };
     let path = if at_root { &[][..] } else { path };
@@ -97,7 +100,7 @@ fn parcel((now, path, raw): &Entry) -> Vec<u8> {
             }
             out.uint(3).raw(&[2, 7, 7]);
         }
-        Raw::Restore | Raw::Delete => {}
+        Raw::Restore | Raw::Delete | Raw::Purge => {}
     }
     out.finish()
 }

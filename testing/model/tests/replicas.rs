@@ -19,6 +19,7 @@ enum Intent {
     SetRemove(Path, Value),
     DeleteField(Path),
     Delete,
+    Purge,
     Restore,
     Rich(Path, u8),
 }
@@ -79,6 +80,7 @@ fn any_intent() -> impl Strategy<Value = Intent> {
         3 => (any_path(), any_elem()).prop_map(|(path, elem)| Intent::SetRemove(path, elem)),
         3 => any_path().prop_map(Intent::DeleteField),
         1 => Just(Intent::Delete),
+        1 => Just(Intent::Purge),
         1 => Just(Intent::Restore),
         3 => (any_path(), 1u8..4).prop_map(|(path, tag)| Intent::Rich(path, tag)),
     ]
@@ -139,6 +141,7 @@ impl Replica {
                 Intent::SetRemove(path, elem) => edit.set_remove(path, elem),
                 Intent::DeleteField(path) => edit.delete_field(path),
                 Intent::Delete => edit.delete(),
+                Intent::Purge => edit.purge(),
                 Intent::Restore => edit.restore(),
                 Intent::Rich(path, tag) => {
                     let kind = RichKind::from_tag(*tag).unwrap();

@@ -259,27 +259,28 @@ impl World {
                     .collect()
             };
             let number = self.stage.chance.below(100);
-            let change = match self.stage.chance.below(9) {
-                0..3 => Change::Set {
+            let change = match self.stage.chance.below(28) {
+                0..9 => Change::Set {
                     path: path(&mut self.stage.chance),
                     value: json!(number),
                 },
-                3 => Change::Set {
+                9..12 => Change::Set {
                     path: path(&mut self.stage.chance),
                     value: json!({"x": number, "y": [1, 2]}),
                 },
-                4 => Change::Put {
+                12..15 => Change::Put {
                     value: json!({"a": {"b": number}, "t": format!("text {number}")}),
                     replace: false,
                 },
-                5 => Change::Put {
+                15..18 => Change::Put {
                     value: json!({"c": number}),
                     replace: true,
                 },
-                6 => Change::Unset {
+                18..21 => Change::Unset {
                     path: path(&mut self.stage.chance),
                 },
-                7 => Change::Delete,
+                21..24 => Change::Delete,
+                24 => Change::Purge,
                 _ => Change::Restore,
             };
             edits.push(Edit {

@@ -142,6 +142,7 @@ fn describe(op: &LogOp) -> String {
         "exclude" => format!("{document}  {value} out of {field}"),
         "unset" => format!("{document}  {field} removed"),
         "delete" => format!("{document}  deleted"),
+        "purge" => format!("{document}  purged"),
         "restore" => format!("{document}  restored"),
         other => format!("{document}  {other} {field}"),
     }

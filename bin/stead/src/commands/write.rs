@@ -7,6 +7,7 @@ use stead_api::{Client, DocPut, Edit, Op};
 use crate::{
     address::DocAddress,
     args::{Delete, Put, Restore},
+    ask,
     client::connect,
     edits::edits_of,
     exit::Failure,
@@ -52,6 +53,16 @@ pub(crate) fn put(home: &Path, put: Put, out: &Output) -> Result<(), Failure> {
 
 pub(crate) fn delete(home: &Path, delete: &Delete, out: &Output) -> Result<(), Failure> {
     let mut client = connect(home)?;
+    if delete.purge {
+        let what = look::counted(delete.documents.len() as u64, "document");
+        let sentence = format!("What {what} held goes for ever, on every device.");
+        ask::confirm(&sentence, delete.yes, out)?;
+        each_space(&mut client, &delete.documents, Op::Purge, out)?;
+        for document in &delete.documents {
+            out.say(format!("Purged {document}."));
+        }
+        return Ok(());
+    }
     each_space(&mut client, &delete.documents, Op::Delete, out)?;
     for document in &delete.documents {
         out.say(format!("Deleted {document}."));

@@ -7,7 +7,7 @@ use stead_base::{DecodeFault, Decoder, DocId, Stamp, WriterId};
 
 use super::reader::{Reader, decompress, read_id, too_long};
 use super::{
-    DocOps, LZ4, OpTable, PARCEL_BODY_BYTES_MAX, PARCEL_OPS_MAX, PARCEL_STAMPS_MAX, PLAIN,
+    DocOps, LZ4, OpRef, OpTable, PARCEL_BODY_BYTES_MAX, PARCEL_OPS_MAX, PARCEL_STAMPS_MAX, PLAIN,
     ParcelError, Span,
 };
 use crate::path::{PathRef, check_collection};
@@ -127,12 +127,12 @@ impl Changes {
     }
 
     /// Like [`push`](Self::push), but leaves out the operations that `allows` refuses, given the
-    /// collection, the document and the path inside it.
+    /// collection, the document, the path inside it and the operation.
     pub fn push_allowed(
         &mut self,
         plaintext: &[u8],
         stamp: Stamp,
-        allows: &mut dyn FnMut(&str, &DocId, PathRef<'_>) -> bool,
+        allows: &mut dyn FnMut(&str, &DocId, PathRef<'_>, &OpRef<'_>) -> bool,
     ) -> Result<(), ParcelError> {
         let first = self.docs.len();
         self.push(plaintext, stamp)?;
@@ -141,7 +141,10 @@ impl Changes {
             let name = &table.text[doc.collection.range()];
             let kept: Vec<_> = table.ops[doc.ops.range()]
                 .iter()
-                .filter(|raw| allows(name, &doc.id, PathRef(table.path(raw))))
+                .filter(|raw| {
+                    let (path, op) = table.op(raw);
+                    allows(name, &doc.id, path, &op)
+                })
                 .copied()
                 .collect();
             let start = doc.ops.start as usize;

@@ -4,7 +4,7 @@
 use stead_base::{DecodeError, DecodeFault, Decoder, DocId, Hlc, Stamp, WriterId, limits};
 
 use super::{
-    ADD, ASSIGN, DELETE, KIND_BITS, KIND_MASK, OpTable, PARCEL_BODY_BYTES_MAX, ParcelError,
+    ADD, ASSIGN, DELETE, KIND_BITS, KIND_MASK, OpTable, PARCEL_BODY_BYTES_MAX, PURGE, ParcelError,
     RESTORE, RICH, RawOp, SET_ADD, SET_REMOVE, STAMP_AUTHOR, STAMP_KNOWN_WRITER, STAMP_NEW_WRITER,
     STAMP_NONE, Span, What,
 };
@@ -122,13 +122,13 @@ impl Reader<'_> {
     fn op<'a>(&mut self, input: &mut Decoder<'a>, source: &'a [u8]) -> Result<RawOp, ParcelError> {
         let header = input.uint("operation")?;
         let (kind, depth) = (header & KIND_MASK, header >> KIND_BITS);
-        if kind > RICH {
+        if kind > PURGE {
             return Err(ParcelError::NotUnderstood {
                 what: "operation",
                 found: kind,
             });
         }
-        let at_root = matches!(kind, RESTORE | DELETE);
+        let at_root = matches!(kind, RESTORE | DELETE | PURGE);
         if (depth == 0) != at_root || depth > limits::PATH_DEPTH_MAX as u64 {
             return Err(input.error("path", DecodeFault::Undefined).into());
         }
@@ -146,6 +146,7 @@ impl Reader<'_> {
             },
             RESTORE => What::Restore,
             RICH => self.rich(input)?,
+            PURGE => What::Purge,
             _ => What::Delete,
         };
         Ok(RawOp { path, what })

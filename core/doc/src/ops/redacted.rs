@@ -90,8 +90,8 @@ impl Redacted {
 
 impl Changes {
     /// The operations of all parcels pushed, which must have one stamp, as one parcel without those that
-    /// `leaves_out` names. Empty if none are left. Whether a document was deleted is no content and
-    /// always stays.
+    /// `leaves_out` names. Empty if none are left. Whether a document was deleted or purged is no content
+    /// and always stays.
     pub fn written_again(
         &self,
         leaves_out: &dyn Fn(&str, &DocId, PathRef<'_>) -> bool,
@@ -145,6 +145,7 @@ impl Transaction {
             }
             OpRef::Restore => self.restore(),
             OpRef::Delete => self.delete(),
+            OpRef::Purge => self.purge(),
             OpRef::Rich {
                 kind,
                 base,

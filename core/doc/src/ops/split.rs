@@ -38,7 +38,7 @@ impl Transaction {
     ///
     /// An assignment above such a part replaces what is in it, and so does an assignment of "deleted"
     /// at its path: the part gets that one. Deletion and restoring of a document go to all parts
-    /// inside of it as they are.
+    /// inside of it as they are, and a purge as a deletion and such an assignment.
     pub fn split<K: Ord + Copy>(
         mut self,
         part_of: &mut dyn FnMut(&str, &DocId, PathRef<'_>) -> K,
@@ -59,7 +59,7 @@ impl Transaction {
                     op,
                 });
                 for (part, path) in &inner {
-                    if let Some(op) = repeated(table, &op, path.as_ref()) {
+                    for op in repeated(table, &op, path.as_ref()).into_iter().flatten() {
                         repeats = true;
                         placed.push(Placed {
                             part: *part,
@@ -116,30 +116,39 @@ impl Transaction {
 }
 
 /// What an operation says to a part at `path` that lies inside the document, if it lies above it.
-fn repeated(table: &mut OpTable, op: &RawOp, path: PathRef<'_>) -> Option<RawOp> {
+fn repeated(table: &mut OpTable, op: &RawOp, path: PathRef<'_>) -> [Option<RawOp>; 2] {
+    let deleted = RawOp {
+        what: What::Delete,
+        ..*op
+    };
     match op.what {
-        What::Restore | What::Delete => Some(*op),
+        What::Restore | What::Delete => [Some(*op), None],
+        What::Purge => [Some(deleted), Some(blanked(table, path))],
         What::Assign(_) => {
             let above = table.path(op);
-            if above.len() >= path.0.len() || !is_below(path.0, above) {
-                return None;
-            }
-            let text = Span {
-                start: table.text.len() as u32,
-                end: (table.text.len() + path.0.len()) as u32,
-            };
-            table.text.push_str(path.0);
-            let value = Span {
-                start: table.bytes.len() as u32,
-                end: (table.bytes.len() + DELETED_BYTES.len()) as u32,
-            };
-            table.bytes.extend_from_slice(DELETED_BYTES);
-            Some(RawOp {
-                path: text,
-                what: What::Assign(value),
-            })
+            let is_around = above.len() < path.0.len() && is_below(path.0, above);
+            [is_around.then(|| blanked(table, path)), None]
         }
-        _ => None,
+        _ => [None, None],
+    }
+}
+
+/// An assignment of "deleted" at a path.
+fn blanked(table: &mut OpTable, path: PathRef<'_>) -> RawOp {
+    let text = span(table.text.len(), path.0.len());
+    table.text.push_str(path.0);
+    let value = span(table.bytes.len(), DELETED_BYTES.len());
+    table.bytes.extend_from_slice(DELETED_BYTES);
+    RawOp {
+        path: text,
+        what: What::Assign(value),
+    }
+}
+
+fn span(start: usize, len: usize) -> Span {
+    Span {
+        start: start as u32,
+        end: (start + len) as u32,
     }
 }
 

@@ -47,6 +47,46 @@ fn shown(changes: &Changes) -> Vec<String> {
 }
 
 #[test]
+fn a_purge_collapses_what_the_transaction_did_before_it_and_stands_beside_a_restore() {
+    let id = DocId::parse("doc").unwrap();
+    let (mut document, mut numbers) = (Document::default(), Numbers::default());
+    let mut transaction = Transaction::new(stamp(9));
+    let mut edit = transaction
+        .edit("docs", &id, &mut document, &mut numbers)
+        .unwrap();
+    let gone = Path::parse("gone").unwrap();
+    edit.put(&json!({}), Put::Merge).unwrap();
+    edit.add(&gone, 4).unwrap();
+    edit.purge().unwrap();
+    edit.put(&json!({"kept": 1}), Put::Merge).unwrap();
+    let mut out = Vec::new();
+    transaction.encode(&mut out).unwrap();
+    let changes = decode(&out, 9).unwrap();
+    let said = shown(&changes);
+    assert_eq!(said.len(), 3, "{said:?}");
+    assert!(said[0].ends_with("Restore") && said[1].ends_with("Purge"));
+    let (mut taken, mut others) = (Document::default(), Numbers::default());
+    for ops in changes.docs() {
+        taken.apply(ops, &mut others);
+    }
+    assert_eq!(taken.explain(&others), document.explain(&numbers));
+    assert_eq!(taken.to_json(&others), json!({"kept": 1}));
+    assert!(taken.exists());
+    // Nothing at all is left where the purge comes last.
+    let mut transaction = Transaction::new(stamp(9));
+    let mut document = Document::default();
+    let mut edit = transaction
+        .edit("docs", &id, &mut document, &mut numbers)
+        .unwrap();
+    edit.put(&json!({}), Put::Merge).unwrap();
+    edit.purge().unwrap();
+    out.clear();
+    transaction.encode(&mut out).unwrap();
+    let said = shown(&decode(&out, 9).unwrap());
+    assert!(said.len() == 1 && said[0].ends_with("Purge"), "{said:?}");
+}
+
+#[test]
 fn a_one_field_change_costs_six_bytes_beside_names_id_and_value() {
     let id = DocId::generate(1_790_000_000_000, [9; 10]);
     let (mut document, mut numbers) = (Document::default(), Numbers::default());

@@ -235,6 +235,10 @@ impl Transaction {
         self.push(PathRef::ROOT, What::Delete);
     }
 
+    pub(crate) fn purge(&mut self) {
+        self.push(PathRef::ROOT, What::Purge);
+    }
+
     fn put_bytes(&mut self, bytes: &[u8]) -> Span {
         let start = self.table.bytes.len();
         self.table.bytes.extend_from_slice(bytes);
@@ -373,8 +377,10 @@ fn compress(out: &mut Vec<u8>, start: usize) {
 
 /// Reduces the operations on one document to their outcome, sorted by key.
 fn collapse(table: &mut OpTable, ops: &mut Vec<RawOp>) {
-    // Keys put an ancestor before what is below it: made in that order, nothing is undone.
-    if ops.is_sorted_by(|a, b| table.key(a) < table.key(b)) {
+    // Keys put an ancestor before what is below it: made in that order, nothing is undone, but for what a purge
+    // that is not the first undoes.
+    let undoes = |raw: &RawOp| matches!(raw.what, What::Purge);
+    if ops.is_sorted_by(|a, b| table.key(a) < table.key(b)) && !ops.iter().skip(1).any(undoes) {
         return;
     }
     let mut stamps = std::mem::take(&mut table.stamps);
@@ -385,7 +391,8 @@ fn collapse(table: &mut OpTable, ops: &mut Vec<RawOp>) {
     // Stable: operations with one key stay in the order they were made.
     let mut made: Vec<(usize, RawOp)> = ops.drain(..).enumerate().collect();
     made.sort_by(|(_, a), (_, b)| table.key(a).cmp(&table.key(b)));
-    // The assignments at and above the current path: the end of each path, and when it was made.
+    // The assignments at and above the current path, a purge being one of the root: the end of each path, and
+    // when it was made.
     let mut above: Vec<(Span, usize)> = Vec::new();
     for group in made.chunk_by(|(_, a), (_, b)| table.path(a) == table.path(b)) {
         let path = group[0].1.path;
@@ -398,7 +405,7 @@ fn collapse(table: &mut OpTable, ops: &mut Vec<RawOp>) {
         }
         let assigned = group
             .iter()
-            .filter(|(_, raw)| matches!(raw.what, What::Assign(_)))
+            .filter(|(_, raw)| matches!(raw.what, What::Assign(_) | What::Purge))
             .map(|&(made, _)| made)
             .next_back();
         let latest = above.last().map(|&(_, made)| made).max(assigned);
@@ -447,7 +454,7 @@ impl Joined<'_> {
 
 pub(super) fn is_below(path: &str, ancestor: &str) -> bool {
     path.strip_prefix(ancestor)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with(SEPARATOR))
+        .is_some_and(|rest| ancestor.is_empty() || rest.is_empty() || rest.starts_with(SEPARATOR))
 }
 
 /// The outcome of two operations with one key, the second made later.
@@ -552,7 +559,7 @@ impl<'t> Writer<'t> {
                     self.stamp(out, stamp);
                 }
             }
-            What::Restore | What::Delete => {}
+            What::Restore | What::Delete | What::Purge => {}
             What::Rich {
                 kind,
                 base,

@@ -92,6 +92,18 @@ impl Document {
         self.lifecycle_stamp(dictionary).is_some_and(is_by)
     }
 
+    /// Since when the document is deleted, if it is.
+    pub fn deleted_at<D: Dictionary>(&self, dictionary: &D) -> Option<Stamp> {
+        self.lifecycle_stamp(dictionary)
+            .filter(|_| self.is_deleted())
+    }
+
+    /// Since when somebody's word is that the document lives, if that is the latest.
+    pub fn made_at<D: Dictionary>(&self, dictionary: &D) -> Option<Stamp> {
+        self.lifecycle_stamp(dictionary)
+            .filter(|_| !self.is_deleted())
+    }
+
     /// The latest assignment at or above a path: what a counter or rich field there builds on.
     pub fn base_at<D: Dictionary>(&self, path: PathRef<'_>, dictionary: &D) -> Option<Stamp> {
         self.latest_assign(path, dictionary)

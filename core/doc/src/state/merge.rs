@@ -43,6 +43,10 @@ impl Document {
             match op {
                 OpRef::Restore => self.set_alive(true, stamp, origin, dictionary),
                 OpRef::Delete => self.set_alive(false, stamp, origin, dictionary),
+                OpRef::Purge => {
+                    self.set_alive(false, stamp, origin, dictionary);
+                    self.raise_floor(stamp, origin, dictionary);
+                }
                 _ => {
                     let mut fields = [0; PATH_DEPTH_MAX];
                     let mut depth = 0;
@@ -56,16 +60,16 @@ impl Document {
         }
     }
 
-    /// The latest assignment at or above a path: what an addition there builds on.
+    /// The latest assignment at or above a path, the latest purge being one: what an addition there builds on.
     pub(crate) fn latest_assign<D: Dictionary>(
         &self,
         path: PathRef<'_>,
         dictionary: &D,
     ) -> Option<Stamp> {
         let mut cells = &self.cells[..];
-        let mut chain = None;
+        let mut chain = self.purged;
         if cells.is_empty() {
-            return None;
+            return chain?.stamp(dictionary);
         }
         for name in path.names() {
             let Some(cell) = child(cells, name, dictionary) else {
@@ -96,6 +100,29 @@ impl Document {
         }
     }
 
+    /// Purges the document: all that is older is replaced.
+    fn raise_floor<D: Dictionary>(&mut self, stamp: LocalStamp, origin: Origin, dictionary: &D) {
+        match self.purged.map(|known| known.order(stamp, dictionary)) {
+            Some(Ordering::Greater) => return,
+            Some(Ordering::Equal) if origin == Origin::Finished => return,
+            _ => self.purged = Some(stamp),
+        }
+        prune_cells(&mut self.cells, &replaced_by(stamp, origin, dictionary));
+        if self.cells.is_empty() {
+            self.heap.clear();
+        }
+    }
+
+    /// Drops what the latest purge replaces, where cells came from elsewhere.
+    pub(super) fn drop_purged<D: Dictionary>(&mut self, dictionary: &D) {
+        if let Some(stamp) = self.purged {
+            prune_cells(
+                &mut self.cells,
+                &replaced_by(stamp, Origin::Finished, dictionary),
+            );
+        }
+    }
+
     fn merge<D: Dictionary>(
         &mut self,
         path: &[u32],
@@ -121,7 +148,7 @@ impl Document {
                 let base = base.map(|base| LocalStamp::local(base, dictionary));
                 self.rich_is_alive(path, kind, base, dictionary);
             }
-            OpRef::Restore | OpRef::Delete => {}
+            OpRef::Restore | OpRef::Delete | OpRef::Purge => {}
         }
     }
 
@@ -160,8 +187,7 @@ impl Document {
         let Some((&field, above)) = path.split_last() else {
             return;
         };
-        if !above.is_empty() && is_replaced(Some(stamp), self.chain(above, dictionary), dictionary)
-        {
+        if is_replaced(Some(stamp), self.chain(above, dictionary), dictionary) {
             return;
         }
         let cells = cells_at(&mut self.cells, above, dictionary);
@@ -183,15 +209,10 @@ impl Document {
         }
         let value = put_in(&mut self.heap, value);
         cell.assign = Some(Assign { value, stamp });
-        if let Some(more) = &mut cell.more {
-            let is_gone = |other: LocalStamp| match other.order(stamp, dictionary) {
-                Ordering::Less => true,
-                Ordering::Equal => origin == Origin::InTheMaking,
-                Ordering::Greater => false,
-            };
-            if prune(more, &is_gone) {
-                cell.more = None;
-            }
+        if let Some(more) = &mut cell.more
+            && prune(more, &replaced_by(stamp, origin, dictionary))
+        {
+            cell.more = None;
         }
     }
 
@@ -260,10 +281,10 @@ impl Document {
         self.heap = heap;
     }
 
-    /// The latest assignment on the way to a path, its own included.
+    /// The latest assignment on the way to a path, its own and the latest purge included.
     fn chain<D: Dictionary>(&self, path: &[u32], dictionary: &D) -> Option<LocalStamp> {
         let mut cells = &self.cells[..];
-        let mut chain = None;
+        let mut chain = self.purged;
         for &field in path {
             let Ok(index) = find(cells, field, dictionary) else {
                 break;
@@ -333,6 +354,19 @@ fn cell_of<'c, D: Dictionary>(
     &mut cells[index]
 }
 
+/// Tells what an assignment of `stamp` replaces below it.
+fn replaced_by<D: Dictionary>(
+    stamp: LocalStamp,
+    origin: Origin,
+    dictionary: &D,
+) -> impl Fn(LocalStamp) -> bool {
+    move |other| match other.order(stamp, dictionary) {
+        Ordering::Less => true,
+        Ordering::Equal => origin == Origin::InTheMaking,
+        Ordering::Greater => false,
+    }
+}
+
 /// Drops everything at and below a cell that an assignment has replaced. Returns whether nothing
 /// is left.
 fn prune(more: &mut More, is_gone: &impl Fn(LocalStamp) -> bool) -> bool {
@@ -343,12 +377,16 @@ fn prune(more: &mut More, is_gone: &impl Fn(LocalStamp) -> bool) -> bool {
         .rich
         .filter(|rich| rich.base.is_some_and(|base| !is_gone(base)));
     more.members.retain(|member| !is_gone(member.stamp));
-    more.cells.retain_mut(|cell| {
+    prune_cells(&mut more.cells, is_gone);
+    more.is_empty()
+}
+
+fn prune_cells(cells: &mut Vec<Cell>, is_gone: &impl Fn(LocalStamp) -> bool) {
+    cells.retain_mut(|cell| {
         cell.assign = cell.assign.filter(|assign| !is_gone(assign.stamp));
         if cell.more.as_mut().is_some_and(|more| prune(more, is_gone)) {
             cell.more = None;
         }
         cell.assign.is_some() || cell.more.is_some()
     });
-    more.is_empty()
 }

@@ -13,6 +13,9 @@ impl Document {
         if let Some(lifecycle) = &mut self.lifecycle {
             move_stamp(&mut lifecycle.stamp, writer);
         }
+        if let Some(purged) = &mut self.purged {
+            move_stamp(purged, writer);
+        }
         renumber_cells(&mut self.cells, &self.heap, field, writer);
     }
 }

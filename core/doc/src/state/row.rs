@@ -111,10 +111,18 @@ impl Document {
         let mut reader = Reader::stamps(&mut input, dictionary, bits)?;
         self.lifecycle = match input.byte("lifecycle")? {
             0 => None,
-            state @ 1..=2 => Some(Lifecycle {
-                alive: state == 1,
-                stamp: reader.stamp(&mut input)?,
-            }),
+            state @ 1..=4 => {
+                let alive = state & 1 == 1;
+                let stamp = reader.stamp(&mut input)?;
+                if state > 2 {
+                    let purged = reader.stamp(&mut input)?;
+                    if stamp.is_before(purged, dictionary) {
+                        return Err(input.error("purge", DecodeFault::Undefined).into());
+                    }
+                    self.purged = Some(purged);
+                }
+                Some(Lifecycle { alive, stamp })
+            }
             _ => return Err(input.error("lifecycle", DecodeFault::Undefined).into()),
         };
         reader.cells(&mut input, &mut self.cells, 1)?;
@@ -133,6 +141,9 @@ impl Document {
         if let Some(lifecycle) = self.lifecycle {
             stamps.note(lifecycle.stamp);
         }
+        if let Some(purged) = self.purged {
+            stamps.note(purged);
+        }
         stamps.note_all(&self.cells);
         let bits = match self.has_rich && any_rich(&self.cells) {
             true => BITS_RICH,
@@ -143,11 +154,16 @@ impl Document {
             _ => VERSION_RICH,
         });
         stamps.put(out);
+        // A purge is a word on whether the document lives, so one without the other does not come.
         match self.lifecycle {
             None => out.push(0),
             Some(Lifecycle { alive, stamp }) => {
-                out.push(if alive { 1 } else { 2 });
+                let purged = if self.purged.is_some() { 2 } else { 0 };
+                out.push(purged + if alive { 1 } else { 2 });
                 put_uint(out, stamps.index(stamp));
+                if let Some(purged) = self.purged {
+                    put_uint(out, stamps.index(purged));
+                }
             }
         }
         put_cells(out, &self.cells, &self.heap, &stamps, bits);

@@ -19,7 +19,7 @@ impl Document {
     /// stays noted as such, and so does whether the document is.
     ///
     /// Operations at and below the path merge into it as into the whole: an assignment above the
-    /// path becomes one of "deleted" at the path, which replaces the same. None if nothing was ever
+    /// path, or a purge, becomes one of "deleted" at the path, which replaces the same. None if nothing was ever
     /// there.
     pub fn part<F: Dictionary, T: Dictionary>(
         &self,
@@ -37,11 +37,12 @@ impl Document {
             ..Self::default()
         };
         let Some((above, last)) = split_last(path) else {
+            part.purged = self.purged.and_then(|stamp| renumber(stamp, from, to));
             part.cells = copy_cells(&self.cells, &self.heap, &mut part.heap, from, to);
             part.has_rich = self.has_rich;
             return (!part.is_blank()).then_some(part);
         };
-        let mut replaced = None;
+        let mut replaced = self.purged;
         let mut cells = Some(&self.cells[..]);
         for name in above.names() {
             let cell = cells.and_then(|cells| child(cells, name, from));
@@ -87,6 +88,7 @@ impl Document {
                 self.lifecycle = Some(other);
             }
         }
+        self.purged = latest(self.purged, part.purged, dictionary);
         self.has_rich |= part.has_rich;
         absorb_cells(
             &mut self.cells,
@@ -95,6 +97,7 @@ impl Document {
             &part.heap,
             dictionary,
         );
+        self.drop_purged(dictionary);
     }
 
     /// The latest time at which anything in it was said.
@@ -106,6 +109,10 @@ impl Document {
 
     /// Whether everything it holds is at or below `path`, but for whether the document is deleted.
     pub fn lies_within<D: Dictionary>(&self, path: PathRef<'_>, dictionary: &D) -> bool {
+        // A purge is of all of the document.
+        if self.purged.is_some() && !path.is_root() {
+            return false;
+        }
         let mut cells = &self.cells[..];
         let mut names = path.names().peekable();
         while let Some(name) = names.next() {

@@ -302,6 +302,86 @@ fn a_row_of_a_newer_version_is_told_from_damage() {
     assert_eq!(refused, RowError::NotUnderstood { what, found: 3 });
 }
 
+fn row(device: &Device) -> Vec<u8> {
+    let mut row = Vec::new();
+    device.document.encode(&mut row);
+    row
+}
+
+#[test]
+fn a_purged_document_takes_a_few_bytes_whatever_it_held() {
+    let (mut a, mut b) = (Device::new(1), Device::new(2));
+    let first = a.put(
+        10,
+        json!({"text": "x".repeat(1000), "tags": ["a"], "n": {"m": 1}}),
+    );
+    b.receive(&first);
+    let tagged = b.edit(11, |edit| edit.set_add(&at("set"), &json!(7)));
+    let counted = b.edit(12, |edit| edit.add(&at("n.m"), 5));
+    a.receive(&tagged);
+    let held = row(&a).len();
+    assert!(held > 1000, "{held}");
+    let purge = a.edit(20, |edit| edit.purge());
+    let left = row(&a).len();
+    assert!(left <= 16, "{left} bytes of {held}");
+    // What comes late and was said before it changes nothing.
+    a.receive(&counted);
+    assert_eq!(row(&a).len(), left);
+    b.receive(&purge);
+    assert_eq!(row(&b).len(), left);
+    assert!(b.document.is_purged() && b.document.is_deleted());
+    let restored = b.edit(30, |edit| edit.restore());
+    assert_eq!(b.json(), json!({}));
+    let counted = b.edit(31, |edit| edit.add(&at("n.m"), 5));
+    a.receive(&counted);
+    a.receive(&restored);
+    assert_eq!(a.json(), json!({"n": {"m": 5}}));
+    assert_eq!(
+        a.document.explain(&a.numbers),
+        b.document.explain(&b.numbers)
+    );
+}
+
+#[test]
+fn a_purge_of_nothing_says_nothing() {
+    let mut a = Device::new(1);
+    a.put(10, json!({"a": 1}));
+    a.edit(11, |edit| edit.purge());
+    let id = DocId::parse("doc").unwrap();
+    let mut transaction = Transaction::new(Stamp {
+        hlc: Hlc::from_u64(12),
+        writer: a.writer,
+    });
+    let edit = transaction.edit("docs", &id, &mut a.document, &mut a.numbers);
+    assert_eq!(edit.unwrap().purge(), Ok(false));
+    let mut never = Document::default();
+    let edit = transaction.edit("docs", &id, &mut never, &mut a.numbers);
+    assert_eq!(edit.unwrap().purge(), Ok(false));
+    assert!(transaction.is_empty());
+}
+
+#[test]
+fn a_row_that_lives_from_before_its_purge_is_refused() {
+    let numbers = Device::new(1).numbers;
+    let mut device = Device::new(1);
+    device.put(10, json!({}));
+    device.edit(20, |edit| edit.purge());
+    device.edit(30, |edit| edit.restore());
+    let row = row(&device);
+    assert!(Document::decode(&row, &device.numbers).is_ok());
+    let at = row.len() - 4;
+    assert_eq!(
+        row[at..],
+        [3, 1, 0, 0],
+        "alive, since when, purged, no cells"
+    );
+    let mut swapped = row.clone();
+    swapped.swap(at + 1, at + 2);
+    let refused = Document::decode(&swapped, &device.numbers).unwrap_err();
+    assert!(matches!(refused, RowError::Malformed(_)), "{refused}");
+    assert!(Document::decode(&row, &numbers).is_err());
+}
+
 #[test]
 fn a_row_without_its_dictionary_is_refused() {
     let a = full_document();

@@ -182,10 +182,14 @@ impl Document {
         let lifecycle = self
             .lifecycle
             .map(|lifecycle| json!([lifecycle.alive, stamp(lifecycle.stamp)]));
-        json!({
+        let mut all = json!({
             "lifecycle": lifecycle,
             "fields": self.explain_cells(&self.cells, dictionary),
-        })
+        });
+        if let Some(purged) = self.purged {
+            all["purged"] = stamp(purged).into();
+        }
+        all
     }
 
     fn explain_cells<D: Dictionary>(&self, cells: &[Cell], dictionary: &D) -> Value {
@@ -244,7 +248,7 @@ impl Document {
         at
     }
 
-    /// Whether the document's lifecycle was changed later than a stamp.
+    /// Since when the document is alive or deleted.
     pub(crate) fn lifecycle_stamp<D: Dictionary>(&self, dictionary: &D) -> Option<Stamp> {
         self.lifecycle?.stamp.stamp(dictionary)
     }

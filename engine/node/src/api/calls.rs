@@ -167,7 +167,11 @@ impl Node {
     }
 
     pub(super) async fn delete(&self, delete: DocDelete) -> Result<Outcome, ApiError> {
-        self.edit_one(delete.space, delete.collection, delete.id, Op::Delete)
+        let op = match delete.purge {
+            true => Op::Purge,
+            false => Op::Delete,
+        };
+        self.edit_one(delete.space, delete.collection, delete.id, op)
             .await
     }
 

@@ -62,6 +62,7 @@ pub(crate) fn edit(edit: stead_api::Edit) -> Result<Edit, ApiError> {
         Op::List { path, edit } => super::rich::list(path, edit),
         Op::Tree { path, edit } => super::rich::tree(path, edit),
         Op::Delete => Change::Delete,
+        Op::Purge => Change::Purge,
         Op::Restore => Change::Restore,
     };
     Ok(Edit {

@@ -119,6 +119,7 @@ async fn queries_filter_sort_count_and_page() {
         space: "home".into(),
         collection: "things".into(),
         id: "t07".into(),
+        ..DocDelete::default()
     };
     node.call(&gone);
     assert_eq!(node.get("home", "things", "t07"), None);
@@ -190,6 +191,7 @@ async fn a_watch_tells_what_begins_to_fit_changes_and_ends_to_fit() {
             space: "home".into(),
             collection: "things".into(),
             id: "b".into(),
+            ..DocDelete::default()
         });
         assert_eq!(next(), [(ChangeKind::Removed, "b".to_owned())]);
     });

@@ -97,6 +97,7 @@ async fn the_secret_of_a_space_cannot_be_searched_for_or_changed() {
         space: "home".to_owned(),
         collection: "spaces".to_owned(),
         id,
+        ..DocDelete::default()
     };
     assert_eq!(
         old.try_call(&delete).unwrap_err().kind,

@@ -13,12 +13,12 @@ use crate::space::{SpaceState, WriterState};
 use crate::{Replica, ReplicaError};
 
 /// How much of each log a device has seen.
-type Seen = BTreeMap<WriterId, u64>;
+pub(crate) type Seen = BTreeMap<WriterId, u64>;
 
 impl Replica {
     /// The devices that may write in a space, with what each is known to have seen; this one left
     /// out.
-    pub(super) fn seen_by_writers(
+    pub(crate) fn seen_by_writers(
         &self,
         id: &SpaceId,
     ) -> Result<BTreeMap<DeviceId, Seen>, ReplicaError> {

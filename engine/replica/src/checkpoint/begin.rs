@@ -415,6 +415,7 @@ impl Writing<'_> {
         self.close_rich(no)?;
         self.tx.clear_docs(no)?;
         self.pending.changes.remove(id);
+        self.pending.rebuilt.insert(*id);
         let ring = Arc::clone(&self.space(id)?.ring);
         let mut count = 0;
         self.load_blocks(id, log, &ring, &mut count)?;

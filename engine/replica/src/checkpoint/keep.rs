@@ -61,8 +61,8 @@ impl Replica {
         })
     }
 
-    /// Drops history that is older than it is kept, and makes the checkpoints that it takes. Called now
-    /// and then. Returns whether anything was written.
+    /// Drops history that is older than it is kept, makes the checkpoints that it takes, and purges documents
+    /// that were deleted longer ago. Called now and then. Returns whether anything was written.
     pub fn tend_history(&mut self, now_ms: u64) -> Result<bool, ReplicaError> {
         let spaces = self.spaces.values();
         let kept: Vec<(SpaceId, u64)> = spaces
@@ -72,6 +72,13 @@ impl Replica {
         let mut done = false;
         for (id, keep_ms) in kept {
             done |= self.drop_old(&id, keep_ms, now_ms)?;
+            match self.purge_old(&id, keep_ms, now_ms) {
+                Ok(any) => done |= any,
+                Err(ReplicaError::Store(error)) => return Err(error.into()),
+                Err(error) => {
+                    self.held_up.insert(id, error.to_string());
+                }
+            }
             if self.is_checkpoint_due(&id, now_ms)? {
                 match self.make_checkpoint(&id, now_ms) {
                     Ok(_) => done = true,
@@ -116,13 +123,10 @@ impl Replica {
     /// Whether it is for this device to make a checkpoint now: there is none to come to age, much was
     /// written since, and nobody whose turn is before did it.
     fn is_checkpoint_due(&self, id: &SpaceId, now_ms: u64) -> Result<bool, ReplicaError> {
-        let space = self.space(id)?;
-        let whole = Path::whole_space();
-        let may = |device: &DeviceId| space.roster.can(device, &whole, Action::Manage);
-        let own = self.device();
-        if !may(&own) {
+        let Some(wait_ms) = self.turn_ms(id)? else {
             return Ok(false);
-        }
+        };
+        let space = self.space(id)?;
         let begins = space.record.begins;
         let mut waits = false;
         for info in self.checkpoints(id)? {
@@ -137,8 +141,6 @@ impl Replica {
         if waits || since < ENTRIES_MIN {
             return Ok(false);
         }
-        let devices = space.roster.devices().into_keys().filter(may);
-        let turn = devices.take_while(|device| *device != own).count() as u64;
         let last = space
             .writers
             .values()
@@ -147,6 +149,21 @@ impl Replica {
         // Turns are counted from the last dropping, or from the last that was written.
         let from = begins.and_then(|log| space.writers.get(&log));
         let from = from.map_or(last, |state| Some(state.record.last_hlc.ms()));
-        Ok(from.unwrap_or(0) + turn * TURN_MS <= now_ms)
+        Ok(from.unwrap_or(0) + wait_ms <= now_ms)
+    }
+
+    /// How long this device waits with what is due, for those whose turn is before; none if it is for others
+    /// alone: it does not manage the space, or keeps only a part of it.
+    pub(crate) fn turn_ms(&self, id: &SpaceId) -> Result<Option<u64>, ReplicaError> {
+        let space = self.space(id)?;
+        let whole = Path::whole_space();
+        let may = |device: &DeviceId| space.roster.can(device, &whole, Action::Manage);
+        let own = self.device();
+        if !may(&own) || space.part.is_some() {
+            return Ok(None);
+        }
+        let devices = space.roster.devices().into_keys().filter(may);
+        let turn = devices.take_while(|device| *device != own).count() as u64;
+        Ok(Some(turn * TURN_MS))
     }
 }

@@ -20,6 +20,7 @@ use crate::records::RosterEntry;
 use crate::space::{SpaceState, roster_of};
 use crate::{Replica, ReplicaError};
 
+pub(crate) use acks::Seen;
 pub use compact::{Compacted, Compaction};
 pub use keep::HistoryKept;
 

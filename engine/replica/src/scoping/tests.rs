@@ -438,3 +438,40 @@ fn keys_that_nobody_declared_keep_no_declared_key_out() {
     sync(&mut a, &mut b, &space);
     assert_eq!(title(&b, &space, ("notes", "n")).as_deref(), Some("after"));
 }
+
+#[test]
+fn a_purge_said_in_the_scope_of_a_field_purges_nothing() {
+    let (mut a, mut b, mut m) = (person(1), person(2), person(6));
+    let space = a.create_space("plans", NOW).unwrap();
+    let value = json!({"title": "true", "body": {"title": "in"}});
+    put(&mut a, &space, ("notes", "x"), value);
+    share(&mut a, &mut b, &space, Role::Reader, "/notes/x/body");
+    share(&mut a, &mut m, &space, Role::Writer, "/");
+    let body = scope_at(&space, &path("/notes/x/body"));
+    let before = |replica: &Replica| {
+        let id = DocId::parse("x").unwrap();
+        let found = replica.get(&space, "notes", &id).unwrap();
+        found.map(|found| found.json)
+    };
+    let seen = [before(&a), before(&b)];
+    let planted = m.write(NOW + 40, |writing| {
+        let writer = writing.own_writer(&space)?;
+        let hlc = writing.clock.tick(writing.now_ms);
+        let (mut document, mut numbers) = (Document::default(), Numbers::default());
+        let mut transaction = Transaction::new(Stamp { hlc, writer });
+        let id = DocId::parse("x").unwrap();
+        let mut edit = transaction
+            .edit("notes", &id, &mut document, &mut numbers)
+            .unwrap();
+        edit.put(&json!({}), Put::Merge).unwrap();
+        edit.purge().unwrap();
+        let mut parcel = Vec::new();
+        transaction.encode(&mut parcel).unwrap();
+        writing.append_own(&space, hlc, &[], &[(body, parcel)], &[])
+    });
+    planted.unwrap();
+    sync(&mut a, &mut m, &space);
+    sync(&mut a, &mut b, &space);
+    assert!(seen.iter().all(Option::is_some));
+    assert_eq!([before(&a), before(&b)], seen);
+}

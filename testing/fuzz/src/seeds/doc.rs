@@ -19,8 +19,16 @@ pub(super) fn history() -> Vec<(Vec<u8>, Document)> {
     let id = DocId::parse("lisbon").expect("a valid name");
     let path = |text| Path::parse(text).expect("a valid path");
     let mut found = Vec::new();
-    for step in 0..5 {
-        let mut transaction = Transaction::new(stamp(step % 3 + 1));
+    for step in 0..8 {
+        // The last are later than all before.
+        let by = stamp(step % 3 + 1);
+        let mut transaction = Transaction::new(match step < 5 {
+            true => by,
+            false => Stamp {
+                hlc: stamp(step).hlc,
+                ..by
+            },
+        });
         let mut edit = transaction
             .edit("cities", &id, &mut document, &mut numbers)
             .expect("a valid collection");
@@ -35,7 +43,10 @@ pub(super) fn history() -> Vec<(Vec<u8>, Document)> {
                 &json!({"name": "Lisboa", "tags": ["a", {"b": null}]}),
                 Put::Merge,
             ),
-            _ => edit.delete(),
+            4 => edit.delete(),
+            5 => edit.purge(),
+            6 => edit.restore(),
+            _ => edit.put(&json!({"name": "Lisboa"}), Put::Merge),
         };
         edited.expect("a valid edit");
         let mut parcel = Vec::new();

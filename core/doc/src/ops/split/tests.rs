@@ -43,6 +43,7 @@ enum Step {
     Exclude(&'static str, i64),
     Unset(&'static str),
     Delete,
+    Purge,
     Restore,
     /// The other device takes up what this one wrote.
     Meet,
@@ -64,6 +65,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (path(), 0..3i64).prop_map(|(at, value)| Step::Exclude(at, value)),
         3 => path().prop_map(Step::Unset),
         1 => Just(Step::Delete),
+        1 => Just(Step::Purge),
         1 => Just(Step::Restore),
         2 => Just(Step::Meet),
     ]
@@ -130,6 +132,7 @@ fn make(edit: &mut Edit<'_, Numbers>, step: &Step) -> Result<bool, crate::EditEr
         Step::Exclude(path, value) => edit.set_remove(&at(path), &json!(value)),
         Step::Unset(path) => edit.delete_field(&at(path)),
         Step::Delete => edit.delete(),
+        Step::Purge => edit.purge(),
         Step::Restore => edit.restore(),
         Step::Meet => Ok(false),
     }

@@ -12,8 +12,8 @@ use serde_json::json;
 use stead_access::Role;
 use stead_base::{DocId, SpaceId};
 use stead_replica::{
-    Ask, Change, Chosen, Compaction, Condition, Edit, Filled, Filter, Follower, Question,
-    ReceiveError, ReplicaError, Scalar, Test as Is, Units,
+    Ask, Change, Chosen, Compaction, Condition, Edit, Filled, Filter, Question, ReceiveError,
+    ReplicaError, Scalar, Test as Is, Units,
 };
 use world::{Device, sync};
 

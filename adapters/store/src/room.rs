@@ -83,3 +83,64 @@ impl Room {
         Ok(wanted)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::STEP_BYTES;
+    use crate::{Durability, Options, Read, Store};
+
+    fn commit(store: &mut Store, name: &str) {
+        let tx = store.begin().unwrap();
+        tx.put_meta(name, name.as_bytes()).unwrap();
+        tx.commit().unwrap();
+    }
+
+    fn log_bytes(path: &Path) -> u64 {
+        let log = path.with_extension("db-wal");
+        std::fs::metadata(log).unwrap().len()
+    }
+
+    #[test]
+    fn what_was_committed_into_room_is_there_after_a_crash_and_rooms_are_made_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("stead.db");
+        let mut store = Store::open(&path, Options::default()).unwrap();
+        let mut lengths = std::collections::BTreeSet::new();
+        for n in 0..600 {
+            commit(&mut store, &format!("n{n}"));
+            lengths.insert(log_bytes(&path));
+        }
+        assert!(
+            lengths.iter().all(|len| len % STEP_BYTES == 0),
+            "{lengths:?}"
+        );
+        assert!(lengths.len() > 1, "{lengths:?}");
+        // The files as a crash leaves them.
+        let copy = folder.path().join("copy.db");
+        for end in ["db", "db-wal"] {
+            std::fs::copy(path.with_extension(end), copy.with_extension(end)).unwrap();
+        }
+        let store = Store::open(&copy, Options::default()).unwrap();
+        for n in 0..600 {
+            let name = format!("n{n}");
+            assert_eq!(store.get_meta(&name).unwrap(), Some(name.into_bytes()));
+        }
+    }
+
+    #[test]
+    fn no_room_is_made_before_the_first_sync() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("stead.db");
+        let options = Options {
+            durability: Durability::Ordered,
+            ..Options::default()
+        };
+        let mut store = Store::open(&path, options).unwrap();
+        commit(&mut store, "one");
+        assert!(log_bytes(&path) < STEP_BYTES);
+        store.flush().unwrap();
+        assert_eq!(log_bytes(&path), STEP_BYTES);
+    }
+}

@@ -8,6 +8,11 @@
 #[cfg(test)]
 extern crate self as stead_replica;
 
+/// Devices for the tests inside, as those outside have them.
+#[cfg(test)]
+#[path = "../tests/world/mod.rs"]
+mod world;
+
 mod audit;
 mod checkpoint;
 mod commit;

@@ -3,10 +3,7 @@
 use stead_access::Role;
 
 use super::*;
-use world::{Device, sync};
-
-#[path = "../../tests/world/mod.rs"]
-mod world;
+use crate::world::{Device, sync};
 
 fn first(fields: Value) -> Revision {
     let declared = stead_schema::Declaration::from_json(&json!({ "fields": fields }));

@@ -1,14 +1,11 @@
 //! Redactors who lie: whatever they say, replicas end equal, and who may not redact takes nothing.
 
-#[path = "../../../tests/world/mod.rs"]
-mod world;
-
 use serde_json::{Value, json};
 use stead_access::Role;
 
 use super::*;
+use crate::world::{Device, link, sync};
 use crate::{Change, Edit, HistoryQuery};
-use world::{Device, link, sync};
 
 const SECRET: &str = "PLAINTEXT-SECRET";
 

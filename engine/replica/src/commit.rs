@@ -332,7 +332,7 @@ impl Writing<'_> {
                 .spaces
                 .get_mut(id)
                 .ok_or_else(|| ReplicaError::NoSuchSpace { name: id.short() })?;
-            let mut fresh = false;
+            let (mut fresh, kept) = (false, space.record.keys.len());
             for scoped in space.open_boxes(writer, *seq, &boxes, self.keys) {
                 fresh |= space.add_key(
                     scoped.scope,
@@ -342,11 +342,13 @@ impl Writing<'_> {
                     self.entropy,
                 )?;
             }
-            let is_beginning = space.record.is_beginning;
+            // A key that nobody declared so far may be what a beginning waits for. One that is here already is
+            // not: a log that cannot be read on yet is looked at in every round.
+            let may_begin = space.record.is_beginning && space.record.keys.len() > kept;
             self.dirty_space(id);
             if fresh {
                 self.roster_changed(id);
-            } else if is_beginning {
+            } else if may_begin {
                 self.unsettled.insert(*id);
             }
         }
@@ -384,14 +386,7 @@ impl Writing<'_> {
                 last = entry.hlc;
                 let parcel = &opened.arena[entry.roster.clone()];
                 changes.extend(space.add_roster(writer, entry.seq, entry.genesis, parcel));
-                let redacted = space.redactions_at(writer, entry.seq).into_iter();
-                let mut named = redacted.flat_map(|(_, redact)| {
-                    let parcels = redact.parcels.iter();
-                    parcels.map(|(writer, seq)| (*writer, *seq, redact.scope))
-                });
-                contested |= named.any(|(writer, seq, scope)| {
-                    space.roster.is_redacted_twice(&writer, seq, scope)
-                });
+                contested |= space.contests(writer, entry.seq);
             }
         }
         if let Some(state) = space.writers.get_mut(writer) {
@@ -425,13 +420,8 @@ impl Writing<'_> {
             space.part.is_some() && state.is_some_and(|it| !it.record.tip.is_empty())
         };
         let admitted = change.admitted.iter().any(was_cut);
-        let restated = |(writer, shift): (&WriterId, &Shift)| {
-            let mut named = space.roster.redactions().values();
-            named.any(|redact| {
-                let mut parcels = redact.parcels.iter();
-                parcels.any(|(of, seq)| of == writer && shift.from <= *seq)
-            })
-        };
+        // An entry that is not taken yet may redact what another one did and documents follow.
+        let restated = |(writer, shift): (&WriterId, &Shift)| space.restates(writer, shift.from);
         if admitted || change.shifts.iter().any(passed) || change.shifts.iter().any(restated) {
             self.misjudged.insert(*id);
         }

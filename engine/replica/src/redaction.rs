@@ -126,6 +126,29 @@ impl SpaceState {
         found.is_some_and(|(_, counts)| counts)
     }
 
+    /// Whether an entry says a redaction of what another one redacts, too.
+    pub(crate) fn contests(&self, log: &WriterId, seq: u64) -> bool {
+        let said = self.redactions_at(log, seq);
+        said.into_iter()
+            .any(|(_, redact)| self.is_contested(redact))
+    }
+
+    /// Whether another redaction may stand for a parcel that one names, now that entries of a log from
+    /// `from` on count differently: it is said in one of them, or what was written there is redacted.
+    pub(crate) fn restates(&self, log: &WriterId, from: u64) -> bool {
+        let mut all = self.roster.redactions().iter();
+        all.any(|(at, redact)| {
+            let mut parcels = redact.parcels.iter();
+            parcels.any(|(of, seq)| of == log && from <= *seq)
+                || (at.log == *log && from <= at.seq && self.is_contested(redact))
+        })
+    }
+
+    fn is_contested(&self, redact: &Redact) -> bool {
+        let mut parcels = redact.parcels.iter();
+        parcels.any(|(of, seq)| self.roster.is_redacted_twice(of, *seq, redact.scope))
+    }
+
     /// Whether some entry of a log may hold what a redaction names.
     fn names(&self, writer: &WriterId) -> bool {
         let mut all = self.roster.redactions().values();
@@ -203,7 +226,7 @@ impl Writing<'_> {
         // Documents hold what was redacted also where the entries that said it never were.
         self.erases |= !named.is_empty();
         for (writer, parcels) in named {
-            self.scrub_log(id, &writer, &parcels, stamp, texts)?;
+            self.scrub_log(id, &writer, &parcels, (stamp, seq), texts)?;
         }
         Ok(())
     }
@@ -213,7 +236,7 @@ impl Writing<'_> {
         id: &SpaceId,
         writer: &WriterId,
         parcels: &BTreeMap<u64, Vec<ScopeId>>,
-        stamp: Stamp,
+        (stamp, said_at): (Stamp, u64),
         texts: &[(ScopeId, Vec<u8>)],
     ) -> Result<(), ReplicaError> {
         let record = |source| ReplicaError::Record {
@@ -250,6 +273,18 @@ impl Writing<'_> {
                     tracing::warn!(space = %id.short(), "a redaction changes more than it redacts");
                     self.misjudged.insert(*id);
                 }
+                if rest.is_some()
+                    && self.is_held_for_another(
+                        id,
+                        (writer, seq),
+                        scopes,
+                        (&stamp.writer, said_at),
+                    )?
+                {
+                    // Once it is withheld, nothing tells that documents hold it already: another's words
+                    // are to stand in its place and are not taken yet.
+                    self.misjudged.insert(*id);
+                }
                 changed |= rest.is_some();
                 let bytes = rest.as_deref().unwrap_or(bytes);
                 put_uint(&mut out, bytes.len() as u64);
@@ -260,6 +295,24 @@ impl Writing<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether documents hold what an entry says, and what is to stand in its place is not what `by` says.
+    fn is_held_for_another(
+        &mut self,
+        id: &SpaceId,
+        (writer, seq): (&WriterId, u64),
+        scopes: &[ScopeId],
+        by: (&WriterId, u64),
+    ) -> Result<bool, ReplicaError> {
+        let space = self.space(id)?;
+        let state = space.writers.get(writer);
+        let is_held = state.is_some_and(|state| seq < state.applied);
+        let mut stand = scopes.iter().filter_map(|scope| {
+            let stands = space.roster.redaction_of(writer, seq, *scope);
+            stands.map(|(at, _)| at)
+        });
+        Ok(is_held && stand.any(|at| (&at.log, at.seq) != by))
     }
 
     /// Cuts a log back to `len` entries, so that the rest is fetched again. Nothing of the rest is in

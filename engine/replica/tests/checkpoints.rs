@@ -3,7 +3,7 @@
 mod people;
 mod world;
 
-use people::{own_logs, person, relay, share, target};
+use people::{let_in, own_logs, person, relay, revoke, share, target};
 use serde_json::json;
 use stead_access::Role;
 use stead_base::{DocId, SpaceId, WriterId};
@@ -429,4 +429,34 @@ fn a_log_of_which_nothing_counts_yet_is_judged_by_who_has_more() {
     sync(&mut a, &mut b);
     sync(&mut a, &mut d);
     assert_eq!(d.get(&space, "d", "early"), Some(json!({"by": "c"})));
+}
+
+#[test]
+fn a_beginning_that_waits_for_a_key_is_left_alone_until_the_key_comes() {
+    let (mut a, mut b, mut c, mut d) = (person(1), person(2), person(3), person(4));
+    let (mut e, mut f) = (person(5), person(6));
+    let space = a.replica.create_space("s", a.now).unwrap();
+    a.write(&space, &[put("one", json!({"x": 1}))]);
+    share(&mut a, &mut b, &space, Role::Owner);
+    share(&mut a, &mut c, &space, Role::Manager);
+    share(&mut a, &mut e, &space, Role::Reader);
+    share(&mut b, &mut f, &space, Role::Reader);
+    sync(&mut a, &mut b);
+    // B starts one epoch and A the next; C knows of neither and lets D in. A sends D the key that A made, and
+    // the one before is B's to send.
+    revoke(&mut b, &f, &space);
+    sync(&mut a, &mut b);
+    revoke(&mut a, &e, &space);
+    let log = checkpoint(&mut a, &space);
+    let_in(&mut c, &mut d, &space, Role::Writer);
+    relay(&c, &mut a, &space, &[]);
+    a.replica.reconcile(a.now).unwrap();
+    send_log(&a, &mut d, &space, &log);
+    assert!(!d.replica.begin_from(&space, &log, d.now).unwrap());
+    relay(&a, &mut d, &space, &[]);
+    assert_eq!(d.get(&space, "d", "one"), None);
+    sync(&mut a, &mut b);
+    sync(&mut b, &mut d);
+    assert_eq!(d.get(&space, "d", "one"), Some(json!({"x": 1})));
+    assert_eq!(a.dump(&space), d.dump(&space));
 }

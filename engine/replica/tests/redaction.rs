@@ -8,7 +8,7 @@ use people::{person, share};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use stead_access::{Path, Role};
-use stead_base::{DocId, SpaceId};
+use stead_base::{DocId, SpaceId, WriterId};
 use stead_replica::{Change, Compaction, Edit, HistoryQuery, RichEdit, RichKind, TextUnit};
 use world::{Device, link, sync, sync_once};
 
@@ -358,6 +358,122 @@ fn an_entry_whose_parcel_a_peer_left_out_is_fetched_again() {
     b.replica.tick(b.now).unwrap();
     sync(&mut a, &mut b);
     assert_eq!(b.get(&space, "d", "one"), Some(json!({"n": 1})));
+}
+
+/// A number that is added to, in one change with two values that are to go.
+fn count_and_two_values(device: &mut Device, space: &SpaceId) {
+    let (path, delta) = (vec!["count".to_owned()], -1);
+    let count = edit("log", Change::Add { path, delta });
+    device.write(space, &[count, put("one", json!({"x": 1, "y": 2}))]);
+}
+
+fn held(device: &Device, space: &SpaceId, log: &WriterId) -> u64 {
+    let frontier = device.replica.frontier(space).unwrap();
+    let found = frontier.iter().find(|item| item.writer == *log);
+    found.map_or(0, |item| item.len)
+}
+
+/// Redacts a field of the document. Returns the log that says so, and its length since.
+fn redact_in(device: &mut Device, space: &SpaceId, field: &str) -> (WriterId, u64) {
+    let before = device.replica.frontier(space).unwrap();
+    assert!(redact(device, space, "one", &[field]) > 0);
+    let mut after = device.replica.frontier(space).unwrap().into_iter();
+    let grown = after.find(|item| {
+        before
+            .iter()
+            .all(|it| (it.writer, it.len) != (item.writer, item.len))
+    });
+    grown.map(|item| (item.writer, item.len)).unwrap()
+}
+
+/// Gives a device a log up to some length, as another holds it.
+fn tell(from: &Device, to: &mut Device, space: &SpaceId, (log, upto): (WriterId, u64)) {
+    let from_len = held(to, space, &log);
+    let batch = from
+        .replica
+        .read_batch(space, &log, from_len, upto, 1 << 16);
+    if let Some(batch) = batch.unwrap() {
+        to.replica.receive(space, &batch, to.now).unwrap();
+    }
+    assert_eq!(held(to, space, &log), upto);
+}
+
+/// Syncs the first with all others until they hold the same.
+fn sync_all(first: &mut Device, others: &mut [&mut Device]) {
+    for _ in 0..2 {
+        for other in &mut *others {
+            sync(first, other);
+        }
+    }
+}
+
+/// Two redact the same apart; which of them stands is decided by the numbers of their logs.
+const REDACTORS: [(u8, u8); 6] = [(2, 3), (3, 2), (4, 5), (5, 4), (6, 7), (7, 6)];
+
+#[test]
+fn what_was_redacted_twice_counts_once_where_the_redactors_are_let_in_one_by_one() {
+    for (one, other) in REDACTORS {
+        let (mut a, mut b, mut c) = (Device::new(1), Device::new(one), Device::new(other));
+        let mut away = Device::new(9);
+        link(&mut a, &mut away);
+        let space = a.replica.create_space("s", a.now).unwrap();
+        sync(&mut a, &mut away);
+        for device in [&mut b, &mut c] {
+            link(&mut a, device);
+            sync(&mut a, device);
+        }
+        count_and_two_values(&mut a, &space);
+        sync_all(&mut a, &mut [&mut b, &mut c]);
+        let logs = [
+            redact_in(&mut b, &space, "x"),
+            redact_in(&mut c, &space, "x"),
+        ];
+        sync_all(&mut a, &mut [&mut b, &mut c]);
+        // It holds both redactions before it hears that their authors may do anything.
+        for log in logs {
+            tell(&a, &mut away, &space, log);
+        }
+        for item in a.replica.frontier(&space).unwrap() {
+            for upto in held(&away, &space, &item.writer)..item.len {
+                tell(&a, &mut away, &space, (item.writer, upto + 1));
+            }
+        }
+        assert_eq!(away.get(&space, "d", "log"), Some(json!({"count": -1})));
+        sync_all(&mut a, &mut [&mut b, &mut c, &mut away]);
+        assert_eq!(away.dump(&space), a.dump(&space));
+    }
+}
+
+#[test]
+#[ignore = "known: an addition counts twice where both redactions of its parcel were redacted again and are heard in this order"]
+fn what_was_redacted_twice_counts_once_where_both_redactions_were_redacted_again() {
+    for (one, other) in REDACTORS {
+        let (mut a, mut b, mut c) = (Device::new(1), Device::new(one), Device::new(other));
+        let mut away = Device::new(9);
+        let space = a.replica.create_space("s", a.now).unwrap();
+        for device in [&mut b, &mut c, &mut away] {
+            link(&mut a, device);
+            sync(&mut a, device);
+        }
+        count_and_two_values(&mut a, &space);
+        sync_all(&mut a, &mut [&mut b, &mut c, &mut away]);
+        let firsts = [
+            redact_in(&mut b, &space, "x"),
+            redact_in(&mut c, &space, "x"),
+        ];
+        let seconds = [
+            redact_in(&mut b, &space, "y"),
+            redact_in(&mut c, &space, "y"),
+        ];
+        sync_all(&mut a, &mut [&mut b, &mut c]);
+        // It knows that both redacted it before it hears what either says in its place.
+        for log in firsts.into_iter().chain(seconds) {
+            tell(&a, &mut away, &space, log);
+        }
+        assert_eq!(away.get(&space, "d", "log"), Some(json!({"count": -1})));
+        sync_all(&mut a, &mut [&mut b, &mut c, &mut away]);
+        assert_eq!(away.dump(&space), a.dump(&space));
+    }
 }
 
 /// What one of three devices does.

@@ -133,9 +133,7 @@ impl<'b> Element<'b> {
         while !rest.is_empty() {
             let (label, behind) = next(rest)?;
             let (value, behind) = next(behind)?;
-            // Nearly all labels are another's, and tell by their length.
-            let is_plain = matches!(label.tag, TEXT | TEXT_RAW);
-            if (!is_plain || label.payload.len() == name.len()) && label.is_named(name)? {
+            if label.is_named(name)? {
                 return Ok(Some(value));
             }
             rest = behind;

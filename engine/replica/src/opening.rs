@@ -1,15 +1,16 @@
 //! Opens stored or received entries: from ciphertext to a time, roster operations and document
 //! operations, without deciding what any of them may do.
 
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
 use stead_base::{Hash, Hlc, ScopeId, SpaceId, WriterId};
 use stead_crypt::{Part, ScopeCipher};
 use stead_log::{BatchEntries, EntryRef, Envelope, ParcelRef};
-use stead_store::SegmentRow;
+use stead_store::{Read, SegmentRow};
 
 use crate::ReplicaError;
 use crate::keyring::{GENESIS_SPACE, KeyRing, Reading, WriterCiphers};
+use crate::space::SpaceState;
 
 /// What became of one entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -272,6 +273,41 @@ pub(crate) fn open_envelope(
         Outcome::Open => Envelope::decode(&text).ok(),
         _ => None,
     }
+}
+
+/// The envelopes of a log's stored entries from sequence `from` on, of those that open; until what is stored is
+/// no entry.
+pub(crate) fn each_envelope(
+    store: &impl Read,
+    space: &SpaceState,
+    writer: &WriterId,
+    from: u64,
+    f: &mut dyn FnMut(u64, Envelope) -> ControlFlow<()>,
+) -> Result<(), ReplicaError> {
+    let Some(state) = space.writers.get(writer) else {
+        return Ok(());
+    };
+    store.each_segment(state.no, from, &mut |start, count, bytes| {
+        let mut entries = BatchEntries::new(bytes);
+        for seq in start..start + u64::from(count) {
+            let Ok(Some(bytes)) = entries.next_bytes() else {
+                return ControlFlow::Break(());
+            };
+            if seq < from {
+                continue;
+            }
+            let entry = EntryRef::parse(bytes).ok();
+            let envelope =
+                entry.and_then(|entry| open_envelope(&space.ring, &space.id, writer, seq, &entry));
+            if let Some(envelope) = envelope
+                && f(seq, envelope).is_break()
+            {
+                return ControlFlow::Break(());
+            }
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok(())
 }
 
 /// Opens the roster parcel of one entry of a skeleton. Returns whether the entry opens, whether it

@@ -10,11 +10,10 @@ use std::ops::ControlFlow;
 use serde_json::Value;
 use stead_base::{DocId, Hlc, SpaceId, Stamp, WriterId};
 use stead_doc::{DocOps, Document, OpRef, Path, PathRef, RichEdit, RichKind, RichPlace, Shape};
-use stead_log::{BatchEntries, EntryRef};
 use stead_store::{CollectionNo, Read};
 
 use crate::checkpoint::Seen;
-use crate::opening::open_envelope;
+use crate::opening::each_envelope;
 use crate::rich::Contents;
 use crate::schemas::{SCHEMAS, Speaks};
 use crate::space::SpaceState;
@@ -156,7 +155,9 @@ impl Writing<'_> {
         };
         let mut takes = false;
         for docs in ops.filter(|docs| docs.stamp().writer != own) {
-            takes |= docs.ops().any(|(_, op)| matches!(op, OpRef::Purge))
+            // What concerns the document as a whole comes first.
+            let mut of_all = docs.ops().take_while(|(path, _)| path.is_root());
+            takes |= of_all.any(|(_, op)| matches!(op, OpRef::Purge))
                 && self.is_unknown_to(space, docs.stamp(), word)?;
         }
         if !takes {
@@ -211,29 +212,15 @@ impl Writing<'_> {
         // Who began with the same history as this device has seen that.
         let mut known = ours.record.base;
         let from = theirs.record.base;
-        self.tx
-            .each_segment(theirs.no, from, &mut |start, count, bytes| {
-                let mut entries = BatchEntries::new(bytes);
-                for seq in start..start + u64::from(count) {
-                    let Ok(Some(bytes)) = entries.next_bytes() else {
-                        return ControlFlow::Break(());
-                    };
-                    let Ok(entry) = EntryRef::parse(bytes) else {
-                        continue;
-                    };
-                    let log = &purge.writer;
-                    let Some(envelope) = open_envelope(&space.ring, &space.id, log, seq, &entry)
-                    else {
-                        continue;
-                    };
-                    if envelope.hlc > purge.hlc {
-                        return ControlFlow::Break(());
-                    }
-                    let told = envelope.seen.iter().filter(|it| it.writer == *own);
-                    known = told.map(|it| it.len).fold(known, u64::max);
-                }
-                ControlFlow::Continue(())
-            })?;
+        let log = &purge.writer;
+        each_envelope(&self.tx, space, log, from, &mut |_, envelope| {
+            if envelope.hlc > purge.hlc {
+                return ControlFlow::Break(());
+            }
+            let told = envelope.seen.iter().filter(|it| it.writer == *own);
+            known = told.map(|it| it.len).fold(known, u64::max);
+            ControlFlow::Continue(())
+        })?;
         match known < ours.applied {
             true => time_of(&self.tx, space, own, known).map(Some),
             false => Ok(None),
@@ -299,24 +286,14 @@ fn time_of(
     log: &WriterId,
     seq: u64,
 ) -> Result<Hlc, ReplicaError> {
-    let Some(state) = space.writers.get(log) else {
-        return Ok(Hlc::ZERO);
-    };
-    let segments = store.segments(state.no, seq, 0)?;
-    let Some(segment) = segments.first() else {
-        return Ok(Hlc::ZERO);
-    };
-    let mut entries = BatchEntries::new(&segment.bytes);
-    for at in segment.start..segment.end() {
-        let Ok(Some(entry)) = entries.next_entry() else {
-            break;
-        };
+    let mut time = Hlc::ZERO;
+    each_envelope(store, space, log, seq, &mut |at, envelope| {
         if at == seq {
-            let envelope = open_envelope(&space.ring, &space.id, log, seq, &entry);
-            return Ok(envelope.map_or(Hlc::ZERO, |envelope| envelope.hlc));
+            time = envelope.hlc;
         }
-    }
-    Ok(Hlc::ZERO)
+        ControlFlow::Break(())
+    })?;
+    Ok(time)
 }
 
 /// The changes that have a place show what it showed, where it shows nothing now.

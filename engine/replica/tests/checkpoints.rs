@@ -6,29 +6,18 @@ mod world;
 use people::{let_in, own_logs, person, relay, revoke, share, target};
 use serde_json::json;
 use stead_access::Role;
-use stead_base::{DocId, SpaceId, WriterId};
+use stead_base::{SpaceId, WriterId};
 use stead_replica::{
     Change, Compaction, Edit, HistoryQuery, ReplicaError, RichEdit, RichKind, TextUnit,
 };
 use world::{Device, link, sync};
 
 fn put(id: &str, value: serde_json::Value) -> Edit {
-    Edit {
-        collection: "d".to_owned(),
-        id: Some(DocId::parse(id).unwrap()),
-        change: Change::Put {
-            value,
-            replace: false,
-        },
-    }
+    world::put("d", id, value)
 }
 
 fn change(id: &str, change: Change) -> Edit {
-    Edit {
-        collection: "d".to_owned(),
-        id: Some(DocId::parse(id).unwrap()),
-        change,
-    }
+    world::edit("d", id, change)
 }
 
 fn add(id: &str, delta: i64) -> Edit {

@@ -4,23 +4,18 @@
 mod world;
 
 use serde_json::{Value, json};
-use stead_base::{DocId, SpaceId};
+use stead_base::SpaceId;
 use stead_replica::{Change, Edit, HistoryQuery, RichEdit, RichKind, TextUnit};
 use world::{Device, link, sync};
 
 const DAY_MS: u64 = 86_400_000;
 
 fn on(id: &str, change: Change) -> Edit {
-    Edit {
-        collection: "notes".to_owned(),
-        id: Some(DocId::parse(id).unwrap()),
-        change,
-    }
+    world::edit("notes", id, change)
 }
 
 fn put(id: &str, value: Value) -> Edit {
-    let replace = false;
-    on(id, Change::Put { value, replace })
+    world::put("notes", id, value)
 }
 
 fn names(path: &str) -> Vec<String> {

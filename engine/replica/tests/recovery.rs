@@ -10,7 +10,7 @@ use stead_access::{DeviceRecord, IdentityId, Path, Role};
 use stead_base::{DeviceId, Encoder, SpaceId};
 use stead_crypt::RootKey;
 use stead_replica::{HeldSpace, RootWord, SwappedSpace};
-use world::{Device, link, sync};
+use world::{Device, let_in_on, link, sync};
 
 fn root_of(device: &Device) -> RootKey {
     let phrase = device.replica.recovery_phrase().unwrap();
@@ -284,14 +284,8 @@ fn a_reader_of_a_part_hands_over_no_key_that_the_person_may_not_have() {
     let root = root_of(&ben);
     let space = ada.replica.create_space("family", ada.now).unwrap();
     // Ben may read one collection only; ada's device holds all keys and helps.
-    let (path, expires) = (Path::new("/album").unwrap(), ada.now + 60_000);
-    let invite = ada
-        .replica
-        .invite(&space, Role::Reader, path, Some(1), expires, ada.now)
-        .unwrap();
-    let join = invite.join(ben.replica.card().unwrap());
-    let ticket = ada.replica.admit(&space, join, ada.now).unwrap();
-    ben.replica.join_space(&ticket, false, ben.now).unwrap();
+    let path = Path::new("/album").unwrap();
+    let_in_on(&mut ada, &mut ben, &space, Role::Reader, path);
     sync(&mut ada, &mut ben);
     let new = person(3);
     let found = held(&mut ada, &new, &root);

@@ -10,22 +10,17 @@ use serde_json::{Value, json};
 use stead_access::{Path, Role};
 use stead_base::{DocId, SpaceId, WriterId};
 use stead_replica::{Change, Compaction, Edit, HistoryQuery, RichEdit, RichKind, TextUnit};
-use world::{Device, link, sync, sync_once};
+use world::{Device, let_in_on, link, sync, sync_once};
 
 const SECRET: &str = "PLAINTEXT-SECRET";
 const LATER: &str = "PLAINTEXT-LATER";
 
 fn edit(id: &str, change: Change) -> Edit {
-    Edit {
-        collection: "d".to_owned(),
-        id: Some(DocId::parse(id).unwrap()),
-        change,
-    }
+    world::edit("d", id, change)
 }
 
 fn put(id: &str, value: Value) -> Edit {
-    let replace = false;
-    edit(id, Change::Put { value, replace })
+    world::put("d", id, value)
 }
 
 fn typed(id: &str, insert: &str) -> Edit {
@@ -286,14 +281,8 @@ fn a_value_in_a_shared_part_goes_where_the_part_is_read_and_where_all_is() {
     a.write(&space, &[put("one", json!({"note": SECRET, "n": 1}))]);
     a.write(&space, &[put("two", json!({"note": "outside"}))]);
     // The document gets keys of its own; it begins with what was said before.
-    let (on, expires) = (Path::new("/d/one").unwrap(), a.now + 60_000);
-    let invite = a
-        .replica
-        .invite(&space, Role::Writer, on, Some(1), expires, a.now)
-        .unwrap();
-    let join = invite.join(b.replica.card().unwrap());
-    let ticket = a.replica.admit(&space, join, a.now).unwrap();
-    b.replica.join_space(&ticket, false, b.now).unwrap();
+    let on = Path::new("/d/one").unwrap();
+    let_in_on(&mut a, &mut b, &space, Role::Writer, on);
     sync(&mut a, &mut b);
     assert_eq!(b.get(&space, "d", "one").unwrap()["note"], SECRET);
     b.now = b.now.max(a.now) + 5;

@@ -7,28 +7,18 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 use stead_access::{Path, Role};
-use stead_base::{DocId, SpaceId};
+use stead_base::SpaceId;
 use stead_replica::{Change, Edit, ReplicaError, Speaks};
 use stead_schema::{Chain, Declaration, Revision, Wanted, lenses_from_json};
 use stead_store::{IndexKind, IndexOrigin, IndexSpec};
 use world::{Device, link, sync};
 
 fn edit(id: &str, change: Change) -> Edit {
-    Edit {
-        collection: "tasks".to_owned(),
-        id: Some(DocId::parse(id).unwrap()),
-        change,
-    }
+    world::edit("tasks", id, change)
 }
 
 fn put(id: &str, value: Value) -> Edit {
-    edit(
-        id,
-        Change::Put {
-            value,
-            replace: false,
-        },
-    )
+    world::put("tasks", id, value)
 }
 
 fn path(names: &[&str]) -> Vec<String> {

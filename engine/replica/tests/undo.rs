@@ -5,26 +5,16 @@ mod world;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use stead_base::{DocId, SpaceId};
+use stead_base::SpaceId;
 use stead_replica::{Change, Edit, ReplicaError, RichEdit, RichKind, TextUnit};
 use world::{Device, link, sync};
 
 fn on(id: &str, change: Change) -> Edit {
-    Edit {
-        collection: "notes".to_owned(),
-        id: Some(DocId::parse(id).unwrap()),
-        change,
-    }
+    world::edit("notes", id, change)
 }
 
 fn put(id: &str, value: Value) -> Edit {
-    on(
-        id,
-        Change::Put {
-            value,
-            replace: false,
-        },
-    )
+    world::put("notes", id, value)
 }
 
 fn path(field: &str) -> Vec<String> {

@@ -209,6 +209,15 @@ async fn a_document_comes_on_demand_and_offline_the_error_says_what_to_do() {
     until("on demand again", || try_get(&ben, "c3", "d3-1").ok()).await;
 }
 
+/// Waits for the collection that a device was linked with.
+async fn until_filled(phone: &Device) {
+    until("the collection", || {
+        let has = phone.spaces().iter().any(|space| space.name == "work");
+        (has && count(phone, "c1").0 == 100).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_device_that_is_linked_by_spoken_words_keeps_what_was_chosen_with_them() {
     let tower = Device::start("tower").await;
@@ -224,11 +233,7 @@ async fn a_device_that_is_linked_by_spoken_words_keeps_what_was_chosen_with_them
     let outcome = tower.approve(begun.code.as_deref()).expect("a yes");
     assert!(matches!(outcome, LinkOutcome::Linked { .. }), "{outcome:?}");
     phone.arrive(&begun).expect("let in");
-    until("the collection", || {
-        let has = phone.spaces().iter().any(|space| space.name == "work");
-        (has && count(&phone, "c1").0 == 100).then_some(())
-    })
-    .await;
+    until_filled(&phone).await;
     let state = kept(&phone);
     assert!(state.partial && state.documents == 100, "{state:?}");
 }
@@ -248,11 +253,7 @@ async fn a_device_of_ones_own_is_linked_with_a_choice_and_may_change_it() {
         .expect("the right code");
     assert!(matches!(outcome, LinkOutcome::Linked { .. }), "{outcome:?}");
     phone.arrive(&begun).expect("let in");
-    until("the collection", || {
-        let has = phone.spaces().iter().any(|space| space.name == "work");
-        (has && count(&phone, "c1").0 == 100).then_some(())
-    })
-    .await;
+    until_filled(&phone).await;
     assert!(
         phone
             .spaces()

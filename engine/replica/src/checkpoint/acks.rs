@@ -5,10 +5,8 @@ use std::ops::ControlFlow;
 
 use stead_access::Role;
 use stead_base::{DeviceId, SpaceId, WriterId};
-use stead_log::{BatchEntries, EntryRef};
-use stead_store::Read;
 
-use crate::opening::open_envelope;
+use crate::opening::each_envelope;
 use crate::space::{SpaceState, WriterState};
 use crate::{Replica, ReplicaError};
 
@@ -65,24 +63,14 @@ impl Replica {
         state: &WriterState,
         seen: &mut Seen,
     ) -> Result<(), ReplicaError> {
-        self.store
-            .each_segment(state.no, state.record.base, &mut |start, count, bytes| {
-                let mut iter = BatchEntries::new(bytes);
-                for seq in start..start + u64::from(count) {
-                    let Ok(Some(bytes)) = iter.next_bytes() else {
-                        return ControlFlow::Break(());
-                    };
-                    let Ok(entry) = EntryRef::parse(bytes) else {
-                        continue;
-                    };
-                    let envelope = open_envelope(&space.ring, &space.id, log, seq, &entry);
-                    for known in envelope.into_iter().flat_map(|envelope| envelope.seen) {
-                        let len = seen.entry(known.writer).or_default();
-                        *len = known.len.max(*len);
-                    }
-                }
-                ControlFlow::Continue(())
-            })?;
+        let from = state.record.base;
+        each_envelope(&self.store, space, log, from, &mut |_, envelope| {
+            for known in envelope.seen {
+                let len = seen.entry(known.writer).or_default();
+                *len = known.len.max(*len);
+            }
+            ControlFlow::Continue(())
+        })?;
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use stead_access::Role;
 
 use super::*;
-use crate::world::{Device, sync};
+use crate::world::{Device, let_in_on, sync};
 
 fn first(fields: Value) -> Revision {
     let declared = stead_schema::Declaration::from_json(&json!({ "fields": fields }));
@@ -21,14 +21,7 @@ fn what_a_writer_forges_into_a_schema_counts_nowhere() {
     let (mut a, mut b) = (Device::new(1), Device::new(2));
     b.replica.create_home(b.now).unwrap();
     let space = a.replica.create_space("shared", a.now).unwrap();
-    let (expires, whole) = (a.now + 60_000, Path::whole_space());
-    let invite = a
-        .replica
-        .invite(&space, Role::Writer, whole, Some(1), expires, a.now)
-        .unwrap();
-    let join = invite.join(b.replica.card().unwrap());
-    let ticket = a.replica.admit(&space, join, a.now).unwrap();
-    b.replica.join_space(&ticket, false, b.now).unwrap();
+    let_in_on(&mut a, &mut b, &space, Role::Writer, Path::whole_space());
     sync(&mut a, &mut b);
     // A member whose program checks nothing.
     let revision = first(json!({"a": "int?"}));

@@ -3,20 +3,13 @@
 
 use serde_json::json;
 use stead_access::{Path, RemovalTarget, Role};
-use stead_base::{DocId, SpaceId, WriterId};
-use stead_replica::{Change, Edit, ReceiveError};
+use stead_base::{SpaceId, WriterId};
+use stead_replica::{Edit, ReceiveError};
 
-use crate::world::{Device, sync};
+use crate::world::{Device, let_in_on, sync};
 
 pub fn put(id: &str, value: serde_json::Value) -> Edit {
-    Edit {
-        collection: "notes".to_owned(),
-        id: Some(DocId::parse(id).unwrap()),
-        change: Change::Put {
-            value,
-            replace: false,
-        },
-    }
+    crate::world::put("notes", id, value)
 }
 
 pub fn person(seed: u8) -> Device {
@@ -30,14 +23,7 @@ pub fn found(mut device: Device) -> Device {
 
 /// Lets `to` into a space by an invite of `from`, without letting the two meet.
 pub fn let_in(from: &mut Device, to: &mut Device, space: &SpaceId, role: Role) {
-    let (whole, expires) = (Path::whole_space(), from.now + 60_000);
-    let invite = from
-        .replica
-        .invite(space, role, whole, Some(1), expires, from.now)
-        .unwrap();
-    let join = invite.join(to.replica.card().unwrap());
-    let ticket = from.replica.admit(space, join, from.now).unwrap();
-    to.replica.join_space(&ticket, false, to.now).unwrap();
+    let_in_on(from, to, space, role, Path::whole_space());
 }
 
 pub fn share(from: &mut Device, to: &mut Device, space: &SpaceId, role: Role) {

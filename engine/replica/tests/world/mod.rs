@@ -5,9 +5,10 @@ use std::path::PathBuf;
 
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+use stead_access::{Path, Role};
 use stead_base::{DocId, Entropy, SpaceId};
 use stead_crypt::DeviceKeys;
-use stead_replica::{Edit, ProbeNext, Query, ReceiveError, Replica};
+use stead_replica::{Change, Edit, ProbeNext, Query, ReceiveError, Replica};
 use stead_store::{CollectionNo, Options, Store};
 
 pub struct Seeded(ChaCha12Rng);
@@ -165,6 +166,33 @@ impl Device {
 }
 
 /// Lets `b` into the identity of `a`.
+/// Lets `to` into a space, or a part of it, by an invite of `from`, without letting the two meet.
+pub fn let_in_on(from: &mut Device, to: &mut Device, space: &SpaceId, role: Role, on: Path) {
+    let expires = from.now + 60_000;
+    let invite = from
+        .replica
+        .invite(space, role, on, Some(1), expires, from.now)
+        .unwrap();
+    let join = invite.join(to.replica.card().unwrap());
+    let ticket = from.replica.admit(space, join, from.now).unwrap();
+    to.replica.join_space(&ticket, false, to.now).unwrap();
+}
+
+/// A change of a document.
+pub fn edit(collection: &str, id: &str, change: Change) -> Edit {
+    Edit {
+        collection: collection.to_owned(),
+        id: Some(DocId::parse(id).unwrap()),
+        change,
+    }
+}
+
+/// Fields put into a document, beside those that are there.
+pub fn put(collection: &str, id: &str, value: serde_json::Value) -> Edit {
+    let replace = false;
+    edit(collection, id, Change::Put { value, replace })
+}
+
 pub fn link(a: &mut Device, b: &mut Device) {
     a.replica.create_home(a.now).unwrap();
     let record = b.replica.device_record();

@@ -4,20 +4,13 @@ use serde_json::{Value, json};
 use stead_access::Role;
 
 use super::*;
-use crate::world::{Device, link, sync};
-use crate::{Change, Edit, HistoryQuery};
+use crate::HistoryQuery;
+use crate::world::{self, Device, let_in_on, link, sync};
 
 const SECRET: &str = "PLAINTEXT-SECRET";
 
 fn put(device: &mut Device, space: &SpaceId, id: &str, value: Value) -> Hlc {
-    let edit = Edit {
-        collection: "d".to_owned(),
-        id: Some(DocId::parse(id).unwrap()),
-        change: Change::Put {
-            value,
-            replace: false,
-        },
-    };
+    let edit = world::put("d", id, value);
     device.now += 10;
     let receipt = device.replica.transact(space, &[edit], device.now);
     receipt.unwrap().hlc
@@ -132,14 +125,8 @@ fn who_may_not_manage_takes_nothing_by_a_redaction_of_what_others_wrote() {
     a.replica.create_home(a.now).unwrap();
     b.replica.create_home(b.now).unwrap();
     let space = a.replica.create_space("s", a.now).unwrap();
-    let (whole, expires) = (RightsPath::whole_space(), a.now + 60_000);
-    let invite = a
-        .replica
-        .invite(&space, Role::Writer, whole, Some(1), expires, a.now)
-        .unwrap();
-    let join = invite.join(b.replica.card().unwrap());
-    let ticket = a.replica.admit(&space, join, a.now).unwrap();
-    b.replica.join_space(&ticket, false, b.now).unwrap();
+    let whole = RightsPath::whole_space();
+    let_in_on(&mut a, &mut b, &space, Role::Writer, whole);
     sync(&mut a, &mut b);
     put(&mut a, &space, "one", json!({"note": SECRET, "n": 1}));
     sync(&mut a, &mut b);

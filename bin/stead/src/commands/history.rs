@@ -187,6 +187,7 @@ fn steps(history: &History, story: &DocStory, out: &Output) {
     for step in &story.steps {
         let state = match step {
             DocStep { void: true, .. } => look::warning("  void: it does not count"),
+            DocStep { said, .. } if said.iter().any(|it| it == "purge") => look::bad("  purged"),
             DocStep {
                 deleted: Some(true),
                 ..

@@ -1,6 +1,6 @@
 //! `stead put`, `delete` and `restore`.
 
-use std::{io, path::Path};
+use std::{collections::BTreeSet, io, path::Path};
 
 use stead_api::{Client, DocPut, Edit, Op};
 
@@ -57,17 +57,24 @@ pub(crate) fn delete(home: &Path, delete: &Delete, out: &Output) -> Result<(), F
         let what = look::counted(delete.documents.len() as u64, "document");
         let sentence = format!("What {what} held goes for ever, on every device.");
         ask::confirm(&sentence, delete.yes, out)?;
-        each_space(&mut client, &delete.documents, Op::Purge, out)?;
+        let changed = each_space(&mut client, &delete.documents, Op::Purge, out)?;
         for document in &delete.documents {
-            out.say(format!("Purged {document}."));
+            out.say(match changed.contains(&document.space[..]) {
+                true => format!("Purged {document}."),
+                false => format!("{document} holds nothing: there was nothing to purge."),
+            });
         }
         return Ok(());
     }
-    each_space(&mut client, &delete.documents, Op::Delete, out)?;
+    let changed = each_space(&mut client, &delete.documents, Op::Delete, out)?;
     for document in &delete.documents {
-        out.say(format!("Deleted {document}."));
+        out.say(match changed.contains(&document.space[..]) {
+            true => format!("Deleted {document}."),
+            false => format!("{document} is not there: nothing was deleted."),
+        });
     }
-    if let Some(first) = delete.documents.first() {
+    let mut deleted = delete.documents.iter();
+    if let Some(first) = deleted.find(|it| changed.contains(&it.space[..])) {
         out.say(look::faint(&format!(
             "  Bring it back with: stead restore {first}"
         )));
@@ -77,20 +84,24 @@ pub(crate) fn delete(home: &Path, delete: &Delete, out: &Output) -> Result<(), F
 
 pub(crate) fn restore(home: &Path, restore: &Restore, out: &Output) -> Result<(), Failure> {
     let mut client = connect(home)?;
-    each_space(&mut client, &restore.documents, Op::Restore, out)?;
+    let changed = each_space(&mut client, &restore.documents, Op::Restore, out)?;
     for document in &restore.documents {
-        out.say(format!("{document} is back."));
+        out.say(match changed.contains(&document.space[..]) {
+            true => format!("{document} is back."),
+            false => format!("{document} was not deleted: there was nothing to bring back."),
+        });
     }
     Ok(())
 }
 
-/// Does one thing to documents: one transaction a space.
-fn each_space(
+/// Does one thing to documents: one transaction a space. Returns the spaces where that changed anything.
+fn each_space<'d>(
     client: &mut Client,
-    documents: &[DocAddress],
+    documents: &'d [DocAddress],
     op: Op,
     out: &Output,
-) -> Result<(), Failure> {
+) -> Result<BTreeSet<&'d str>, Failure> {
+    let mut changed = BTreeSet::new();
     let mut spaces: Vec<&str> = documents
         .iter()
         .map(|document| document.space.as_str())
@@ -110,7 +121,10 @@ fn each_space(
             edits: edits.collect(),
             ..DocPut::default()
         })?;
+        if commit.entry.is_some() {
+            changed.insert(space);
+        }
         out.json(&commit);
     }
-    Ok(())
+    Ok(changed)
 }

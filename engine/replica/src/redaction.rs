@@ -274,15 +274,15 @@ impl Writing<'_> {
                     self.misjudged.insert(*id);
                 }
                 if rest.is_some()
-                    && self.is_held_for_another(
+                    && self.is_held_and_said_elsewhere(
                         id,
                         (writer, seq),
                         scopes,
                         (&stamp.writer, said_at),
                     )?
                 {
-                    // Once it is withheld, nothing tells that documents hold it already: another's words
-                    // are to stand in its place and are not taken yet.
+                    // Once it is withheld, nothing tells that documents hold it already: other words than
+                    // these are to stand in its place, and may not be taken yet.
                     self.misjudged.insert(*id);
                 }
                 changed |= rest.is_some();
@@ -297,8 +297,8 @@ impl Writing<'_> {
         Ok(())
     }
 
-    /// Whether documents hold what an entry says, and what is to stand in its place is not what `by` says.
-    fn is_held_for_another(
+    /// Whether documents hold what an entry says, and what is to stand in its place is said elsewhere than in `by`.
+    fn is_held_and_said_elsewhere(
         &mut self,
         id: &SpaceId,
         (writer, seq): (&WriterId, u64),
@@ -308,11 +308,14 @@ impl Writing<'_> {
         let space = self.space(id)?;
         let state = space.writers.get(writer);
         let is_held = state.is_some_and(|state| seq < state.applied);
-        let mut stand = scopes.iter().filter_map(|scope| {
+        // Another redaction stands, or what this one says was redacted again and stands where that is said.
+        let is_elsewhere = |scope: &ScopeId| {
             let stands = space.roster.redaction_of(writer, seq, *scope);
-            stands.map(|(at, _)| at)
-        });
-        Ok(is_held && stand.any(|at| (&at.log, at.seq) != by))
+            stands.is_some_and(|(at, _)| {
+                (&at.log, at.seq) != by || space.roster.redaction_of(by.0, by.1, *scope).is_some()
+            })
+        };
+        Ok(is_held && scopes.iter().any(is_elsewhere))
     }
 
     /// Cuts a log back to `len` entries, so that the rest is fetched again. Nothing of the rest is in

@@ -434,7 +434,6 @@ fn what_was_redacted_twice_counts_once_where_the_redactors_are_let_in_one_by_one
 }
 
 #[test]
-#[ignore = "known: an addition counts twice where both redactions of its parcel were redacted again and are heard in this order"]
 fn what_was_redacted_twice_counts_once_where_both_redactions_were_redacted_again() {
     for (one, other) in REDACTORS {
         let (mut a, mut b, mut c) = (Device::new(1), Device::new(one), Device::new(other));

@@ -74,6 +74,8 @@ struct World {
     redacts: bool,
     /// Whether they do it all the time.
     redacts_often: bool,
+    /// Whether devices purge documents here; the other worlds again are what they were.
+    purges: bool,
 }
 
 /// Runs one world and judges it.
@@ -103,6 +105,8 @@ impl World {
             ledger: Ledger::default(),
             redacts: seed % 3 == 2,
             redacts_often: seed % 6 == 5,
+            // Some of those where nothing is redacted, and some where it is.
+            purges: matches!(seed % 6, 1 | 3) || seed % 24 == 8,
             report: Report {
                 nodes: count,
                 ..Report::default()
@@ -259,28 +263,29 @@ impl World {
                     .collect()
             };
             let number = self.stage.chance.below(100);
-            let change = match self.stage.chance.below(28) {
-                0..9 => Change::Set {
+            let purges = self.purges && self.stage.chance.below(28) == 0;
+            let change = match self.stage.chance.below(9) {
+                _ if purges => Change::Purge,
+                0..3 => Change::Set {
                     path: path(&mut self.stage.chance),
                     value: json!(number),
                 },
-                9..12 => Change::Set {
+                3 => Change::Set {
                     path: path(&mut self.stage.chance),
                     value: json!({"x": number, "y": [1, 2]}),
                 },
-                12..15 => Change::Put {
+                4 => Change::Put {
                     value: json!({"a": {"b": number}, "t": format!("text {number}")}),
                     replace: false,
                 },
-                15..18 => Change::Put {
+                5 => Change::Put {
                     value: json!({"c": number}),
                     replace: true,
                 },
-                18..21 => Change::Unset {
+                6 => Change::Unset {
                     path: path(&mut self.stage.chance),
                 },
-                21..24 => Change::Delete,
-                24 => Change::Purge,
+                7 => Change::Delete,
                 _ => Change::Restore,
             };
             edits.push(Edit {

@@ -22,7 +22,7 @@ fn worlds_with_a_device_that_keeps_a_part_end_equal() {
 }
 
 /// Seeds that once failed.
-const ONCE_FAILED: [u64; 2] = [66, 281];
+const ONCE_FAILED: [u64; 3] = [66, 281, 332];
 
 #[test]
 fn worlds_with_a_part_that_once_failed_end_equal() {

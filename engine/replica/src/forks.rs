@@ -1,18 +1,15 @@
-//! Two histories of one writer: finding where they part, freezing the writer there, and keeping
-//! what this device itself wrote beyond.
+//! Two histories of one writer: finding where they part, and freezing the writer there.
 //!
 //! ```text
 //! answer to a probe = prefix_root[32] branch        nothing held at that place: empty
 //! ```
 
-use stead_base::{Decoder, Encoder, Hash, ScopeId, SpaceId, WriterId};
+use stead_base::{Decoder, Encoder, Hash, SpaceId, WriterId};
 use stead_log::{BatchEntries, Branch, ForkProof, Peaks, SignedHead, Tip, TreeSource, range_root};
 use stead_store::Read;
 
 use crate::logs::StoredTree;
-use crate::opening::{Outcome, open_segment};
 use crate::space::{SpaceState, WriterState};
-use crate::starts::is_piece;
 use crate::writing::{Writing, writer_mut};
 use crate::{Event, ReceiveError, Replica, ReplicaError};
 
@@ -207,18 +204,14 @@ impl Replica {
             true => Some(cut_tip(&self.store, state, fork.common)?),
             false => None,
         };
-        let own = self.space(space)?.is_own(writer);
-        let lost = if own {
-            self.own_parcels(space, writer, fork.common)?
-        } else {
-            Vec::new()
+        let lost = match self.space(space)?.is_own(writer) {
+            true => self.said_beyond(space, writer, fork.common)?,
+            false => Vec::new(),
         };
+        let name = self.space(space)?.roster.name().cloned();
         self.write(now_ms, |writing| -> Result<(), ReplicaError> {
             writing.freeze(space, writer, fork.common, tip, proof)?;
-            for parts in &lost {
-                writing.write_again(space, parts)?;
-            }
-            Ok(())
+            writing.say_again(space, lost, name)
         })?;
         Ok(true)
     }
@@ -277,32 +270,6 @@ impl Replica {
             .ok_or_else(|| ReplicaError::NoSuchSpace {
                 name: writer.short(),
             })
-    }
-
-    /// Document parcels of this device's own entries from `from` on.
-    fn own_parcels(
-        &self,
-        space: &SpaceId,
-        writer: &WriterId,
-        from: u64,
-    ) -> Result<Vec<crate::sealing::ScopeParcels>, ReplicaError> {
-        let state = self.writer(space, writer)?;
-        let ring = &self.space(space)?.ring;
-        let mut parcels = Vec::new();
-        for segment in self.store.segments(state.no, from, usize::MAX)? {
-            let opened = open_segment(ring, space, writer, &segment, from)?;
-            for entry in &opened.entries {
-                let parts: Vec<(ScopeId, Vec<u8>)> = opened
-                    .open_docs(entry)
-                    .filter(|(_, text)| !is_piece(text) && !stead_doc::Redacted::is_one(text))
-                    .map(|(scope, text)| (scope, text.to_vec()))
-                    .collect();
-                if entry.outcome == Outcome::Open && !parts.is_empty() {
-                    parcels.push(parts);
-                }
-            }
-        }
-        Ok(parcels)
     }
 }
 
@@ -428,31 +395,6 @@ impl Writing<'_> {
         self.begin_documents(id)?;
         self.unsettled.insert(*id);
         self.touch_everything(id);
-        Ok(())
-    }
-
-    /// Writes document parcels again as a new entry of this device.
-    fn write_again(
-        &mut self,
-        id: &SpaceId,
-        parts: &[(ScopeId, Vec<u8>)],
-    ) -> Result<(), ReplicaError> {
-        let writer = match self.own_writer(id) {
-            Ok(writer) => writer,
-            Err(error @ ReplicaError::NotAdmitted { .. }) => {
-                tracing::error!(%error, "changes beyond a fork cannot be written again");
-                return Ok(());
-            }
-            Err(error) => return Err(error),
-        };
-        let hlc = self.clock.tick(self.now_ms);
-        self.append_own(id, hlc, &[], parts, &[])?;
-        let stamp = stead_base::Stamp { hlc, writer };
-        for (_, parcel) in parts {
-            let changes = self.pending.changes.entry(*id).or_default();
-            let pushed = changes.push(parcel, stamp);
-            pushed.map_err(|error| ReplicaError::Refused(error.to_string()))?;
-        }
         Ok(())
     }
 }

@@ -50,6 +50,7 @@ mod redaction;
 mod replica;
 mod rich;
 mod rights;
+mod said_again;
 mod schema_check;
 mod schemas;
 mod scoping;

@@ -318,24 +318,30 @@ impl Writing<'_> {
         for op in &said.ops {
             self.check_op(id, op)?;
         }
-        self.say_redaction(id, blanks, &said, stamp)
+        self.say_redaction(id, &said.ops, &said.texts, stamp)
     }
 
-    fn say_redaction(
+    /// Writes the entry of a redaction, and withholds what it names.
+    pub(crate) fn say_redaction(
         &mut self,
         id: &SpaceId,
-        blanks: &BTreeMap<ScopeId, Vec<u8>>,
-        said: &Said,
+        ops: &[RosterOp],
+        texts: &[(ScopeId, Vec<u8>)],
         stamp: Stamp,
     ) -> Result<(), ReplicaError> {
-        let seq = self.append_own(id, stamp.hlc, &said.ops, &said.texts, &[])?;
-        for own in blanks.values() {
+        let seq = self.append_own(id, stamp.hlc, ops, texts, &[])?;
+        for (_, text) in texts {
+            let refused = |error: &dyn std::fmt::Display| ReplicaError::Refused(error.to_string());
+            let redacted = Redacted::decode(text).map_err(|error| refused(&error))?;
+            if redacted.own.is_empty() {
+                continue;
+            }
             let changes = self.pending.changes.entry(*id).or_default();
-            let pushed = changes.push(own, stamp);
-            pushed.map_err(|error| ReplicaError::Refused(error.to_string()))?;
+            let pushed = changes.push(&redacted.own, stamp);
+            pushed.map_err(|error| refused(&error))?;
         }
         let log = stamp.writer;
-        self.scrub(id, (&log, seq), stamp, &said.texts)
+        self.scrub(id, (&log, seq), stamp, texts)
     }
 
     /// Writes the starts of the scopes anew whose pieces are gone.

@@ -51,7 +51,8 @@ fn lie(
         let hlc = at.unwrap_or_else(|| writing.clock.tick(now));
         let stamp = Stamp { hlc, writer };
         let blanks = writing.blanks(space, &target, &fields, stamp)?;
-        writing.say_redaction(space, &blanks, &Said::of(&blanks, found), stamp)
+        let said = Said::of(&blanks, found);
+        writing.say_redaction(space, &said.ops, &said.texts, stamp)
     });
     told.unwrap_or_else(|error: ReplicaError| panic!("{error}"));
 }

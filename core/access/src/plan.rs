@@ -103,15 +103,17 @@ impl Roster {
         plan
     }
 
-    /// Removals that rest on votes and that one more member with manager or owner at that rank
-    /// could make lapse. Who lets such a member in confirms them: names these memberships, with
-    /// these lengths, in a [`Remove`](crate::Remove) of the same entry.
-    pub fn removals_to_confirm(&self, rank: u32) -> Vec<(OpId, Lengths)> {
-        let of_rank = self.members().values().filter(|it| it.rank == rank);
-        let ended = of_rank.filter_map(|it| Some((it.id, it.ended.as_ref()?)));
+    /// Memberships whose end rests on the word of who held them or on votes, and that `device` could
+    /// have ended alone as a senior, with the lengths that count. Whoever may confirms them, in a
+    /// [`Remove`](crate::Remove) of its own: else a fork of the log in which somebody left would bring
+    /// them back, and one more equal would make a vote lapse.
+    pub fn removals_to_confirm(&self, device: &DeviceId) -> Vec<(OpId, &Lengths)> {
+        let ended = self.members().values();
+        let ended = ended.filter_map(|it| Some((it, it.ended.as_ref()?)));
         ended
-            .filter(|(_, ended)| ended.how == EndedBy::Equals)
-            .map(|(id, ended)| (id, ended.lengths.clone()))
+            .filter(|(_, ended)| ended.how != EndedBy::Senior)
+            .filter(|(it, _)| self.is_senior(device, it) && !self.has_voted(device, &it.id))
+            .map(|(it, ended)| (it.id, &ended.lengths))
             .collect()
     }
 

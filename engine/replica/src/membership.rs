@@ -170,6 +170,7 @@ impl Replica {
             .filter_map(|id| Some((*id, self.out_of_step(&home, id)?)))
             .collect();
         let stale = self.spaces_to_rekey();
+        let ended = self.removals_to_confirm(now_ms);
         let own = self.device();
         let asked = self.spaces_asked_for_keys();
         let lacking = self.spaces.values();
@@ -182,7 +183,7 @@ impl Replica {
         let unscoped: Vec<SpaceId> = self.spaces_to_scope();
         let in_step = missing.is_empty() && out_of_step.is_empty();
         let keyed = stale.is_empty() && asked.is_empty() && lacking.is_empty();
-        if in_step && keyed && groups.is_empty() && unscoped.is_empty() {
+        if in_step && keyed && ended.is_empty() && groups.is_empty() && unscoped.is_empty() {
             return Ok(false);
         }
         let before = self.roster_entries();
@@ -199,6 +200,9 @@ impl Replica {
                 }
             }
             writing.do_group_work(&home, &groups)?;
+            for (id, membership, lengths) in ended {
+                writing.confirm_removal(&id, membership, lengths)?;
+            }
             for id in &stale {
                 writing.renew_if_allowed(id)?;
             }

@@ -9,7 +9,7 @@ use stead_access::{
     Party, PartyId, Path, REMOVED_AT_ONCE_MAX, RemovalPlan, RemovalTarget, Remove, Role, RosterOp,
     Subject, Votes, Whom, sign_join,
 };
-use stead_base::{DeviceId, DocId, SpaceId};
+use stead_base::{DeviceId, DocId, ScopeId, SpaceId};
 use stead_crypt::SigningKey;
 
 use crate::commit::path_of;
@@ -18,6 +18,9 @@ use crate::membership::SpaceTicket;
 use crate::space::SpaceState;
 use crate::writing::Writing;
 use crate::{Change, Replica, ReplicaError};
+
+/// How long the end of a membership waits to be confirmed for entries that count and are not here.
+const CONFIRM_AFTER_MS: u64 = 60_000;
 
 /// A membership in words that a person can use.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -396,6 +399,30 @@ impl Replica {
         space.roster.record_of(device).is_some() && !space.is_member(device)
     }
 
+    /// Memberships whose end this device is to confirm, with what counts of their holders' logs. Where
+    /// not all of that is here, it waits for it a while; what never comes does not keep an end open.
+    pub(crate) fn removals_to_confirm(&mut self, now_ms: u64) -> Vec<(SpaceId, OpId, Lengths)> {
+        let own = self.device();
+        let home = self.home();
+        let mut due = Vec::new();
+        for space in self.spaces.values_mut() {
+            if Some(space.id) == home || space.newest_key(ScopeId::ROSTER).is_none() {
+                continue;
+            }
+            let found = space.roster.removals_to_confirm(&own);
+            for (member, lengths) in found {
+                let held = |log| space.writers.get(log).map_or(0, |state| state.accepted());
+                let is_here = lengths.iter().all(|(log, len)| len <= held(log));
+                let since = *space.unconfirmed.entry(member).or_insert(now_ms);
+                if is_here || since.saturating_add(CONFIRM_AFTER_MS) <= now_ms {
+                    let lengths = lengths.iter().map(|(log, len)| (*log, len.min(held(log))));
+                    due.push((space.id, member, lengths.collect()));
+                }
+            }
+        }
+        due
+    }
+
     pub(crate) fn not_home(&self, id: &SpaceId) -> Result<(), ReplicaError> {
         match self.home() == Some(*id) {
             false => Ok(()),
@@ -450,6 +477,24 @@ impl Writing<'_> {
             });
             self.say(id, remove)?;
         }
+        self.renew_if_allowed(id)
+    }
+
+    /// Says of a membership that is over that it is, as somebody senior to it.
+    pub(crate) fn confirm_removal(
+        &mut self,
+        id: &SpaceId,
+        membership: OpId,
+        lengths: Lengths,
+    ) -> Result<(), ReplicaError> {
+        let remove = RosterOp::Remove(Remove {
+            memberships: vec![membership],
+            lengths,
+            reason: None,
+        });
+        self.own_writer(id)?;
+        let hlc = self.clock.tick(self.now_ms);
+        self.append_own(id, hlc, &[remove], &[], &[])?;
         self.renew_if_allowed(id)
     }
 

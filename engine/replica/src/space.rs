@@ -126,6 +126,8 @@ pub(crate) struct SpaceState {
     /// While keys are handed on whose declaration was lost: what is said of that is sealed under an
     /// earlier generation of `@roster` than this, which all have.
     pub(crate) said_below: Option<u32>,
+    /// Ends of memberships that are to be confirmed, and since when that is known here.
+    pub(crate) unconfirmed: BTreeMap<OpId, u64>,
     /// Roster entries in which letters to this device were looked for.
     pub(crate) letters_read: usize,
     /// Starts that turned out to be no good.
@@ -188,6 +190,7 @@ impl SpaceState {
             reread: false,
             stale: BTreeSet::new(),
             said_below: None,
+            unconfirmed: BTreeMap::new(),
             letters_read: 0,
             bad_starts: BTreeSet::new(),
             part: None,

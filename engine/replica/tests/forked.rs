@@ -10,6 +10,99 @@ use stead_access::Role;
 use stead_base::{DocId, SpaceId};
 use world::{Device, link, settle_forks, sync};
 
+/// Who leaves is put out by who is senior, too, once all that counts of theirs is there.
+#[test]
+fn a_fork_does_not_bring_back_who_had_left() {
+    let (mut a, mut c) = (person(1), person(3));
+    let mut b = found(Device::on_disk(2));
+    let space = a.replica.create_space("shared", a.now).unwrap();
+    share(&mut a, &mut b, &space, Role::Owner);
+    share(&mut a, &mut c, &space, Role::Owner);
+    b.write(&space, &[put("first", json!({}))]);
+    sync(&mut a, &mut b);
+    let disk = b.backup();
+    let own = target(&b);
+    b.replica.revoke(&space, own, None, b.now).unwrap();
+    relay(&b, &mut a, &space, &[]);
+    assert!(a.replica.reconcile(a.now).unwrap());
+    a.write(&space, &[put("later", json!({}))]);
+    let mut b = b.restore(disk);
+    b.write(&space, &[put("story", json!({"told": "to c"}))]);
+    relay(&b, &mut c, &space, &[]);
+    // As one who does not say again that it has left.
+    settle_forks(&mut [&mut a, &mut c]);
+    assert_eq!(a.replica.space_info(&space).unwrap().frozen.len(), 1);
+    for device in [&a, &c] {
+        assert!(device.replica.was_removed(&space, &b.replica.device()));
+    }
+    relay(&a, &mut b, &space, &[]);
+    assert_eq!(b.get(&space, "notes", "later"), None);
+    assert_equal(&a, &c, &space);
+}
+
+#[test]
+fn a_vote_that_a_senior_has_seen_does_not_lapse_by_one_equal_more() {
+    let (mut a, mut b, mut c) = (person(1), person(2), person(3));
+    let (mut d, mut e) = (person(4), person(5));
+    let space = a.replica.create_space("shared", a.now).unwrap();
+    for equal in [&mut b, &mut c, &mut d] {
+        share(&mut a, equal, &space, Role::Manager);
+    }
+    sync(&mut b, &mut c);
+    sync(&mut a, &mut b);
+    sync(&mut a, &mut c);
+    let out = target(&d);
+    let said = b.replica.revoke(&space, out, None, b.now).unwrap();
+    assert!(!said.took_effect);
+    sync(&mut b, &mut c);
+    let said = c.replica.revoke(&space, out, None, c.now).unwrap();
+    assert!(said.took_effect);
+    sync(&mut c, &mut a);
+    share(&mut a, &mut e, &space, Role::Manager);
+    for device in [&a, &e] {
+        assert!(device.replica.was_removed(&space, &d.replica.device()));
+    }
+}
+
+#[test]
+fn what_was_written_before_somebody_left_counts_also_where_it_comes_late() {
+    for comes_late in [false, true] {
+        let (mut a, mut laptop, mut phone) = (person(1), person(2), Device::new(3));
+        let space = a.replica.create_space("shared", a.now).unwrap();
+        share(&mut a, &mut laptop, &space, Role::Owner);
+        link(&mut laptop, &mut phone);
+        sync(&mut laptop, &mut phone);
+        sync(&mut a, &mut laptop);
+        phone.write(&space, &[put("last", json!({"by": "phone"}))]);
+        sync(&mut laptop, &mut phone);
+        let own = target(&laptop);
+        laptop
+            .replica
+            .revoke(&space, own, None, laptop.now)
+            .unwrap();
+        let of_phone = own_logs(&phone, &space);
+        relay(&laptop, &mut a, &space, &of_phone);
+        let own_words = |a: &Device| {
+            let of_a = own_logs(a, &space);
+            let logs = a.replica.frontier(&space).unwrap();
+            logs.iter().find(|log| log.writer == of_a[0]).unwrap().len
+        };
+        a.replica.reconcile(a.now).unwrap();
+        let renewed = own_words(&a);
+        a.replica.reconcile(a.now + 59_000).unwrap();
+        assert_eq!(own_words(&a), renewed);
+        if comes_late {
+            a.replica.reconcile(a.now + 61_000).unwrap();
+            assert!(own_words(&a) > renewed);
+        }
+        relay(&laptop, &mut a, &space, &[]);
+        a.replica.reconcile(a.now + 62_000).unwrap();
+        assert!(own_words(&a) > renewed);
+        // Not for ever: else who leaves could name what never comes, and come back by a fork.
+        assert_eq!(a.get(&space, "notes", "last").is_none(), comes_late);
+    }
+}
+
 /// A founded the space; B manages it and is restored from a backup after A heard another story; C
 /// writes, D reads.
 struct Told {

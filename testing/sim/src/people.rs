@@ -278,8 +278,11 @@ impl People {
         }
         if space == self.space {
             self.report.let_in += 1;
-            let first = self.first_let_in.entry(newcomer_person);
-            first.or_insert(by_person);
+            // Whether they owe it to this person shows later where the power was lost.
+            if ticket.is_some() {
+                let first = self.first_let_in.entry(newcomer_person);
+                first.or_insert(by_person);
+            }
             *self.given_keys.entry(newcomer_person).or_default() += 1;
         }
         let wall = self.wall(newcomer);

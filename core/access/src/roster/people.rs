@@ -191,7 +191,12 @@ impl Roster {
             return false;
         };
         let own = matches!(target.subject, MemberSubject::Party(_)) && target.is_held_by(device);
-        own || self.held_by(device).any(|held| {
+        own || self.is_senior(device, target)
+    }
+
+    /// Whether `device` ends a membership by its word alone though it does not hold it.
+    pub(crate) fn is_senior(&self, device: &stead_base::DeviceId, target: &Membership) -> bool {
+        self.held_by(device).any(|held| {
             held.is_held_by(device)
                 && held.rank < target.rank
                 && held.path.covers(&target.path)

@@ -103,3 +103,32 @@ pub async fn echo(from: &Connection, to: &Connection) {
             .ok()
     });
 }
+
+/// Whether a small message comes back within five seconds, whatever was asked before and not answered.
+pub async fn echoes(from: &Connection, to: &Connection) -> bool {
+    let there = async {
+        let (mut send, mut recv) = from.open_bi().await.ok()?;
+        send.write_all(b"ping").await.ok()?;
+        let mut answer = [0; 4];
+        recv.read_exact(&mut answer).await.ok()?;
+        Some(())
+    };
+    let back = async {
+        while let Ok((mut send, mut recv)) = to.accept_bi().await {
+            let mut question = [0; 4];
+            if recv.read_exact(&mut question).await.is_ok() {
+                send.write_all(&question).await.ok();
+            }
+        }
+        std::future::pending::<()>().await;
+    };
+    let heard = async {
+        tokio::select! {
+            heard = there => heard.is_some(),
+            () = back => false,
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), heard)
+        .await
+        .unwrap_or(false)
+}

@@ -265,7 +265,38 @@ impl Reader {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use serde_json::json;
+
+    /// What an expression is made of, in any order.
+    fn pieces() -> impl Strategy<Value = String> {
+        let piece = prop_oneof![
+            prop::sample::select(SIGNS).prop_map(str::to_owned),
+            prop::sample::select(
+                &[
+                    "and", "or", "not", "in", "is", "between", "missing", "a", "b.c", "1.5", "null"
+                ][..]
+            )
+            .prop_map(str::to_owned),
+            ".{0,4}",
+        ];
+        let gap = prop::sample::select(&["", " "][..]);
+        prop::collection::vec((piece, gap), 0..24)
+            .prop_map(|pieces| pieces.into_iter().map(|(piece, gap)| piece + gap).collect())
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_an_expression_or_an_error_that_says_something(text in pieces()) {
+            match text.parse::<FilterArg>() {
+                Ok(FilterArg(filter)) => {
+                    let sent = serde_json::to_string(&filter).unwrap();
+                    prop_assert_eq!(serde_json::from_str::<Where>(&sent).unwrap(), filter);
+                }
+                Err(error) => prop_assert!(!error.is_empty()),
+            }
+        }
+    }
 
     fn read(text: &str) -> Value {
         let FilterArg(filter) = text

@@ -25,6 +25,8 @@ const GROUP: usize = 64;
 /// Bytes of a batch, and of the batches that are stored in one commit.
 pub(crate) const BATCH_BYTES: usize = 256 << 10;
 const COMMIT_BYTES: usize = 8 << 20;
+/// Prepared batches that wait to be stored, as in a node.
+const WAITING_MAX: usize = 64;
 
 pub(crate) fn run(scale: Scale) -> Result<Vec<Row>, Failure> {
     let changes = scale.of(1_000_000) / GROUP * GROUP;
@@ -133,7 +135,7 @@ pub(crate) fn take_up(
     space: &SpaceId,
     batches: Vec<Vec<u8>>,
 ) -> Result<(), Failure> {
-    let (sender, prepared) = sync_channel(8);
+    let (sender, prepared) = sync_channel(WAITING_MAX);
     let preparer = receiver.preparer();
     let space = *space;
     let thread = std::thread::spawn(move || {

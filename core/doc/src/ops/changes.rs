@@ -8,7 +8,7 @@ use stead_base::{DecodeFault, Decoder, DocId, Stamp, WriterId};
 use super::reader::{Reader, decompress, read_id, too_long};
 use super::{
     DocOps, LZ4, OpRef, OpTable, PARCEL_BODY_BYTES_MAX, PARCEL_OPS_MAX, PARCEL_STAMPS_MAX, PLAIN,
-    ParcelError, Span,
+    ParcelError, Span, What,
 };
 use crate::path::{PathRef, check_collection};
 
@@ -183,6 +183,44 @@ impl Changes {
             id: &doc.id,
             stamp: self.parcels[doc.parcel as usize],
         }
+    }
+
+    /// Reads through the operations at some positions, so that they are near when they are applied.
+    /// In the order of documents they lie anywhere in memory. Asked for one after the other each would
+    /// keep its reader waiting; these reads do not depend on each other, and wait together.
+    pub fn fetch(&self, positions: &[u32]) {
+        let at = |bytes: &[u8], at: u32| u64::from(bytes.get(at as usize).copied().unwrap_or(0));
+        let docs = || {
+            let docs = positions.iter().map(|index| self.docs.get(*index as usize));
+            docs.flatten()
+        };
+        let first_op = |doc: &ChangedDoc| {
+            let table = self.tables.get(doc.table as usize)?;
+            Some((table, table.ops.get(doc.ops.start as usize)?))
+        };
+        let mut read = 0u64;
+        for doc in docs() {
+            let id = match &doc.id {
+                DocId::Generated(bytes) => bytes[15],
+                DocId::Named(_) => 0,
+            };
+            read ^= u64::from(doc.ops.start ^ doc.parcel ^ doc.collection.start ^ u32::from(id));
+        }
+        for doc in docs() {
+            let op = first_op(doc).map_or(0, |(_, raw)| raw.path.end);
+            let stamp = self.parcels.get(doc.parcel as usize);
+            let stamp = stamp.map_or(0, |it| {
+                it.hlc.to_u64() ^ u64::from(it.writer.as_bytes()[31])
+            });
+            read ^= stamp ^ u64::from(op);
+        }
+        for (table, raw) in docs().filter_map(first_op) {
+            read ^= at(table.text.as_bytes(), raw.path.start);
+            if let What::Assign(value) = raw.what {
+                read ^= at(&table.bytes, value.start) ^ at(&table.bytes, value.end.wrapping_sub(1));
+            }
+        }
+        std::hint::black_box(read);
     }
 
     /// Positions for [`Changes::doc`], sorted by collection and document and, for one document, in

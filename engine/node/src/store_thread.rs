@@ -188,6 +188,11 @@ impl StoreHandle {
         self.commands.blocking_send(command).is_ok()
     }
 
+    /// Whether nothing waits for the thread.
+    pub(crate) fn waits(&self) -> bool {
+        self.commands.capacity() == self.commands.max_capacity()
+    }
+
     /// Has held-back entries looked at.
     pub(crate) async fn tick(&self) {
         let _ = self.send(Command::Tick).await;

@@ -208,7 +208,7 @@ impl Writing<'_> {
                 &space.ring,
                 &held,
                 &decode(&batch.bytes)?,
-                batch.bytes.len(),
+                &batch.bytes,
             )?;
         }
         if work.tip.len() == held.len() {
@@ -218,6 +218,10 @@ impl Writing<'_> {
                 len: held.len(),
             });
         }
+        let mut opened = match work.opened.take() {
+            Some(opened) => opened,
+            None => work.open(&id, &batch.bytes)?,
+        };
         if !space.admits(&writer) {
             let strangers = space
                 .writers
@@ -228,7 +232,7 @@ impl Writing<'_> {
             let is_public = state.is_none() && space.roster.was_public();
             let dropped = state.map_or(0, |state| state.record.base);
             let claimant = (too_many || is_public)
-                .then(|| claimant(space, &writer, &work.opened))
+                .then(|| claimant(space, &writer, &opened))
                 .flatten();
             let by_member = claimant.is_some_and(|device| space.is_member(&device));
             // Whoever has the public link can send logs: only those of people who are or were members
@@ -245,11 +249,11 @@ impl Writing<'_> {
         self.ensure_writer(&id, &writer)?;
         let start = work.base.0;
         let entries = &batch.bytes[work.entries_at..];
-        let scrubbed = self.scrub_arrived(&id, &writer, start, entries, &mut work.opened)?;
+        let scrubbed = self.scrub_arrived(&id, &writer, start, entries, &mut opened)?;
         let entries = scrubbed.as_deref().unwrap_or(entries);
         writer_mut(self.spaces, &id, &writer)?.record.tip = work.tip;
         self.store_entries(&id, &writer, start, entries, &work.nodes)?;
-        self.take_up(&id, &writer, &work.opened)?;
+        self.take_up(&id, &writer, &opened)?;
         self.merge_if_much()?;
         self.freeze_if_complete(&id, &writer)?;
         let len = writer_mut(self.spaces, &id, &writer)?.record.tip.len();
@@ -295,7 +299,7 @@ impl Writing<'_> {
         let tip = held.cloned().unwrap_or_default();
         self.shared.set_tip(id, writer, &tip);
         let batch = decode(bytes)?;
-        verify_and_open(id, &space.ring, &tip, &batch, bytes.len())
+        verify_and_open(id, &space.ring, &tip, &batch, bytes)
     }
 
     /// Takes up a run of opened entries: keys, then roster operations, then documents.

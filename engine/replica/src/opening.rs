@@ -59,6 +59,8 @@ pub(crate) struct Opened {
     pub(crate) arena: Vec<u8>,
     /// Key boxes that lie in the entries, with the entry's sequence.
     pub(crate) key_boxes: Vec<(u64, Vec<u8>)>,
+    /// Whether an entry comes with only the hash of what it says of the roster.
+    pub(crate) lacks_roster: bool,
 }
 
 impl Opened {
@@ -164,8 +166,12 @@ fn open_entry(
         return entry;
     };
     for parcel in parsed.parcels() {
-        if let ParcelRef::KeyBox(key_box) = parcel {
-            opened.key_boxes.push((seq, key_box.to_vec()));
+        match parcel {
+            ParcelRef::KeyBox(key_box) => opened.key_boxes.push((seq, key_box.to_vec())),
+            ParcelRef::Withheld { scope, .. } if scope == ScopeId::ROSTER => {
+                opened.lacks_roster = true;
+            }
+            ParcelRef::Withheld { .. } | ParcelRef::Sealed { .. } => {}
         }
     }
     entry.outcome = open_parts(ciphers, seq, &parsed, opened, scratch, &mut entry);

@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use stead_base::{Hash, ScopeId, SpaceId, WriterId};
-use stead_log::{Batch, BatchError, EntryRef, ParcelRef, Tip};
+use stead_base::{Hash, SpaceId, WriterId};
+use stead_log::{Batch, BatchEntries, BatchError, Tip};
 
 use crate::ReceiveError;
 use crate::keyring::KeyRing;
@@ -73,7 +73,7 @@ pub struct Preparer {
     shared: Arc<Shared>,
 }
 
-/// A batch that was verified and opened, ready for [`crate::Replica::commit`].
+/// A batch that was verified, and opened or not, ready for [`crate::Replica::commit`].
 #[derive(Debug)]
 pub struct Prepared {
     pub(crate) space: SpaceId,
@@ -91,8 +91,11 @@ pub(crate) struct Work {
     /// Where the new entries begin in the batch.
     pub(crate) entries_at: usize,
     pub(crate) nodes: Vec<(u64, Hash)>,
-    pub(crate) opened: Opened,
-    /// The keys it was opened with; a ring that changes becomes another one.
+    /// Hash of entry 0 if that is among the new ones.
+    first_leaf: Option<Hash>,
+    /// None where whoever stores the batch is to open it.
+    pub(crate) opened: Option<Opened>,
+    /// The keys to open it with; a ring that changes becomes another one.
     pub(crate) ring: Arc<KeyRing>,
 }
 
@@ -128,6 +131,16 @@ impl Preparer {
 
     /// Verifies a batch against where its log will stand, and opens what the held keys open.
     pub fn prepare(&self, space: SpaceId, bytes: Vec<u8>) -> Prepared {
+        let work = self.work(&space, &bytes).and_then(|mut work| {
+            work.opened = Some(work.open(&space, &bytes)?);
+            Ok(work)
+        });
+        Prepared { space, bytes, work }
+    }
+
+    /// As [`prepare`](Self::prepare), but leaves the opening to whoever stores the batch: for when that
+    /// thread has nothing else to do.
+    pub fn verify(&self, space: SpaceId, bytes: Vec<u8>) -> Prepared {
         let work = self.work(&space, &bytes);
         Prepared { space, bytes, work }
     }
@@ -142,7 +155,7 @@ impl Preparer {
                 view.tips.get(&batch.writer).cloned().unwrap_or_default(),
             )
         };
-        let work = verify_and_open(space, &ring, &tip, &batch, bytes.len())?;
+        let work = verify(space, &ring, &tip, &batch, bytes.len())?;
         self.shared.set_tip(space, &batch.writer, &work.tip);
         Ok(work)
     }
@@ -168,6 +181,18 @@ pub(crate) fn verify_and_open(
     ring: &Arc<KeyRing>,
     tip: &Tip,
     batch: &Batch<'_>,
+    bytes: &[u8],
+) -> Result<Work, ReceiveError> {
+    let mut work = verify(space, ring, tip, batch, bytes.len())?;
+    work.opened = Some(work.open(space, bytes)?);
+    Ok(work)
+}
+
+fn verify(
+    space: &SpaceId,
+    ring: &Arc<KeyRing>,
+    tip: &Tip,
+    batch: &Batch<'_>,
     batch_len: usize,
 ) -> Result<Work, ReceiveError> {
     let writer = batch.writer;
@@ -179,43 +204,52 @@ pub(crate) fn verify_and_open(
             detail: other.to_string(),
         },
     })?;
-    // What was redacted comes without its parcels, and waits until the redaction is heard of. Nothing
-    // takes a parcel of the roster away.
-    if verified.entries.iter().any(|entry| leaves_out(entry)) {
-        return Err(ReceiveError::Misbehaved {
-            writer: Some(writer),
-            detail: "an entry comes without what it says of the roster".to_owned(),
-        });
-    }
     let first_leaf = (verified.start == 0)
         .then(|| verified.leaves.first().copied())
         .flatten();
-    let opened = open_run(
-        ring,
-        space,
-        &writer,
-        verified.start,
-        first_leaf,
-        verified.entries.iter().copied(),
-    );
     Ok(Work {
         writer,
         base: (tip.len(), tip.root()),
         tip: verified.tip,
         entries_at: batch_len - verified.bytes.len(),
         nodes: verified.nodes,
-        opened,
+        first_leaf,
+        opened: None,
         ring: Arc::clone(ring),
     })
 }
 
-/// Whether an entry comes with only the hash of what it says of the roster.
-fn leaves_out(entry: &[u8]) -> bool {
-    let parsed = EntryRef::parse(entry);
-    parsed.is_ok_and(|entry| {
-        let mut parcels = entry.parcels();
-        parcels.any(|parcel| {
-            matches!(parcel, ParcelRef::Withheld { scope, .. } if scope == ScopeId::ROSTER)
-        })
-    })
+impl Work {
+    /// Opens the new entries of the batch with the keys that were held when it was verified.
+    pub(crate) fn open(&self, space: &SpaceId, batch: &[u8]) -> Result<Opened, ReceiveError> {
+        let misbehaved = |detail: String| ReceiveError::Misbehaved {
+            writer: Some(self.writer),
+            detail,
+        };
+        let mut rest = BatchEntries::new(&batch[self.entries_at..]);
+        let mut entries = Vec::new();
+        while let Some(entry) = rest
+            .next_bytes()
+            .map_err(|error| misbehaved(error.to_string()))?
+        {
+            entries.push(entry);
+        }
+        let (start, entries) = (self.base.0, entries.into_iter());
+        let opened = open_run(
+            &self.ring,
+            space,
+            &self.writer,
+            start,
+            self.first_leaf,
+            entries,
+        );
+        // What was redacted comes without its parcels, and waits until the redaction is heard of. Nothing
+        // takes a parcel of the roster away.
+        match opened.lacks_roster {
+            false => Ok(opened),
+            true => Err(misbehaved(
+                "an entry comes without what it says of the roster".to_owned(),
+            )),
+        }
+    }
 }

@@ -306,6 +306,45 @@ fn a_changed_batch_is_refused_and_changes_nothing() {
 }
 
 #[test]
+fn what_was_only_verified_is_opened_when_it_is_stored() {
+    let (mut a, mut b, mut c) = (Device::new(1), Device::new(2), Device::new(3));
+    link(&mut a, &mut b);
+    link(&mut a, &mut c);
+    let space = a.replica.create_space("s", a.now).unwrap();
+    sync(&mut a, &mut b);
+    sync(&mut a, &mut c);
+    for n in 0..40 {
+        a.write(&space, &[put("d", &format!("{n}"), json!({"v": n}))]);
+    }
+    for (device, verifies) in [(&mut b, true), (&mut c, false)] {
+        let preparer = device.replica.preparer();
+        let mut prepared = Vec::new();
+        for item in a.replica.frontier(&space).unwrap() {
+            let frontier = device.replica.frontier(&space).unwrap();
+            let held = frontier.iter().find(|it| it.writer == item.writer);
+            let mut held = held.map_or(0, |it| it.len);
+            while let Some(batch) = a
+                .replica
+                .read_batch(&space, &item.writer, held, item.len, 1024)
+                .unwrap()
+            {
+                held = stead_log::Batch::decode(&batch).unwrap().end();
+                prepared.push(match verifies {
+                    true => preparer.verify(space, batch),
+                    false => preparer.prepare(space, batch),
+                });
+            }
+        }
+        assert!(prepared.len() > 1, "{}", prepared.len());
+        for stored in device.replica.store_batches(prepared, device.now) {
+            stored.unwrap();
+        }
+        device.replica.merge_pending(device.now).unwrap();
+        assert_eq!(device.dump(&space), a.dump(&space));
+    }
+}
+
+#[test]
 fn a_stranger_with_the_log_but_without_keys_sees_and_changes_nothing() {
     let (mut a, mut b) = (Device::new(1), Device::new(2));
     let space = a.replica.create_space("s", a.now).unwrap();

@@ -2,8 +2,10 @@
 //! verified, opened, merged, durable and queryable; for the peers what they do.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use automerge::transaction::Transactable;
 use rusqlite::Connection;
@@ -129,7 +131,8 @@ pub(crate) fn read_new(
     Ok(batches)
 }
 
-/// Takes up batches as a node does: prepared on one thread, stored and merged on another.
+/// Takes up batches as a node does: prepared on one thread, stored and merged on another, which opens
+/// them itself while nothing waits for it.
 pub(crate) fn take_up(
     receiver: &mut Replica,
     space: &SpaceId,
@@ -138,19 +141,28 @@ pub(crate) fn take_up(
     let (sender, prepared) = sync_channel(WAITING_MAX);
     let preparer = receiver.preparer();
     let space = *space;
+    let waiting = Arc::new(AtomicUsize::new(0));
+    let waits = Arc::clone(&waiting);
     let thread = std::thread::spawn(move || {
         for batch in batches {
-            if sender.send(preparer.prepare(space, batch)).is_err() {
+            let prepared = match waits.load(Ordering::Relaxed) {
+                0 => preparer.verify(space, batch),
+                _ => preparer.prepare(space, batch),
+            };
+            waits.fetch_add(1, Ordering::Relaxed);
+            if sender.send(prepared).is_err() {
                 break;
             }
         }
     });
     while let Ok(first) = prepared.recv() {
+        waiting.fetch_sub(1, Ordering::Relaxed);
         let mut bytes = first.len();
         let mut group = vec![first];
         while bytes < COMMIT_BYTES
-            && let Ok(next) = prepared.recv_timeout(Duration::from_millis(20))
+            && let Ok(next) = prepared.try_recv()
         {
+            waiting.fetch_sub(1, Ordering::Relaxed);
             bytes += next.len();
             group.push(next);
         }

@@ -1,4 +1,5 @@
-//! Threads that verify and open received batches while the store thread stores earlier ones.
+//! Threads that verify and open received batches while the store thread stores earlier ones. While that
+//! one has nothing to do it opens them itself.
 //!
 //! All batches of one log go through one thread, so they keep their order.
 
@@ -64,7 +65,12 @@ pub(crate) fn preparing_threads() -> usize {
 
 fn run(preparer: &Preparer, store: &StoreHandle, mut inbox: mpsc::Receiver<Incoming>) {
     while let Some(incoming) = inbox.blocking_recv() {
-        let prepared = preparer.prepare(incoming.log.0, Vec::from(incoming.batch));
+        let (space, batch) = (incoming.log.0, Vec::from(incoming.batch));
+        // Verifying keeps an order and opening does not: a store thread that waits opens what it gets.
+        let prepared = match store.waits() {
+            true => preparer.verify(space, batch),
+            false => preparer.prepare(space, batch),
+        };
         let arrival = Arrival {
             prepared,
             log: incoming.log,

@@ -131,21 +131,18 @@ impl Preparer {
 
     /// Verifies a batch against where its log will stand, and opens what the held keys open.
     pub fn prepare(&self, space: SpaceId, bytes: Vec<u8>) -> Prepared {
-        let work = self.work(&space, &bytes).and_then(|mut work| {
-            work.opened = Some(work.open(&space, &bytes)?);
-            Ok(work)
-        });
+        let work = self.work(&space, &bytes, true);
         Prepared { space, bytes, work }
     }
 
     /// As [`prepare`](Self::prepare), but leaves the opening to whoever stores the batch: for when that
     /// thread has nothing else to do.
     pub fn verify(&self, space: SpaceId, bytes: Vec<u8>) -> Prepared {
-        let work = self.work(&space, &bytes);
+        let work = self.work(&space, &bytes, false);
         Prepared { space, bytes, work }
     }
 
-    fn work(&self, space: &SpaceId, bytes: &[u8]) -> Result<Work, ReceiveError> {
+    fn work(&self, space: &SpaceId, bytes: &[u8], opens: bool) -> Result<Work, ReceiveError> {
         let batch = decode(bytes)?;
         let (ring, tip) = {
             let spaces = self.shared.lock();
@@ -155,7 +152,11 @@ impl Preparer {
                 view.tips.get(&batch.writer).cloned().unwrap_or_default(),
             )
         };
-        let work = verify(space, &ring, &tip, &batch, bytes.len())?;
+        let mut work = verify(space, &ring, &tip, &batch, bytes.len())?;
+        if opens {
+            work.opened = Some(work.open(space, bytes)?);
+        }
+        // A batch that is refused here moves nothing.
         self.shared.set_tip(space, &batch.writer, &work.tip);
         Ok(work)
     }

@@ -13,7 +13,7 @@ use people::{
 };
 use serde_json::json;
 use stead_access::{Party, Path, Role};
-use stead_base::{Encoder, SpaceId, WriterId};
+use stead_base::{Encoder, ScopeId, SpaceId, WriterId};
 use stead_crypt::SigningKey;
 use stead_log::{Batch, BatchBuilder, BatchEntries, Entry, Parcel, Tip};
 use stead_replica::{ReceiveError, ReplicaError};
@@ -124,6 +124,39 @@ fn a_removed_manager_puts_out_nobody_who_stayed() {
     assert_eq!(c.get(&space, "notes", "still").unwrap()["in"], true);
     assert_equal(&a, &c, &space);
     assert_equal(&a, &d, &space);
+}
+
+#[test]
+fn an_entry_without_what_it_says_of_the_roster_is_refused_and_its_log_goes_on() {
+    for verifies in [false, true] {
+        let (mut a, mut b) = (person(1), person(2));
+        let space = a.replica.create_space("shared", a.now).unwrap();
+        let_in(&mut a, &mut b, &space, Role::Writer);
+        let of_a = own_logs(&a, &space)[0];
+        let whole = batch_of(&a, &space, &of_a, u64::MAX);
+        let entries = Batch::decode(&whole).unwrap().entries.len();
+        let mut cut = Encoder::new();
+        cut.raw(&whole[..whole.len() - entries]);
+        for entry in entries_of(&whole) {
+            let entry = stead_log::EntryRef::parse(&entry).unwrap();
+            cut.bytes(&entry.withhold(|scope| scope != ScopeId::ROSTER));
+        }
+        let preparer = b.replica.preparer();
+        let prepare = |batch| match verifies {
+            true => preparer.verify(space, batch),
+            false => preparer.prepare(space, batch),
+        };
+        let prepared = vec![prepare(cut.finish()), prepare(whole)];
+        let mut stored = b.replica.store_batches(prepared, b.now).into_iter();
+        let refused = stored.next().unwrap();
+        assert!(
+            matches!(refused, Err(ReceiveError::Misbehaved { .. })),
+            "{refused:?}"
+        );
+        assert!(stored.next().unwrap().unwrap().len > 0);
+        sync(&mut a, &mut b);
+        assert_equal(&a, &b, &space);
+    }
 }
 
 #[test]

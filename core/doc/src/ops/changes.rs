@@ -42,10 +42,10 @@ struct ChangedDoc {
 /// What decides nearly every comparison of two documents without looking at them.
 struct OrderKey {
     /// The collection's rank, then generated before named.
-    place: u64,
-    /// The id, or the first 16 bytes of its name.
-    id: u128,
+    place: u32,
     index: u32,
+    /// The id, or the first 16 bytes of its name.
+    id: [u64; 2],
 }
 
 impl OrderKey {
@@ -59,10 +59,11 @@ impl OrderKey {
                 (1, start)
             }
         };
+        let id = u128::from_be_bytes(id);
         Self {
-            place: u64::from(collection) << 1 | named,
-            id: u128::from_be_bytes(id),
+            place: collection << 1 | named,
             index,
+            id: [(id >> 64) as u64, id as u64],
         }
     }
 }

@@ -8,7 +8,7 @@ use stead_base::{DeviceId, ScopeId, SpaceId, WriterId};
 
 use crate::members::{GivenBy, MemberSubject, Membership};
 use crate::op::{OpId, PartyId};
-use crate::{EndedBy, IdentityId, Lengths, Roster};
+use crate::{Ended, EndedBy, IdentityId, Roster};
 
 /// Who is to be put out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,16 +104,16 @@ impl Roster {
     }
 
     /// Memberships whose end rests on the word of who held them or on votes, and that `device` could
-    /// have ended alone as a senior, with the lengths that count. Whoever may confirms them, in a
-    /// [`Remove`](crate::Remove) of its own: else a fork of the log in which somebody left would bring
+    /// have ended alone as a senior, with how they ended. Whoever may confirms them, in a
+    /// [`Remove`](crate::Remove) of its own with the lengths that count: else a fork of the log in which somebody left would bring
     /// them back, and one more equal would make a vote lapse.
-    pub fn removals_to_confirm(&self, device: &DeviceId) -> Vec<(OpId, &Lengths)> {
+    pub fn removals_to_confirm(&self, device: &DeviceId) -> Vec<(OpId, &Ended)> {
         let ended = self.members().values();
         let ended = ended.filter_map(|it| Some((it, it.ended.as_ref()?)));
         ended
             .filter(|(_, ended)| ended.how != EndedBy::Senior)
             .filter(|(it, _)| self.is_senior(device, it) && !self.has_voted(device, &it.id))
-            .map(|(it, ended)| (it.id, &ended.lengths))
+            .map(|(it, ended)| (it.id, ended))
             .collect()
     }
 

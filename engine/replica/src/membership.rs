@@ -200,8 +200,8 @@ impl Replica {
                 }
             }
             writing.do_group_work(&home, &groups)?;
-            for (id, membership, lengths) in ended {
-                writing.confirm_removal(&id, membership, lengths)?;
+            for (id, remove) in ended {
+                writing.confirm_removal(&id, remove)?;
             }
             for id in &stale {
                 writing.renew_if_allowed(id)?;

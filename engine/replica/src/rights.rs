@@ -5,9 +5,9 @@
 
 use serde_json::Value;
 use stead_access::{
-    Action, Card, Decision, DeviceRecord, GivenBy, Grant, Join, Lengths, MemberSubject, OpId,
-    Party, PartyId, Path, REMOVED_AT_ONCE_MAX, RemovalPlan, RemovalTarget, Remove, Role, RosterOp,
-    Subject, Votes, Whom, sign_join,
+    Action, Card, Decision, DeviceRecord, EndedBy, GivenBy, Grant, Join, Lengths, MemberSubject,
+    OpId, Party, PartyId, Path, REMOVED_AT_ONCE_MAX, RemovalPlan, RemovalTarget, Remove, Role,
+    RosterOp, Subject, Votes, Whom, sign_join,
 };
 use stead_base::{DeviceId, DocId, ScopeId, SpaceId};
 use stead_crypt::SigningKey;
@@ -399,9 +399,9 @@ impl Replica {
         space.roster.record_of(device).is_some() && !space.is_member(device)
     }
 
-    /// Memberships whose end this device is to confirm, with what counts of their holders' logs. Where
+    /// Ends of memberships that this device is to confirm, with what counts of their holders' logs. Where
     /// not all of that is here, it waits for it a while; what never comes does not keep an end open.
-    pub(crate) fn removals_to_confirm(&mut self, now_ms: u64) -> Vec<(SpaceId, OpId, Lengths)> {
+    pub(crate) fn removals_to_confirm(&mut self, now_ms: u64) -> Vec<(SpaceId, Remove)> {
         let own = self.device();
         let home = self.home();
         let mut due = Vec::new();
@@ -410,13 +410,23 @@ impl Replica {
                 continue;
             }
             let found = space.roster.removals_to_confirm(&own);
-            for (member, lengths) in found {
+            for (member, ended) in found {
+                let lengths = &ended.lengths;
                 let held = |log| space.writers.get(log).map_or(0, |state| state.accepted());
                 let is_here = lengths.iter().all(|(log, len)| len <= held(log));
                 let since = *space.unconfirmed.entry(member).or_insert(now_ms);
                 if is_here || since.saturating_add(CONFIRM_AFTER_MS) <= now_ms {
                     let lengths = lengths.iter().map(|(log, len)| (*log, len.min(held(log))));
-                    due.push((space.id, member, lengths.collect()));
+                    let why = match ended.how == EndedBy::Itself {
+                        true => "had left",
+                        false => "had been voted out",
+                    };
+                    let remove = Remove {
+                        memberships: vec![member],
+                        lengths: lengths.collect(),
+                        reason: Some(why.to_owned()),
+                    };
+                    due.push((space.id, remove));
                 }
             }
         }
@@ -484,17 +494,11 @@ impl Writing<'_> {
     pub(crate) fn confirm_removal(
         &mut self,
         id: &SpaceId,
-        membership: OpId,
-        lengths: Lengths,
+        remove: Remove,
     ) -> Result<(), ReplicaError> {
-        let remove = RosterOp::Remove(Remove {
-            memberships: vec![membership],
-            lengths,
-            reason: None,
-        });
         self.own_writer(id)?;
         let hlc = self.clock.tick(self.now_ms);
-        self.append_own(id, hlc, &[remove], &[], &[])?;
+        self.append_own(id, hlc, &[RosterOp::Remove(remove)], &[], &[])?;
         self.renew_if_allowed(id)
     }
 

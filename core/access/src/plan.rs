@@ -105,8 +105,8 @@ impl Roster {
 
     /// Memberships whose end rests on the word of who held them or on votes, and that `device` could
     /// have ended alone as a senior, with how they ended. Whoever may confirms them, in a
-    /// [`Remove`](crate::Remove) of its own with the lengths that count: else a fork of the log in which somebody left would bring
-    /// them back, and one more equal would make a vote lapse.
+    /// [`Remove`](crate::Remove) of its own with the lengths that count: else a fork of the log in
+    /// which somebody left would bring them back, and one more equal would make a vote lapse.
     pub fn removals_to_confirm(&self, device: &DeviceId) -> Vec<(OpId, &Ended)> {
         let ended = self.members().values();
         let ended = ended.filter_map(|it| Some((it, it.ended.as_ref()?)));

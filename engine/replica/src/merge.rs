@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use stead_base::{DocId, SpaceId, WriterId};
+use stead_base::{DocId, SpaceId, Stamp, WriterId};
 use stead_doc::{Changes, DocOps, Document, OpRef, author_number};
 
 use crate::rich::Incoming;
@@ -84,6 +84,18 @@ impl Writing<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Gathers a parcel of an entry that this device appended.
+    pub(crate) fn gather_own(
+        &mut self,
+        space: &SpaceId,
+        parcel: &[u8],
+        stamp: Stamp,
+    ) -> Result<(), ReplicaError> {
+        let changes = self.pending.changes.entry(*space).or_default();
+        let pushed = changes.push(parcel, stamp);
+        pushed.map_err(|error| ReplicaError::Refused(error.to_string()))
     }
 
     /// Merges what was gathered if it takes much memory.

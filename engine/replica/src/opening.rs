@@ -3,7 +3,7 @@
 
 use std::ops::{ControlFlow, Range};
 
-use stead_base::{Hash, Hlc, ScopeId, SpaceId, WriterId};
+use stead_base::{DecodeError, Hash, Hlc, ScopeId, SpaceId, WriterId};
 use stead_crypt::{Part, ScopeCipher};
 use stead_log::{BatchEntries, EntryRef, Envelope, ParcelRef};
 use stead_store::{Read, SegmentRow};
@@ -130,16 +130,28 @@ pub(crate) fn open_segment(
         source,
     };
     let start = segment.start.max(from);
-    let mut entries = Vec::with_capacity(segment.count as usize);
-    let mut iter = BatchEntries::new(&segment.bytes);
+    let mut entries = BatchEntries::new(&segment.bytes);
     for _ in segment.start..start {
-        iter.skip_one().map_err(record)?;
+        entries.skip_one().map_err(record)?;
     }
-    while let Some(bytes) = iter.next_bytes().map_err(record)? {
-        entries.push(bytes);
+    open_encoded(ring, space, writer, start, entries.rest()).map_err(record)
+}
+
+/// Opens consecutive entries of one writer from sequence `start`, as they lie in segments and batches.
+pub(crate) fn open_encoded(
+    ring: &KeyRing,
+    space: &SpaceId,
+    writer: &WriterId,
+    start: u64,
+    bytes: &[u8],
+) -> Result<Opened, DecodeError> {
+    let mut rest = BatchEntries::new(bytes);
+    let mut entries = Vec::new();
+    while let Some(entry) = rest.next_bytes()? {
+        entries.push(entry);
     }
     let first_leaf = match entries.first() {
-        Some(bytes) if start == 0 => Some(EntryRef::parse(bytes).map_err(record)?.leaf_hash()),
+        Some(entry) if start == 0 => Some(EntryRef::parse(entry)?.leaf_hash()),
         _ => None,
     };
     let run = entries.into_iter();

@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use stead_base::{Hash, SpaceId, WriterId};
-use stead_log::{Batch, BatchEntries, BatchError, Tip};
+use stead_log::{Batch, BatchError, Tip};
 
 use crate::ReceiveError;
 use crate::keyring::KeyRing;
-use crate::opening::{Opened, open_run};
+use crate::opening::{Opened, open_encoded};
 use crate::space::SpaceState;
 
 /// What preparers need of each space, replaced as a whole whenever it changes.
@@ -91,8 +91,6 @@ pub(crate) struct Work {
     /// Where the new entries begin in the batch.
     pub(crate) entries_at: usize,
     pub(crate) nodes: Vec<(u64, Hash)>,
-    /// Hash of entry 0 if that is among the new ones.
-    first_leaf: Option<Hash>,
     /// None where whoever stores the batch is to open it.
     pub(crate) opened: Option<Opened>,
     /// The keys to open it with; a ring that changes becomes another one.
@@ -205,16 +203,12 @@ fn verify(
             detail: other.to_string(),
         },
     })?;
-    let first_leaf = (verified.start == 0)
-        .then(|| verified.leaves.first().copied())
-        .flatten();
     Ok(Work {
         writer,
         base: (tip.len(), tip.root()),
         tip: verified.tip,
         entries_at: batch_len - verified.bytes.len(),
         nodes: verified.nodes,
-        first_leaf,
         opened: None,
         ring: Arc::clone(ring),
     })
@@ -227,23 +221,9 @@ impl Work {
             writer: Some(self.writer),
             detail,
         };
-        let mut rest = BatchEntries::new(&batch[self.entries_at..]);
-        let mut entries = Vec::new();
-        while let Some(entry) = rest
-            .next_bytes()
-            .map_err(|error| misbehaved(error.to_string()))?
-        {
-            entries.push(entry);
-        }
-        let (start, entries) = (self.base.0, entries.into_iter());
-        let opened = open_run(
-            &self.ring,
-            space,
-            &self.writer,
-            start,
-            self.first_leaf,
-            entries,
-        );
+        let (start, entries) = (self.base.0, &batch[self.entries_at..]);
+        let opened = open_encoded(&self.ring, space, &self.writer, start, entries)
+            .map_err(|error| misbehaved(error.to_string()))?;
         // What was redacted comes without its parcels, and waits until the redaction is heard of. Nothing
         // takes a parcel of the roster away.
         match opened.lacks_roster {

@@ -410,6 +410,7 @@ impl Replica {
                 continue;
             }
             let found = space.roster.removals_to_confirm(&own);
+            (space.unconfirmed).retain(|id, _| found.iter().any(|(member, _)| member == id));
             for (member, ended) in found {
                 let lengths = &ended.lengths;
                 let held = |log| space.writers.get(log).map_or(0, |state| state.accepted());

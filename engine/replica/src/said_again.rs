@@ -93,14 +93,13 @@ impl Writing<'_> {
         if !parts.is_empty() {
             self.write_again(id, &parts)?;
         }
-        let mut has_ended = false;
+        let mut said = false;
         for op in entry.ops {
-            let ends = ends_a_right(&op);
             if let Some(op) = self.what_to_say_again(id, op, name)? {
-                has_ended |= self.say_if_it_counts(id, op)? && ends;
+                said |= self.say_if_it_counts(id, op)?;
             }
         }
-        match has_ended {
+        match said {
             true => self.renew_if_allowed(id),
             false => Ok(()),
         }
@@ -210,20 +209,8 @@ impl Writing<'_> {
         self.append_own(id, hlc, &[], parts, &[])?;
         let stamp = Stamp { hlc, writer };
         for (_, parcel) in parts {
-            let changes = self.pending.changes.entry(*id).or_default();
-            let pushed = changes.push(parcel, stamp);
-            pushed.map_err(|error| ReplicaError::Refused(error.to_string()))?;
+            self.gather_own(id, parcel, stamp)?;
         }
         Ok(())
     }
-}
-
-const fn ends_a_right(op: &RosterOp) -> bool {
-    matches!(
-        op,
-        RosterOp::Remove(_)
-            | RosterOp::RemoveDevice(_)
-            | RosterOp::GroupRemove(_)
-            | RosterOp::RootStatement { .. }
-    )
 }

@@ -32,13 +32,7 @@ fn identity(device: &Device) -> IdentityId {
 
 /// Lets `to` into a space by an invite of `from`.
 fn share(from: &mut Device, to: &mut Device, space: &SpaceId, role: Role) {
-    let (expires, whole) = (from.now + 60_000, Path::whole_space());
-    let invite = from
-        .replica
-        .invite(space, role, whole, Some(1), expires, from.now)
-        .unwrap();
-    let join = invite.join(to.replica.card().unwrap());
-    let ticket = from.replica.admit(space, join, from.now).unwrap();
+    let ticket = world::admit(from, to, space, role, Path::whole_space());
     to.replica.join_shared(&ticket, to.now).unwrap();
     sync(from, to);
 }

@@ -105,14 +105,7 @@ fn person(seed: u8) -> Device {
 }
 
 fn share(from: &mut Device, to: &mut Device, space: &SpaceId, role: Role) {
-    let (expires, whole) = (from.now + 60_000, Path::whole_space());
-    let invite = from
-        .replica
-        .invite(space, role, whole, Some(1), expires, from.now)
-        .unwrap();
-    let join = invite.join(to.replica.card().unwrap());
-    let ticket = from.replica.admit(space, join, from.now).unwrap();
-    to.replica.join_space(&ticket, false, to.now).unwrap();
+    world::let_in_on(from, to, space, role, Path::whole_space());
     sync(from, to);
 }
 

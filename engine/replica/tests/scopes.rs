@@ -48,14 +48,7 @@ fn share(from: &mut Device, to: &mut Device, space: &SpaceId, role: Role, on: &s
 
 fn admit(from: &mut Device, to: &mut Device, space: &SpaceId, role: Role, on: &str) {
     from.now += 10;
-    let expires = from.now + 60_000;
-    let invite = from
-        .replica
-        .invite(space, role, path(on), Some(1), expires, from.now)
-        .unwrap();
-    let join = invite.join(to.replica.card().unwrap());
-    let ticket = from.replica.admit(space, join, from.now).unwrap();
-    to.replica.join_space(&ticket, false, to.now).unwrap();
+    world::let_in_on(from, to, space, role, path(on));
 }
 
 fn target(device: &Device) -> RemovalTarget {

@@ -331,14 +331,13 @@ impl Writing<'_> {
     ) -> Result<(), ReplicaError> {
         let seq = self.append_own(id, stamp.hlc, ops, texts, &[])?;
         for (_, text) in texts {
-            let refused = |error: &dyn std::fmt::Display| ReplicaError::Refused(error.to_string());
-            let redacted = Redacted::decode(text).map_err(|error| refused(&error))?;
-            if redacted.own.is_empty() {
-                continue;
+            let redacted = Redacted::decode(text);
+            let own = redacted
+                .map_err(|error| ReplicaError::Refused(error.to_string()))?
+                .own;
+            if !own.is_empty() {
+                self.gather_own(id, &own, stamp)?;
             }
-            let changes = self.pending.changes.entry(*id).or_default();
-            let pushed = changes.push(&redacted.own, stamp);
-            pushed.map_err(|error| refused(&error))?;
         }
         let log = stamp.writer;
         self.scrub(id, (&log, seq), stamp, texts)

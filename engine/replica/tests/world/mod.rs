@@ -8,7 +8,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use stead_access::{Path, Role};
 use stead_base::{DocId, Entropy, SpaceId};
 use stead_crypt::DeviceKeys;
-use stead_replica::{Change, Edit, ProbeNext, Query, ReceiveError, Replica};
+use stead_replica::{Change, Edit, ProbeNext, Query, ReceiveError, Replica, SpaceTicket};
 use stead_store::{CollectionNo, Options, Store};
 
 pub struct Seeded(ChaCha12Rng);
@@ -165,16 +165,20 @@ impl Device {
     }
 }
 
-/// Lets `b` into the identity of `a`.
-/// Lets `to` into a space, or a part of it, by an invite of `from`, without letting the two meet.
-pub fn let_in_on(from: &mut Device, to: &mut Device, space: &SpaceId, role: Role, on: Path) {
+/// Has `from` admit `to` to a space, or a part of it, by an invite; returns what `to` joins with.
+pub fn admit(from: &mut Device, to: &Device, space: &SpaceId, role: Role, on: Path) -> SpaceTicket {
     let expires = from.now + 60_000;
     let invite = from
         .replica
         .invite(space, role, on, Some(1), expires, from.now)
         .unwrap();
     let join = invite.join(to.replica.card().unwrap());
-    let ticket = from.replica.admit(space, join, from.now).unwrap();
+    from.replica.admit(space, join, from.now).unwrap()
+}
+
+/// Lets `to` into a space, or a part of it, by an invite of `from`, without letting the two meet.
+pub fn let_in_on(from: &mut Device, to: &mut Device, space: &SpaceId, role: Role, on: Path) {
+    let ticket = admit(from, to, space, role, on);
     to.replica.join_space(&ticket, false, to.now).unwrap();
 }
 
@@ -193,6 +197,7 @@ pub fn put(collection: &str, id: &str, value: serde_json::Value) -> Edit {
     edit(collection, id, Change::Put { value, replace })
 }
 
+/// Lets `b` into the identity of `a`.
 pub fn link(a: &mut Device, b: &mut Device) {
     a.replica.create_home(a.now).unwrap();
     let record = b.replica.device_record();

@@ -22,7 +22,9 @@ fn deleting_purging_and_bringing_back_say_what_became_of_a_document() {
     assert_ne!(asked.code, 0);
     assert!(asked.err.contains("--yes"), "{}", asked.err);
     let purge = ["delete", "work/notes/one", "--purge", "--yes"];
-    assert!(says(&purge).contains("Purged work/notes/one."));
+    let purged = says(&purge);
+    assert!(purged.contains("Purged work/notes/one."), "{purged}");
+    assert!(purged.contains("stead redact work/notes/one"), "{purged}");
     assert!(says(&purge).contains("nothing to purge"));
     assert!(says(&["history", "work/notes/one"]).contains("purged"));
     assert!(says(&["restore", "work/notes/one"]).contains("is back"));

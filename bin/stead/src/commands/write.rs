@@ -53,31 +53,32 @@ pub(crate) fn put(home: &Path, put: Put, out: &Output) -> Result<(), Failure> {
 
 pub(crate) fn delete(home: &Path, delete: &Delete, out: &Output) -> Result<(), Failure> {
     let mut client = connect(home)?;
+    let op = match delete.purge {
+        true => Op::Purge,
+        false => Op::Delete,
+    };
     if delete.purge {
         let what = look::counted(delete.documents.len() as u64, "document");
         let sentence = format!("What {what} held goes for ever, on every device.");
         ask::confirm(&sentence, delete.yes, out)?;
-        let changed = each_space(&mut client, &delete.documents, Op::Purge, out)?;
-        for document in &delete.documents {
-            out.say(match changed.contains(&document.space[..]) {
-                true => format!("Purged {document}."),
-                false => format!("{document} holds nothing: there was nothing to purge."),
-            });
-        }
-        return Ok(());
     }
-    let changed = each_space(&mut client, &delete.documents, Op::Delete, out)?;
+    let changed = each_space(&mut client, &delete.documents, op, out)?;
+    let is_done = |document: &&DocAddress| changed.contains(&document.space[..]);
     for document in &delete.documents {
-        out.say(match changed.contains(&document.space[..]) {
-            true => format!("Deleted {document}."),
-            false => format!("{document} is not there: nothing was deleted."),
+        out.say(match (delete.purge, is_done(&document)) {
+            (true, true) => format!("Purged {document}."),
+            (true, false) => format!("{document} holds nothing: there was nothing to purge."),
+            (false, true) => format!("Deleted {document}."),
+            (false, false) => format!("{document} is not there: nothing was deleted."),
         });
     }
-    let mut deleted = delete.documents.iter();
-    if let Some(first) = deleted.find(|it| changed.contains(&it.space[..])) {
-        out.say(look::faint(&format!(
-            "  Bring it back with: stead restore {first}"
-        )));
+    if let Some(first) = delete.documents.iter().find(is_done) {
+        out.say(look::faint(&match delete.purge {
+            true => format!(
+                "  Its history still shows what it was. To take that, too: stead redact {first}"
+            ),
+            false => format!("  Bring it back with: stead restore {first}"),
+        }));
     }
     Ok(())
 }

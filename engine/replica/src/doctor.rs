@@ -128,7 +128,7 @@ impl Replica {
             );
         }
         if self.is_beginning_void(&space.id)? {
-            let hint = "make a checkpoint on a device that has the whole history; this device then begins again from it when it is linked anew";
+            let hint = "make a checkpoint on a device that has the whole history, with `stead space checkpoint`: once it is here, this device begins again from it";
             add(
                 Severity::Warning,
                 format!(

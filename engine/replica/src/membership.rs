@@ -148,6 +148,7 @@ impl Replica {
     /// removes this person's devices in each space as the home space says, renews keys that
     /// miss a removal, and reads letters. Returns whether anything was done.
     pub fn reconcile(&mut self, now_ms: u64) -> Result<bool, ReplicaError> {
+        self.mend_beginnings(now_ms)?;
         let done = self.reconcile_rosters(now_ms)? | self.tend_redactions(now_ms)?;
         if !self.letters_wait() {
             return Ok(done);
@@ -180,7 +181,7 @@ impl Replica {
             .map(|space| space.id)
             .collect();
         let groups = self.group_work(&home)?;
-        let unscoped: Vec<SpaceId> = self.spaces_to_scope();
+        let unscoped: Vec<SpaceId> = self.spaces_to_scope()?;
         let in_step = missing.is_empty() && out_of_step.is_empty();
         let keyed = stale.is_empty() && asked.is_empty() && lacking.is_empty();
         if in_step && keyed && ended.is_empty() && groups.is_empty() && unscoped.is_empty() {

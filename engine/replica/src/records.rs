@@ -74,6 +74,11 @@ pub(crate) struct SpaceRecord {
     pub(crate) tainted: BTreeMap<ScopeId, OpId>,
     /// For how long history is kept on this device, in ms; 0: for ever.
     pub(crate) keep_ms: u64,
+    /// How much of each log the checkpoint covers that documents begin with; of a record of before, nothing.
+    pub(crate) begun_with: Lengths,
+    /// How much of each log the checkpoints cover that were made here. Somebody may have begun with one,
+    /// also if it is gone since.
+    pub(crate) vouched: Lengths,
 }
 
 impl Default for SpaceRecord {
@@ -91,6 +96,8 @@ impl Default for SpaceRecord {
             strays: BTreeMap::new(),
             tainted: BTreeMap::new(),
             keep_ms: 0,
+            begun_with: Lengths::none(),
+            vouched: Lengths::none(),
             begins: None,
             is_beginning: false,
         }
@@ -157,6 +164,12 @@ impl SpaceRecord {
             at.encode(out.uint(scope.number()));
         }
         out.uint(self.keep_ms);
+        for covered in [&self.vouched, &self.begun_with] {
+            out.uint(covered.len() as u64);
+            for (writer, len) in covered.iter() {
+                out.raw(writer.as_bytes()).uint(len);
+            }
+        }
         out.finish()
     }
 
@@ -251,8 +264,14 @@ impl SpaceRecord {
             0 => 0,
             _ => input.uint(what)?,
         };
+        let (vouched, begun_with) = match input.remaining() {
+            0 => (Lengths::none(), Lengths::none()),
+            _ => (covered(&mut input, what)?, covered(&mut input, what)?),
+        };
         input.finish(what)?;
         Ok(Self {
+            vouched,
+            begun_with,
             keep_ms,
             begins,
             is_beginning,
@@ -269,6 +288,16 @@ impl SpaceRecord {
             roster,
         })
     }
+}
+
+/// Lengths of any number of logs: a checkpoint covers more than one statement names.
+fn covered(input: &mut Decoder<'_>, what: &'static str) -> Result<Lengths, DecodeError> {
+    let logs = 0..input.count(LIST_MAX, 33, what)?;
+    logs.map(|_| {
+        let writer = WriterId::from_bytes(input.array(what)?);
+        Ok((writer, input.uint_max(LOG_LEN_MAX, what)?))
+    })
+    .collect()
 }
 
 /// How far a writer's log was stored, read and frozen. `applied` has a column of its own.

@@ -55,7 +55,9 @@ pub(crate) fn whereabouts<R: Read>(
     let Some(state) = space.writers.get(writer) else {
         return Ok(Whereabouts::Away);
     };
-    if seq < state.record.base || seq < space.begun(scope, writer) {
+    let begun = space.begun(scope, writer);
+    let begun = begun.max(space.record.begun_with.of(writer));
+    if seq < state.record.base || seq < begun {
         return Ok(Whereabouts::InDocuments);
     }
     // What a thin log leaves out is in the slices that filled the documents.

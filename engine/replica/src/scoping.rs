@@ -3,8 +3,10 @@
 //! Owns when a path becomes a scope, and whose it is to write a scope's start anew. What a start
 //! holds is in `starts`, how keys reach devices in `epochs`.
 
-use stead_access::{Action, Path, RosterOp, scope_at};
-use stead_base::{DeviceId, ScopeId, SpaceId};
+use std::collections::BTreeSet;
+
+use stead_access::{Action, Lengths, Path, RosterOp, Start, scope_at};
+use stead_base::{DeviceId, ScopeId, SpaceId, WriterId};
 
 use crate::space::SpaceState;
 use crate::writing::Writing;
@@ -22,36 +24,94 @@ impl SpaceState {
         self.roster.can(device, path, Action::Manage) && self.roster.reads(device, parent)
     }
 
-    /// Whether the start of a scope is missing, lacks something that was said of the scope from around
-    /// it, or holds something that counts differently now.
-    fn needs_start(&self, scope: ScopeId) -> bool {
+    /// The scopes below `/`: each has a start.
+    fn shared_scopes(&self) -> impl Iterator<Item = ScopeId> {
+        let scopes = self.roster.scopes().keys().copied();
+        scopes.filter(|scope| *scope > ScopeId::ROOT)
+    }
+
+    /// How much of the first `len` entries of a log can count: a removal may have ended it before.
+    pub(crate) fn counting(&self, writer: &WriterId, len: u64) -> u64 {
+        let limits = self.roster.spans(writer).iter().map(|span| span.limit);
+        limits.max().unwrap_or(0).min(len)
+    }
+
+    /// Whether a start can follow on a checkpoint: it covers all that the checkpoint does, and is written
+    /// beyond it.
+    fn goes_on_from(&self, start: &Start, covered: &Lengths) -> bool {
+        let (at, covers) = (&start.at, &start.said.covers);
+        let mut logs = covered.iter();
+        start.said.first >= covered.of(&at.log)
+            && logs.all(|(writer, len)| covers.of(writer) >= self.counting(writer, len))
+    }
+
+    /// A scope below `/` whose start ends before a checkpoint does, or lies below it: whoever reads that
+    /// scope alone could not begin where history below the checkpoint is dropped.
+    pub(crate) fn starts_short_of(&self, covered: &Lengths) -> Option<ScopeId> {
+        let mut scopes = self.shared_scopes();
+        scopes.find(|scope| {
+            let start = self.roster.start_of(*scope);
+            !start.is_some_and(|start| self.goes_on_from(start, covered))
+        })
+    }
+
+    /// Whether it is for this device to write a start of a scope anew.
+    ///
+    /// One that is missing, lacks something that was said of the scope from around it, holds something that
+    /// counts differently now, or was redacted, is for its author as long as they can, then for everyone who
+    /// can. One that does not go on from a checkpoint is so for who made the checkpoint, too: they alone
+    /// know of it for certain.
+    fn owes_start(&self, scope: ScopeId) -> bool {
         let Some(start) = self.roster.start_of(scope) else {
             return true;
         };
+        let falls_to_us = |log: &WriterId| {
+            let device = self.roster.device_of(log);
+            device.is_none_or(|it| it == self.device || !self.can_start(&it, scope))
+        };
+        let is_author = falls_to_us(&start.at.log);
+        let mut checkpoints = self.checkpointed.iter();
+        if !self.goes_on_from(start, &self.record.vouched)
+            || checkpoints.any(|(log, covered)| {
+                !self.goes_on_from(start, covered) && (is_author || falls_to_us(log))
+            })
+        {
+            return true;
+        }
         let mut strays = self.record.strays.iter();
         let covers = &start.said.covers;
-        strays.any(|((of, writer), len)| *of == scope && covers.of(writer) < *len)
+        let is_wrong = strays.any(|((of, writer), len)| *of == scope && covers.of(writer) < *len)
             || self.record.tainted.get(&scope) == Some(&start.at)
+            || self.is_start_redacted(start);
+        is_author && is_wrong
     }
 
-    /// Scopes whose start this device is to write anew: whoever wrote the last one does it as long as
-    /// they can, then everyone who can.
-    fn starts_to_write(&self) -> Vec<ScopeId> {
-        let own = &self.device;
-        let mine = |scope: &ScopeId| {
-            let author = self.roster.start_of(*scope);
-            let author = author.and_then(|start| self.roster.device_of(&start.at.log));
-            author.is_none_or(|author| author == *own || !self.can_start(&author, *scope))
+    /// Whether a redaction took a piece of a start.
+    fn is_start_redacted(&self, start: &Start) -> bool {
+        let (log, scope) = (&start.at.log, start.said.scope);
+        let taken = |seq| self.roster.redaction_of(log, seq, scope);
+        (start.said.first..start.at.seq).any(|seq| matches!(taken(seq), Some((_, true))))
+    }
+
+    /// Whether this device has what it takes to write the start of a scope now: all of the space, what the
+    /// start is to cover, and the keys.
+    pub(crate) fn is_ready_to_start(&self, scope: ScopeId) -> bool {
+        let lacks = |(writer, len): (&WriterId, u64)| {
+            self.writers.get(writer).map_or(0, |log| log.applied) < self.counting(writer, len)
         };
-        // The present of a scope is told by who has all of it.
-        if self.part.is_some() || self.sealing_key(ScopeId::ROSTER).is_err() {
-            return Vec::new();
-        }
-        let scopes = self.roster.scopes().keys().copied();
-        scopes
-            .filter(|scope| *scope > ScopeId::ROOT && self.needs_start(*scope))
-            .filter(|scope| self.can_start(own, *scope) && mine(scope))
-            .filter(|scope| self.sealing_key(*scope).is_ok())
+        let mut to_cover = self.checkpointed.values().chain([&self.record.vouched]);
+        self.part.is_none()
+            && !self.is_void
+            && !to_cover.any(|covered| covered.iter().any(lacks))
+            && self.can_start(&self.device, scope)
+            && self.sealing_key(ScopeId::ROSTER).is_ok()
+            && self.sealing_key(scope).is_ok()
+    }
+
+    /// Scopes whose start this device is to write anew.
+    fn starts_to_write(&self) -> Vec<ScopeId> {
+        self.shared_scopes()
+            .filter(|scope| self.owes_start(*scope) && self.is_ready_to_start(*scope))
             .collect()
     }
 
@@ -68,13 +128,49 @@ impl SpaceState {
 
 impl Replica {
     /// Spaces in which a path has yet to get keys of its own, or a start is to be written anew.
-    pub(crate) fn spaces_to_scope(&self) -> Vec<SpaceId> {
+    pub(crate) fn spaces_to_scope(&mut self) -> Result<Vec<SpaceId>, ReplicaError> {
+        let shared = self.spaces.values();
+        let shared: Vec<SpaceId> = shared
+            .filter(|space| {
+                space.shared_scopes().next().is_some() && !space.roster.checkpoints().is_empty()
+            })
+            .map(|space| space.id)
+            .collect();
+        for id in shared {
+            self.look_for_checkpoints(&id)?;
+        }
         let spaces = self.spaces.values();
         let due = spaces.filter(|space| {
             space.newest_key(ScopeId::ROSTER).is_some()
                 && !(space.paths_to_scope().is_empty() && space.starts_to_write().is_empty())
         });
-        due.map(|space| space.id).collect()
+        Ok(due.map(|space| space.id).collect())
+    }
+
+    /// Finds what the starts of a space are to go on from.
+    fn look_for_checkpoints(&mut self, id: &SpaceId) -> Result<(), ReplicaError> {
+        let made = self.checkpoints(id)?.into_iter();
+        let fit = made.filter(|info| info.is_whole && info.counts);
+        let logs: BTreeSet<WriterId> = fit.map(|info| info.log).collect();
+        if self.space(id)?.checkpointed.keys().eq(&logs) {
+            return Ok(());
+        }
+        let covered = logs
+            .into_iter()
+            .map(|log| Ok((log, self.covered_history(id, &log)?)))
+            .collect::<Result<_, ReplicaError>>()?;
+        if let Some(space) = self.spaces.get_mut(id) {
+            space.checkpointed = covered;
+        }
+        Ok(())
+    }
+
+    /// The path of a scope whose keys are not here.
+    pub(crate) fn unreadable_part(&self, id: &SpaceId) -> Result<Option<Path>, ReplicaError> {
+        let space = self.space(id)?;
+        let mut scopes = space.shared_scopes();
+        let locked = scopes.find(|scope| space.sealing_key(*scope).is_err());
+        Ok(locked.and_then(|scope| space.roster.place_of(scope).cloned()))
     }
 
     /// Whether giving somebody a right at `path` would first give the path keys of its own.
@@ -111,11 +207,6 @@ impl Writing<'_> {
         if path.is_whole_space() || is_there {
             return Ok(());
         }
-        if space.record.begins.is_some() {
-            return Err(ReplicaError::Refused(
-                "this device has dropped the history of the space, and whoever gets a part of it needs whole logs: share it from a device that has them".to_owned(),
-            ));
-        }
         self.renew_if_allowed(id)?;
         let space = self.space(id)?;
         let scope = scope_at(id, path);
@@ -132,6 +223,23 @@ impl Writing<'_> {
             self.write_start(id, scope)?;
         }
         self.serve_readers(id)?;
+        Ok(())
+    }
+
+    /// Writes the start of every scope below `/` anew, for those who read it alone and begin with a
+    /// checkpoint that was just made: they find in the starts what the checkpoint holds for others.
+    pub(crate) fn write_starts(&mut self, id: &SpaceId) -> Result<(), ReplicaError> {
+        let space = self.space(id)?;
+        for (writer, state) in &space.writers {
+            if state.applied > 0 && !space.roster.checkpoints().contains_key(writer) {
+                space.record.vouched.raise(*writer, state.applied);
+            }
+        }
+        let scopes: Vec<ScopeId> = space.shared_scopes().collect();
+        self.dirty_space(id);
+        for scope in scopes {
+            self.write_start(id, scope)?;
+        }
         Ok(())
     }
 

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
 use stead_access::{
-    Action, Change, KeyBox, KeyPlace, OpId, Path, Roster, RosterOp, ScopedKey, Stale, decode_ops,
-    open_keys,
+    Action, Change, KeyBox, KeyPlace, Lengths, OpId, Path, Roster, RosterOp, ScopedKey, Stale,
+    decode_ops, open_keys,
 };
 use stead_base::{DeviceId, Hash, Hlc, ScopeId, SpaceId, WriterId};
 use stead_crypt::{DeviceKeys, EpochKey, KeyId, SigningKey, wrapkey};
@@ -132,6 +132,12 @@ pub(crate) struct SpaceState {
     pub(crate) letters_read: usize,
     /// Starts that turned out to be no good.
     pub(crate) bad_starts: BTreeSet<OpId>,
+    /// The checkpoints that are whole and count, where parts are shared, and what they cover: the starts of
+    /// the parts are to go on from there.
+    pub(crate) checkpointed: BTreeMap<WriterId, Lengths>,
+    /// Whether history begins with something that a removal made void, by so many entries of the roster.
+    pub(crate) is_void: bool,
+    pub(crate) judged: usize,
     /// What is kept of the space, where that is not all.
     pub(crate) part: Option<crate::part::Part>,
     /// Made when first needed.
@@ -193,6 +199,9 @@ impl SpaceState {
             unconfirmed: BTreeMap::new(),
             letters_read: 0,
             bad_starts: BTreeSet::new(),
+            checkpointed: BTreeMap::new(),
+            is_void: false,
+            judged: 0,
             part: None,
             everyone: OnceLock::new(),
         };
@@ -320,6 +329,19 @@ impl SpaceState {
                 .is_some_and(|at| at.covers(path))
         };
         roots.find(covers).copied()
+    }
+
+    /// How many entries speak of rights.
+    pub(crate) const fn roster_entries(&self) -> usize {
+        self.record.roster.len()
+    }
+
+    /// Whether this device reads the whole space, not parts of it alone.
+    pub(crate) fn reads_whole(&self) -> bool {
+        match self.roots() {
+            Some(roots) => roots.contains(&ScopeId::ROOT),
+            None => self.record.view.contains_key(&ScopeId::ROOT),
+        }
     }
 
     /// Whether this device is a member, or reads what is public.

@@ -7,7 +7,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use stead_access::{Path, RosterOp, ScopeStart, Start};
+use stead_access::{Lengths, Path, RosterOp, ScopeStart, Start};
 use stead_base::{DocId, Hash, Hlc, ScopeId, SpaceId};
 use stead_checkpoint::{
     Assembler, BLOCK_BYTES_TARGET, BlockKind, DocumentsReader, DocumentsWriter, pieces,
@@ -20,6 +20,7 @@ use crate::ReplicaError;
 use crate::opening::{Outcome, open_segment};
 use crate::records::{Begun, View};
 use crate::rich::carried;
+use crate::space::SpaceState;
 use crate::writing::Writing;
 
 /// Most bytes of one start, compressed.
@@ -38,6 +39,8 @@ enum Pieces {
     Whole(Vec<Vec<u8>>, Hlc),
     /// A key is not here yet.
     Locked,
+    /// History begins later here, or goes on after what it covers: a later start follows.
+    Away,
     /// It is not what its author named: it will never do.
     Bad(&'static str),
 }
@@ -94,6 +97,16 @@ pub(crate) fn hash_of(space: &SpaceId, scope: ScopeId, pieces: &[Vec<u8>]) -> Ha
     hasher.finish()
 }
 
+impl SpaceState {
+    /// Whether what follows on `covers` is all here: no log begins later.
+    fn is_joined_by(&self, covers: &Lengths) -> bool {
+        self.writers.iter().all(|(writer, state)| {
+            let base = self.counting(writer, state.record.base);
+            base <= covers.of(writer) || self.is_checkpoint(writer)
+        })
+    }
+}
+
 impl Writing<'_> {
     /// Writes the present of a scope, sealed to it, and says that those begin there who read it only.
     pub(crate) fn write_start(&mut self, id: &SpaceId, scope: ScopeId) -> Result<(), ReplicaError> {
@@ -104,9 +117,10 @@ impl Writing<'_> {
             return Ok(());
         };
         let turn = space.roster.next_turn(scope);
-        let covers = space.writers.iter().filter(|(_, state)| state.applied > 0);
-        let covers = covers.map(|(writer, state)| (*writer, state.applied));
-        let covers = covers.collect();
+        let covers = (space.writers.iter())
+            .filter(|(writer, state)| state.applied > 0 && !space.is_checkpoint(writer))
+            .map(|(writer, state)| (*writer, state.applied))
+            .collect();
         let cut = self.present(id, &path)?;
         let hash = hash_of(id, scope, &cut);
         let first = self.writer_len(id, &writer)?;
@@ -188,9 +202,12 @@ impl Writing<'_> {
         let Some(state) = space.writers.get(&at.log) else {
             return Ok(Pieces::Locked);
         };
-        let (no, accepted) = (state.no, state.accepted());
+        let (no, accepted, base) = (state.no, state.accepted(), state.record.base);
         if said.first > at.seq || at.seq >= accepted {
             return Ok(Pieces::Bad("it names entries that are not there"));
+        }
+        if said.first < base || !space.is_joined_by(&said.covers) {
+            return Ok(Pieces::Away);
         }
         let (mut found, mut bytes, mut next, mut made) = (Vec::new(), 0, said.first, None);
         while next <= at.seq {
@@ -266,7 +283,7 @@ impl Writing<'_> {
                         at: start.at,
                         covers: start.said.covers,
                     }),
-                    Pieces::Locked => held,
+                    Pieces::Locked | Pieces::Away => held,
                     Pieces::Bad(why) => {
                         self.refuse_start(id, &start, why)?;
                         held
@@ -311,6 +328,10 @@ impl Writing<'_> {
                 let found = match self.read_pieces(id, &start)? {
                     Pieces::Whole(pieces, made) => self.take_start(id, &start, &pieces, made)?,
                     Pieces::Locked => Err("a key is missing"),
+                    Pieces::Away => {
+                        refused = Some(root);
+                        break;
+                    }
                     Pieces::Bad(why) => Err(why),
                 };
                 if let Err(why) = found {

@@ -11,7 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use stead_access::decode_boxes;
+use stead_access::{Lengths, decode_boxes};
 use stead_base::{Hlc, SpaceId, WriterId};
 use stead_checkpoint::{DocumentsReader, LogStart};
 use stead_doc::Document;
@@ -127,6 +127,10 @@ impl Writing<'_> {
         }
         let space = self.space(id)?;
         space.record.begins = Some(*log);
+        space.record.begun_with = checked
+            .iter()
+            .map(|(writer, it)| (*writer, it.len))
+            .collect();
         space.record.is_beginning = true;
         self.dirty_space(id);
         let done = self.finish_beginning(id)?;
@@ -196,7 +200,10 @@ impl Writing<'_> {
             }
         }
         self.is_still_true(id, &log, &checked)?;
-        self.load_documents(id, &log, declared.made.documents, &checked)?;
+        match self.space(id)?.reads_whole() {
+            true => self.load_documents(id, &log, declared.made.documents, &checked)?,
+            false => self.pass_over(id, &checked)?,
+        }
         let space = self.space(id)?;
         space.record.is_beginning = false;
         let last = declared.last;
@@ -218,6 +225,7 @@ impl Writing<'_> {
     pub(crate) fn give_up_beginning(&mut self, id: &SpaceId) -> Result<(), ReplicaError> {
         let space = self.space(id)?;
         space.record.begins = None;
+        space.record.begun_with = Lengths::none();
         space.record.is_beginning = false;
         let begun: Vec<WriterId> = space
             .writers
@@ -402,8 +410,31 @@ impl Writing<'_> {
         }
     }
 
-    /// Replaces the documents of a space by those of a checkpoint, and has every log taken up from
-    /// where it ends.
+    /// Has logs that are behind a checkpoint taken up from where it ends, for a device that reads parts of
+    /// the space alone. Its documents stay as they are until a start that goes on from there is here.
+    fn pass_over(
+        &mut self,
+        id: &SpaceId,
+        checked: &BTreeMap<WriterId, Checked>,
+    ) -> Result<(), ReplicaError> {
+        self.merge_all()?;
+        for (writer, it) in checked {
+            let state = writer_mut(self.spaces, id, writer)?;
+            if state.applied < it.len.min(state.accepted()) {
+                state.applied = it.len.min(state.accepted());
+                state.record.applied_hlc = it.start.time;
+                state.due_ms = None;
+                state.all_merged();
+            }
+            self.clock.observe(it.start.time, self.now_ms);
+            self.dirty_writer(id, writer);
+        }
+        self.unsettled.insert(*id);
+        Ok(())
+    }
+
+    /// Replaces the documents of a space by those of a checkpoint, or by the starts of those parts that are
+    /// read, and has every log taken up from where it ends.
     fn load_documents(
         &mut self,
         id: &SpaceId,
@@ -416,11 +447,15 @@ impl Writing<'_> {
         self.tx.clear_docs(no)?;
         self.pending.changes.remove(id);
         self.pending.rebuilt.insert(*id);
-        let ring = Arc::clone(&self.space(id)?.ring);
-        let mut count = 0;
-        self.load_blocks(id, log, &ring, &mut count)?;
-        if count != expected {
-            return Err(unfit("documents are missing from it"));
+        if self.space(id)?.reads_whole() {
+            let ring = Arc::clone(&self.space(id)?.ring);
+            let mut count = 0;
+            self.load_blocks(id, log, &ring, &mut count)?;
+            if count != expected {
+                return Err(unfit("documents are missing from it"));
+            }
+        } else {
+            self.begin_documents(id)?;
         }
         let writers: Vec<WriterId> = self.space(id)?.writers.keys().copied().collect();
         for writer in writers {

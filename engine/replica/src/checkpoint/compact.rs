@@ -31,6 +31,7 @@ pub struct Compacted {
 enum Obstacle {
     NoCheckpoint,
     Unseen(String),
+    NoStart(String),
 }
 
 /// A log, how much of it a checkpoint covers, and its skeleton.
@@ -42,6 +43,10 @@ impl Obstacle {
             Self::NoCheckpoint => {
                 "no checkpoint of this space is old enough and all here: make one with `stead space checkpoint`".to_owned()
             }
+            Self::NoStart(path) => format!(
+                "whoever is let into {path} alone could not begin without the history yet: a device that manages \
+                 {path} says its present again once they meet; then try again"
+            ),
             Self::Unseen(devices) => format!(
                 "{devices} may not have seen everything yet: let them meet and write something, remove a device that is lost, or drop the history with --force"
             ),
@@ -85,6 +90,11 @@ impl Replica {
         }
         if self.is_spent(id, &info.log)? {
             return Ok(Compacted::default());
+        }
+        let covered = self.covered_history(id, &info.log)?;
+        if let Some(scope) = self.space(id)?.starts_short_of(&covered) {
+            let path = self.scope_path(id, scope)?;
+            return Err(Obstacle::NoStart(path.to_string()).into_error());
         }
         let unseen = match compaction.even_if_unseen {
             true => None,
@@ -155,9 +165,7 @@ impl Writing<'_> {
             done.entries += len - from;
             self.dirty_writer(id, writer);
         }
-        let space = self.space(id)?;
-        space.record.begins = Some(*log);
-        self.dirty_space(id);
+        self.set_beginning(id, log, &starts)?;
         done.checkpoints = self.drop_other_checkpoints(id, log, made)?;
         Ok(done)
     }
@@ -166,8 +174,22 @@ impl Writing<'_> {
     /// nobody else has it yet.
     pub(super) fn begin_later(&mut self, id: &SpaceId, log: &WriterId) -> Result<(), ReplicaError> {
         self.began = true;
-        self.held_starts(id, log)?;
-        self.space(id)?.record.begins = Some(*log);
+        let (_, starts) = self.held_starts(id, log)?;
+        self.set_beginning(id, log, &starts)
+    }
+
+    fn set_beginning(
+        &mut self,
+        id: &SpaceId,
+        log: &WriterId,
+        starts: &[Start],
+    ) -> Result<(), ReplicaError> {
+        let record = &mut self.space(id)?.record;
+        record.begins = Some(*log);
+        record.begun_with = starts
+            .iter()
+            .map(|(writer, len, _)| (*writer, *len))
+            .collect();
         self.dirty_space(id);
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Reading a checkpoint's log back: the logs, the declaration, the documents.
 
-use stead_access::{Checkpoint, RosterOp, decode_ops};
+use stead_access::{Checkpoint, Lengths, RosterOp, decode_ops};
 use stead_base::{Hlc, SpaceId, WriterId};
 use stead_checkpoint::{Assembler, BlockKind, CheckpointError, LogStart, decode_logs};
 use stead_log::{BatchEntries, EntryRef, ParcelRef, Skeleton};
@@ -196,6 +196,16 @@ impl Replica {
             covered.push((skeleton.writer, skeleton.len));
         }
         Ok(covered)
+    }
+
+    /// How much of each log a checkpoint covers, its own log left out.
+    pub(crate) fn covered_history(
+        &self,
+        id: &SpaceId,
+        log: &WriterId,
+    ) -> Result<Lengths, ReplicaError> {
+        let covered = self.covered(id, log)?.into_iter();
+        Ok(covered.filter(|(writer, _)| writer != log).collect())
     }
 
     /// Whether a checkpoint ends where history begins here, or later.

@@ -61,10 +61,18 @@ impl Replica {
                 path: Path::whole_space().to_string(),
             });
         }
-        if self.space(id)?.roster.scopes().len() > 2 {
+        if self.is_beginning_void(id)? {
             return Err(ReplicaError::Refused(
-                "a part of this space is shared, and its readers need whole logs: its history stays".to_owned(),
+                "a removal reaches behind where the history begins here, and what it took back is still \
+                 shown: make the checkpoint on a device that has the whole history"
+                    .to_owned(),
             ));
+        }
+        if let Some(path) = self.unreadable_part(id)? {
+            return Err(ReplicaError::Refused(format!(
+                "the keys of {path} are not here, and a checkpoint holds all of the space: connect with a \
+                 device that manages {path}, then try again"
+            )));
         }
         if let Some(writer) = self.misses_rights_of(id)? {
             let roster = &self.space(id)?.roster;
@@ -79,7 +87,11 @@ impl Replica {
         let mut parts = Vec::new();
         self.log_pieces(id, &mut parts)?;
         let (held, documents) = self.document_pieces(id, &mut parts)?;
-        let log = self.write(now_ms, |writing| writing.write_checkpoint(id, held, &parts))?;
+        let log = self.write(now_ms, |writing| {
+            let log = writing.write_checkpoint(id, held, &parts)?;
+            writing.write_starts(id)?;
+            Ok::<_, ReplicaError>(log)
+        })?;
         let made = self.checkpoints(id)?;
         let made = made.into_iter().find(|info| info.log == log);
         let made = made.ok_or_else(|| ReplicaError::NoSuchSpace { name: id.short() })?;

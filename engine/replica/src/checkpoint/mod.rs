@@ -9,6 +9,7 @@ mod compact;
 mod contents;
 mod keep;
 mod make;
+mod mend;
 mod supersede;
 
 use std::collections::BTreeMap;
@@ -128,19 +129,6 @@ impl Replica {
         let space = self.space(id).ok();
         let state = space.and_then(|space| space.writers.get(log));
         state.map_or(0, |state| state.record.base)
-    }
-}
-
-impl Replica {
-    /// Whether something is in the documents, from below where history begins here, that a removal
-    /// made void since.
-    pub(crate) fn is_beginning_void(&self, id: &SpaceId) -> Result<bool, ReplicaError> {
-        let space = self.space(id)?;
-        let Some(log) = space.record.begins else {
-            return Ok(false);
-        };
-        let covered = self.covered(id, &log)?.into_iter().collect();
-        Ok(counts_differently(space, &log, &covered))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use stead_access::Lengths;
 use stead_base::{Decoder, Encoder, SpaceId, WriterId};
 use stead_base::{Hlc, ScopeId, Stamp};
 use stead_checkpoint::{Choose, DocumentName, PART_COLLECTIONS_MAX, PART_QUERIES_MAX, Units};
@@ -432,6 +433,7 @@ impl Writing<'_> {
         self.merge_all()?;
         let space = self.space(id)?;
         space.record.begins = None;
+        space.record.begun_with = Lengths::none();
         for begun in space.record.view.values_mut() {
             *begun = None;
         }

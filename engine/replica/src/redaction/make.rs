@@ -343,7 +343,8 @@ impl Writing<'_> {
         self.scrub(id, (&log, seq), stamp, texts)
     }
 
-    /// Writes the starts of the scopes anew whose pieces are gone.
+    /// Writes the starts of the scopes anew whose pieces are gone, whoever wrote them; what this device
+    /// cannot write is left to who can.
     fn renew_starts(&mut self, id: &SpaceId, target: &Target) -> Result<(), ReplicaError> {
         let place = target.place()?;
         let space = self.space(id)?;
@@ -355,10 +356,15 @@ impl Writing<'_> {
             }
         }
         for (scope, at) in touched {
-            self.space(id)?.record.tainted.insert(scope, at);
+            let space = self.space(id)?;
+            if space.is_ready_to_start(scope) {
+                self.write_start(id, scope)?;
+                continue;
+            }
+            space.record.tainted.insert(scope, at);
             self.dirty_space(id);
         }
-        self.tend_scopes(id)
+        Ok(())
     }
 }
 

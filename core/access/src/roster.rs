@@ -18,6 +18,7 @@ use crate::ledger::{Genesis, Ledger, RosterError, Touched};
 use crate::members::{MemberSubject, Membership, memberships};
 use crate::op::{Checkpoint, OpId, Party, Redact, StartEpoch, Subject};
 use crate::rules::{Author, Line};
+use crate::scopes::Start;
 use crate::verdicts::{Span, Verdicts};
 use crate::{Action, DeviceRecord, Name, Path, RosterOp};
 
@@ -205,6 +206,17 @@ impl Roster {
             Some(at) => Some((*at, true)),
             None => named.first().map(|at| (*at, false)),
         }
+    }
+
+    /// All that was said of where readers of `scope` alone begin, by whoever was its manager then.
+    pub fn starts_of(&self, scope: ScopeId) -> Vec<Start> {
+        let said = self.ledger.starts.get(&scope).into_iter().flatten();
+        said.filter(|(_, said)| matches!(said.by, Author::Entry { .. }))
+            .map(|(id, said)| Start {
+                at: *id,
+                said: said.what.clone(),
+            })
+            .collect()
     }
 
     /// Whether several redactions name one parcel.

@@ -5,6 +5,7 @@
 //! names. Who may make one is the roster's to say.
 
 mod make;
+mod starts;
 
 use std::collections::BTreeMap;
 

@@ -14,7 +14,7 @@ use crate::{Replica, ReplicaError};
 
 impl SpaceState {
     /// Whether a device can write a start of a scope: it manages the scope and reads what is around.
-    fn can_start(&self, device: &DeviceId, scope: ScopeId) -> bool {
+    pub(crate) fn can_start(&self, device: &DeviceId, scope: ScopeId) -> bool {
         let (Some(path), Some(parent)) = (
             self.roster.scopes().get(&scope),
             self.roster.parent_of(scope),
@@ -25,7 +25,7 @@ impl SpaceState {
     }
 
     /// The scopes below `/`: each has a start.
-    fn shared_scopes(&self) -> impl Iterator<Item = ScopeId> {
+    pub(crate) fn shared_scopes(&self) -> impl Iterator<Item = ScopeId> {
         let scopes = self.roster.scopes().keys().copied();
         scopes.filter(|scope| *scope > ScopeId::ROOT)
     }
@@ -142,7 +142,9 @@ impl Replica {
         let spaces = self.spaces.values();
         let due = spaces.filter(|space| {
             space.newest_key(ScopeId::ROSTER).is_some()
-                && !(space.paths_to_scope().is_empty() && space.starts_to_write().is_empty())
+                && !(space.paths_to_scope().is_empty()
+                    && space.starts_to_write().is_empty()
+                    && space.pieces_to_redact().is_empty())
         });
         Ok(due.map(|space| space.id).collect())
     }
@@ -243,12 +245,14 @@ impl Writing<'_> {
         Ok(())
     }
 
-    /// Does what is this device's to do for scopes: makes those that are missing, and writes starts
-    /// anew that need it.
+    /// Does what is this device's to do for scopes: makes those that are missing, takes pieces of starts
+    /// that hold what was redacted, and writes starts anew that need it.
     pub(crate) fn tend_scopes(&mut self, id: &SpaceId) -> Result<(), ReplicaError> {
         for path in self.space(id)?.paths_to_scope() {
             self.ensure_scope(id, &path)?;
         }
+        let pieces = self.space(id)?.pieces_to_redact();
+        self.redact_pieces(id, &pieces)?;
         for scope in self.space(id)?.starts_to_write() {
             self.write_start(id, scope)?;
         }

@@ -25,9 +25,8 @@ impl Replica {
         }
         let covered: BTreeMap<WriterId, u64> = self.covered(id, log)?.into_iter().collect();
         let unknown = said.find(|(at, redact)| {
-            let mut parcels = redact.parcels.iter();
             covered.get(&at.log).is_none_or(|len| at.seq >= *len)
-                && parcels.any(|(of, _)| space.roster.may_redact(at, redact.scope, of))
+                && space.redacted_values(at, redact).next().is_some()
         });
         Ok(unknown.map(|(at, _)| *at))
     }

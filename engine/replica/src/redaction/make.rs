@@ -343,6 +343,30 @@ impl Writing<'_> {
         self.scrub(id, (&log, seq), stamp, texts)
     }
 
+    /// Redacts pieces of starts that hold what was redacted while they were written.
+    pub(crate) fn redact_pieces(
+        &mut self,
+        id: &SpaceId,
+        pieces: &[(ScopeId, WriterId, u64)],
+    ) -> Result<(), ReplicaError> {
+        if pieces.is_empty() {
+            return Ok(());
+        }
+        let own = self.own_writer(id)?;
+        for chunk in pieces.chunks(AT_ONCE) {
+            let found = chunk.iter().map(|(scope, writer, seq)| Found {
+                scope: *scope,
+                writer: *writer,
+                seq: *seq,
+                left: None,
+            });
+            let hlc = self.clock.tick(self.now_ms);
+            let stamp = Stamp { hlc, writer: own };
+            self.write_redaction(id, &BTreeMap::new(), found.collect(), stamp)?;
+        }
+        Ok(())
+    }
+
     /// Writes the starts of the scopes anew whose pieces are gone, whoever wrote them; what this device
     /// cannot write is left to who can.
     fn renew_starts(&mut self, id: &SpaceId, target: &Target) -> Result<(), ReplicaError> {

@@ -8,14 +8,15 @@ use stead_access::{
     encode_ops, scope_at, sign_claim,
 };
 use stead_base::{DocId, Encoder, Entropy, Hash, Hlc, ScopeId, SpaceId, Stamp, WriterId};
-use stead_checkpoint::{BlockKind, DocumentsWriter, pieces};
+use stead_checkpoint::{Assembler, BlockKind, DocumentsWriter, pieces};
 use stead_crypt::{DeviceKeys, EpochKey, SigningKey};
 use stead_doc::{Document, Numbers, Put, Transaction};
 use stead_log::{BatchBuilder, EntryRef, Envelope, Tip};
-use stead_store::Store;
+use stead_store::{Read, Store};
 
+use crate::opening::open_segment;
 use crate::sealing::Sealing;
-use crate::starts::hash_of;
+use crate::starts::{hash_of, is_piece};
 use crate::{Change, Edit, ReceiveError, Replica};
 
 const NOW: u64 = 1_700_000_000_000;
@@ -474,4 +475,69 @@ fn a_purge_said_in_the_scope_of_a_field_purges_nothing() {
     sync(&mut a, &mut b, &space);
     assert!(seen.iter().all(Option::is_some));
     assert_eq!([before(&a), before(&b)], seen);
+}
+
+/// Whether a text can be opened from what a device holds of the logs of a space.
+fn opens(replica: &Replica, id: &SpaceId, text: &str) -> bool {
+    let space = replica.space(id).unwrap();
+    space.writers.iter().any(|(writer, state)| {
+        let (mut at, mut found) = (state.record.base, false);
+        while at < state.accepted() {
+            for segment in replica.store.segments(state.no, at, 0).unwrap() {
+                let opened = open_segment(&space.ring, id, writer, &segment, at).unwrap();
+                at = segment.end();
+                for entry in &opened.entries {
+                    for (_, part) in opened.open_docs(entry) {
+                        let mut assembler = Assembler::default();
+                        let block = match is_piece(part) {
+                            true => assembler.push(part).unwrap(),
+                            false => None,
+                        };
+                        let block = block.map_or_else(|| part.to_vec(), |(_, block)| block);
+                        found |= block.windows(text.len()).any(|it| it == text.as_bytes());
+                    }
+                }
+            }
+        }
+        found
+    })
+}
+
+#[test]
+fn what_was_redacted_while_a_start_was_written_goes_from_the_start() {
+    const SECRET: &str = "PLAINTEXT-SECRET";
+    let (mut a, mut m, mut w) = (person(1), person(2), person(3));
+    let space = a.create_space("s", NOW).unwrap();
+    share(&mut a, &mut m, &space, Role::Manager, "/");
+    put(
+        &mut a,
+        &space,
+        ("notes", "x"),
+        json!({"secret": SECRET, "kept": 1}),
+    );
+    hand_on(&a, &mut m, &space);
+    // One shares the notes, the other redacts what is in them, and neither knows of the other.
+    share(&mut a, &mut w, &space, Role::Reader, "/notes");
+    assert!(opens(&a, &space, SECRET) && opens(&w, &space, SECRET));
+    let (id, field) = (DocId::parse("x").unwrap(), ["secret".to_owned()]);
+    m.redact(&space, "notes", &id, &field, NOW + 40).unwrap();
+    assert!(!opens(&m, &space, SECRET));
+    for round in 0..3 {
+        let now = NOW + 50 + round;
+        hand_on(&m, &mut a, &space);
+        a.reconcile(now).unwrap();
+        hand_on(&a, &mut m, &space);
+        m.reconcile(now).unwrap();
+        hand_on(&a, &mut w, &space);
+    }
+    for replica in [&a, &m, &w] {
+        assert!(!opens(replica, &space, SECRET));
+        let found = replica.get(&space, "notes", &id).unwrap().unwrap();
+        assert_eq!(found.json, r#"{"kept":1}"#);
+    }
+    // It comes to rest: neither takes what the other said in answer.
+    let before = a.frontier(&space).unwrap();
+    a.reconcile(NOW + 60).unwrap();
+    hand_on(&m, &mut a, &space);
+    assert_eq!(a.frontier(&space).unwrap(), before);
 }

@@ -43,8 +43,8 @@ pub use query::{
 pub use read::{EachDoc, EachSegment, Read};
 pub use rich::{ReadRich, RichOwner, RichRow};
 pub use rows::{
-    CollectionNo, CollectionRow, Counts, DocRow, HeadRow, NameNo, RichNo, SegmentRow, SpaceNo,
-    SpaceRow, WriterNo, WriterRow,
+    CollectionNo, CollectionRow, Counts, DocRow, HeadRow, NameNo, RichNo, RowNo, SegmentRow,
+    SpaceNo, SpaceRow, WriterNo, WriterRow,
 };
 pub use sandbox::{
     SQL_ANSWER_BYTES_MAX, SQL_BYTES_MAX, SQL_MEMORY_MAX, SQL_ROWS_MAX, SQL_TIME_MAX, Sandbox,

@@ -39,6 +39,10 @@ number!(
     CollectionNo
 );
 number!(
+    /// The number of a document's row in this file.
+    RowNo
+);
+number!(
     /// A rich field's number in this file.
     RichNo
 );

@@ -8,7 +8,7 @@ use stead_base::{DocId, Hash, SpaceId, WriterId};
 use crate::index::IndexCache;
 use crate::key::DocKey;
 use crate::read::{Source, write_tip, wrong_type};
-use crate::rows::{CollectionNo, NameNo, SpaceNo, WriterNo, at_of_key};
+use crate::rows::{CollectionNo, NameNo, RowNo, SpaceNo, WriterNo, at_of_key};
 use crate::{Read, StoreError};
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -30,7 +30,7 @@ pub struct Tx<'s> {
     advance: Held<'s>,
     tip_bytes: RefCell<Vec<u8>>,
     /// The document read last, with its row's number: the one that is mostly written next.
-    last_doc: Cell<Option<(CollectionNo, DocKey, i64)>>,
+    last_doc: Cell<Option<(CollectionNo, DocKey, RowNo)>>,
 }
 
 /// A statement kept for the length of a transaction, so that a hot path looks nothing up.
@@ -357,6 +357,21 @@ impl<'s> Tx<'s> {
         id: &DocId,
         f: impl FnOnce(&[u8]) -> T,
     ) -> Result<Option<T>> {
+        let found = self.with_doc_row(collection, id, f)?;
+        Ok(found.map(|(no, found)| {
+            self.last_doc.set(Some((collection, DocKey::new(id), no)));
+            found
+        }))
+    }
+
+    /// As [`with_doc_state`](Self::with_doc_state), with the row's number for
+    /// [`put_doc_row`](Self::put_doc_row): for who reads other documents before that one is written.
+    pub fn with_doc_row<T>(
+        &self,
+        collection: CollectionNo,
+        id: &DocId,
+        f: impl FnOnce(&[u8]) -> T,
+    ) -> Result<Option<(RowNo, T)>> {
         let sql = "SELECT state, no FROM doc WHERE collection=?1 AND id=?2";
         let key = DocKey::new(id);
         let mut slot = self.load_doc.borrow_mut();
@@ -365,8 +380,9 @@ impl<'s> Tx<'s> {
         match rows.next()? {
             None => Ok(None),
             Some(row) => {
-                self.last_doc.set(Some((collection, key, row.get(1)?)));
-                Ok(Some(f(row.get_ref(0)?.as_blob().map_err(wrong_type)?)))
+                let no = RowNo(row.get(1)?);
+                let found = f(row.get_ref(0)?.as_blob().map_err(wrong_type)?);
+                Ok(Some((no, found)))
             }
         }
     }
@@ -386,8 +402,25 @@ impl<'s> Tx<'s> {
         body: &[u8],
         deleted: bool,
     ) -> Result<()> {
+        let last = self.last_doc.take();
+        let row = last.filter(|(of, last, _)| (*of, *last) == (collection, DocKey::new(id)));
+        let row = row.map(|(_, _, no)| no);
+        self.put_doc_row(collection, id, row, state, body, deleted)
+    }
+
+    /// As [`put_doc`](Self::put_doc), into the row that was found for the document in this transaction, if
+    /// there was one.
+    pub fn put_doc_row(
+        &self,
+        collection: CollectionNo,
+        id: &DocId,
+        row: Option<RowNo>,
+        state: &[u8],
+        body: &[u8],
+        deleted: bool,
+    ) -> Result<()> {
         let indexes = self.indexes()?;
-        let write = || self.write_doc(collection, id, state, body, deleted);
+        let write = || self.write_doc((collection, id), row, state, body, deleted);
         match indexes.get(&collection) {
             None => write(),
             Some(of) => self.put_indexed_doc(of, collection, id, write, body, deleted),
@@ -396,16 +429,14 @@ impl<'s> Tx<'s> {
 
     fn write_doc(
         &self,
-        collection: CollectionNo,
-        id: &DocId,
+        (collection, id): (CollectionNo, &DocId),
+        row: Option<RowNo>,
         state: &[u8],
         body: &[u8],
         deleted: bool,
     ) -> Result<()> {
         let key = DocKey::new(id);
-        if let Some((of, last, no)) = self.last_doc.take()
-            && (of, last) == (collection, key)
-        {
+        if let Some(RowNo(no)) = row {
             // The number spares the search for the id.
             let sql = "UPDATE doc SET deleted=?2, state=?3, body=?4 WHERE no=?1";
             let changed = self.held(&self.update_doc, sql, |statement| {

@@ -55,6 +55,9 @@ pub(crate) struct Transaction {
     pub(crate) speaks: Speaks,
 }
 
+/// With so many commands waiting the thread is soon without work.
+const FEW_COMMANDS: usize = 2;
+
 /// A transaction and who waits for its outcome.
 pub(crate) type Waiting = (Transaction, oneshot::Sender<Result<Commit, ApiError>>);
 
@@ -188,9 +191,10 @@ impl StoreHandle {
         self.commands.blocking_send(command).is_ok()
     }
 
-    /// Whether nothing waits for the thread.
-    pub(crate) fn waits(&self) -> bool {
-        self.commands.capacity() == self.commands.max_capacity()
+    /// Whether the thread has little to do: so few commands wait that it takes them before more are made
+    /// ready for it. What was just handed in is among them though it may be about to be taken.
+    pub(crate) fn has_little_to_do(&self) -> bool {
+        self.commands.max_capacity() - self.commands.capacity() <= FEW_COMMANDS
     }
 
     /// Has held-back entries looked at.

@@ -3,17 +3,31 @@
 //! Owns when nothing of a log is to come any more that is not later than a stamp. Times ascend along a
 //! log, so that is so once it was merged that far; what counts differently afterwards has all of it built again.
 
-use stead_base::{Hlc, Stamp};
+use std::collections::BTreeMap;
+
+use stead_base::{Hlc, Stamp, WriterId};
 use stead_doc::{Document, Numbers};
 
 use crate::space::{SpaceState, WriterState};
 
-impl SpaceState {
+/// Up to when of each log nothing is to come any more; nothing where that is not known.
+#[derive(Debug, Default)]
+pub(crate) struct Settled(BTreeMap<WriterId, Hlc>);
+
+impl Settled {
     /// Forgets removals from a document's sets that decide nothing any more. The document holds all that its
-    /// space's logs say of it up to the time that `until` tells of each.
-    ///
-    /// Not where something was redacted: what stands in the place of a redacted entry comes with the entry's
-    /// own stamps, in another log, at any time.
+    /// space's logs say of it up to those times.
+    pub(crate) fn forget_removals(&self, document: &mut Document, numbers: &Numbers) {
+        if !self.0.is_empty() {
+            let until = |stamp: Stamp| self.0.get(&stamp.writer);
+            let is_settled = |stamp: Stamp| until(stamp).is_some_and(|until| stamp.hlc <= *until);
+            document.forget_removals(&is_settled, numbers);
+        }
+    }
+}
+
+impl SpaceState {
+    /// Forgets removals as [`Settled`] does, of one document.
     pub(crate) fn forget_removals(
         &self,
         document: &mut Document,
@@ -28,6 +42,22 @@ impl SpaceState {
             log.is_some_and(|log| stamp.hlc <= until(log))
         };
         document.forget_removals(&is_settled, numbers);
+    }
+
+    /// Up to when nothing of each log is to come: `until` tells what of a log the documents hold.
+    ///
+    /// Nothing where something was redacted: what stands in the place of a redacted entry comes with the entry's
+    /// own stamps, in another log, at any time.
+    pub(crate) fn settled(&self, until: impl Fn(&WriterState) -> Hlc) -> Settled {
+        match self.roster.redactions().is_empty() {
+            true => Settled(
+                self.writers
+                    .iter()
+                    .map(|(id, log)| (*id, until(log)))
+                    .collect(),
+            ),
+            false => Settled::default(),
+        }
     }
 }
 

@@ -1,10 +1,13 @@
 //! Merging gathered operations into document rows: each document is read and written once.
 
+mod beside;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use stead_base::{DocId, SpaceId, Stamp, WriterId};
 use stead_doc::{Changes, DocOps, Document, OpRef, author_number};
 
+use crate::forgetting::Settled;
 use crate::rich::Incoming;
 use crate::space::WriterState;
 use crate::writing::{Merging, Writing, writer_mut};
@@ -60,6 +63,10 @@ impl Replica {
             false => self.unit(now_ms, Merging::Now, |_| Ok(())),
         }
     }
+}
+
+fn is_same_document(one: &DocOps<'_>, other: &DocOps<'_>) -> bool {
+    one.id() == other.id() && one.collection() == other.collection()
 }
 
 impl Writing<'_> {
@@ -151,7 +158,26 @@ impl Writing<'_> {
         changes: &Changes,
         only: Only<'_>,
     ) -> Result<(), ReplicaError> {
-        let order = changes.by_document();
+        let mut order = changes.by_document();
+        let state = self.spaces.get(space);
+        let is_whole = only.is_none() && state.is_some_and(|space| space.part.is_none());
+        // All that was taken of any log is in the documents now, or in what is merged into them.
+        let until = |log: &WriterState| log.record.applied_hlc;
+        let settled = state.map_or_else(Settled::default, |space| space.settled(until));
+        if is_whole && order.len() >= beside::OPS_MIN {
+            order = self.merge_beside(space, changes, &order, &settled)?;
+        }
+        self.merge_in_turn(space, changes, &order, &settled, only)
+    }
+
+    fn merge_in_turn(
+        &mut self,
+        space: &SpaceId,
+        changes: &Changes,
+        order: &[u32],
+        settled: &Settled,
+        only: Only<'_>,
+    ) -> Result<(), ReplicaError> {
         let mut buffers = (Vec::new(), Vec::new());
         let mut ops = order
             .chunks(FETCHED_AT_ONCE)
@@ -169,10 +195,7 @@ impl Writing<'_> {
                 None => part.is_none_or(|part| part.is_filled(name, id)),
             };
             if !is_meant {
-                while ops
-                    .next_if(|next| next.id() == id && next.collection() == name)
-                    .is_some()
-                {}
+                while ops.next_if(|next| is_same_document(next, &first)).is_some() {}
                 continue;
             }
             let collection = self.collection_no(space, name)?;
@@ -189,7 +212,7 @@ impl Writing<'_> {
                 }
                 None => document.clear(),
             }
-            let same = |next: &DocOps<'_>| next.id() == id && next.collection() == name;
+            let same = |next: &DocOps<'_>| is_same_document(next, &first);
             let all = std::iter::once(first).chain(ops.clone().take_while(same));
             let shown = match is_new {
                 true => None,
@@ -202,13 +225,9 @@ impl Writing<'_> {
             while let Some(of_one) = next {
                 changed |= self.gather_rich(of_one, &document, &mut incoming);
                 document.apply(of_one, self.numbers);
-                next = ops.next_if(|next| next.id() == id && next.collection() == name);
+                next = ops.next_if(same);
             }
-            // All that was taken of any log is in the document now, or in what was just merged into it.
-            if let Some(state) = self.spaces.get(space) {
-                let until = |log: &WriterState| log.record.applied_hlc;
-                state.forget_removals(&mut document, until, self.numbers);
-            }
+            settled.forget_removals(&mut document, self.numbers);
             let shows = match held_rich || !incoming.is_empty() {
                 true => self.merge_rich(space, collection, id, &document, &incoming, changed)?,
                 false => true,

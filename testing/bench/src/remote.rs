@@ -29,6 +29,8 @@ pub(crate) const BATCH_BYTES: usize = 256 << 10;
 const COMMIT_BYTES: usize = 8 << 20;
 /// Prepared batches that wait to be stored, as in a node.
 const WAITING_MAX: usize = 64;
+/// With so many waiting, the storing thread opens what comes, as in a node.
+const WAITING_FEW: usize = 2;
 
 pub(crate) fn run(scale: Scale) -> Result<Vec<Row>, Failure> {
     let changes = scale.of(1_000_000) / GROUP * GROUP;
@@ -132,7 +134,7 @@ pub(crate) fn read_new(
 }
 
 /// Takes up batches as a node does: prepared on one thread, stored and merged on another, which opens
-/// them itself while nothing waits for it.
+/// them itself while few wait for it.
 pub(crate) fn take_up(
     receiver: &mut Replica,
     space: &SpaceId,
@@ -146,7 +148,7 @@ pub(crate) fn take_up(
     let thread = std::thread::spawn(move || {
         for batch in batches {
             let prepared = match waits.load(Ordering::Relaxed) {
-                0 => preparer.verify(space, batch),
+                0..=WAITING_FEW => preparer.verify(space, batch),
                 _ => preparer.prepare(space, batch),
             };
             waits.fetch_add(1, Ordering::Relaxed);

@@ -1,5 +1,5 @@
 //! Threads that verify and open received batches while the store thread stores earlier ones. While that
-//! one has nothing to do it opens them itself.
+//! one has little to do it opens them itself.
 //!
 //! All batches of one log go through one thread, so they keep their order.
 
@@ -66,8 +66,8 @@ pub(crate) fn preparing_threads() -> usize {
 fn run(preparer: &Preparer, store: &StoreHandle, mut inbox: mpsc::Receiver<Incoming>) {
     while let Some(incoming) = inbox.blocking_recv() {
         let (space, batch) = (incoming.log.0, Vec::from(incoming.batch));
-        // Verifying keeps an order and opening does not: a store thread that waits opens what it gets.
-        let prepared = match store.waits() {
+        // Verifying keeps an order and opening does not: a store thread without work opens what it gets.
+        let prepared = match store.has_little_to_do() {
             true => preparer.verify(space, batch),
             false => preparer.prepare(space, batch),
         };

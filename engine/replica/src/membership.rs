@@ -455,6 +455,7 @@ impl Writing<'_> {
                 hlc,
                 seen: Vec::new(),
                 rosters: Some(1),
+                by_itself: false,
             },
             &roster,
         )?;

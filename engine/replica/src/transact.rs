@@ -616,6 +616,7 @@ impl Writing<'_> {
             hlc,
             seen,
             rosters: Some(rosters),
+            by_itself: self.by_itself,
         };
         let entry = sealing.entry(&envelope, &roster_bytes, documents, key_boxes)?;
         space.seen.extend(now_seen);

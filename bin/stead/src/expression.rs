@@ -33,6 +33,44 @@ impl FromStr for FilterArg {
     }
 }
 
+/// Where a value goes on as an expression, if it does: behind it stand `and` or `or` and what can only be meant as a
+/// comparison with a sign. A value in quotes is none that goes on, and neither is `Trinidad and Tobago`.
+pub(crate) fn goes_on(value: &str) -> Option<&str> {
+    // What is JSON as a whole was meant so.
+    if serde_json::from_str::<Value>(value).is_ok() {
+        return None;
+    }
+    let words = value.match_indices(char::is_whitespace);
+    let mut places = words.map(|(at, _)| value[at..].trim_start());
+    places.find(|rest| {
+        let joined = rest.split_once(char::is_whitespace);
+        let behind = joined.filter(|(word, _)| {
+            word.eq_ignore_ascii_case("and") || word.eq_ignore_ascii_case("or")
+        });
+        behind.is_some_and(|(_, behind)| is_comparing(behind))
+    })
+}
+
+/// Whether a text is an expression that begins with a comparison of a field with a value.
+fn is_comparing(text: &str) -> bool {
+    let Ok(tokens) = tokens(text) else {
+        return false;
+    };
+    let opening = |token: &&Token| {
+        matches!(token, Token::Sign("(" | "!"))
+            || matches!(token, Token::Word(word) if word == "not")
+    };
+    let mut rest = tokens.iter().skip_while(opening);
+    let compares = matches!(rest.next(), Some(Token::Word(_)))
+        && matches!(
+            rest.next(),
+            Some(Token::Sign(
+                "=" | "!=" | "<" | "<=" | ">" | ">=" | "~" | "^="
+            ))
+        );
+    compares && text.parse::<FilterArg>().is_ok()
+}
+
 #[derive(Debug, Clone, PartialEq)]
 enum Token {
     /// A field, a value or a word such as `and`.

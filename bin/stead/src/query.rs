@@ -5,6 +5,8 @@ use std::str::FromStr;
 use serde_json::Value;
 use stead_api::{Aggregate, Filter, Join, Measure, Path, Predicate, SortKey, Where};
 
+use crate::expression::goes_on;
+
 /// `population>1000000`, `name~bern`, `!capital` ...
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct WhereArg(pub(crate) Filter);
@@ -108,13 +110,11 @@ impl FromStr for WhereArg {
                     .find(|(sign, _)| text[at..].starts_with(sign))?;
                 Some((at, sign))
             });
-        if let Some(filter) = listed(text) {
+        if let Some(filter) = listed(text)? {
             return Ok(Self(filter));
         }
         let (field, is, value) = match (first, text.strip_prefix('!')) {
-            (Some((at, (sign, is))), _) => {
-                (&text[..at], *is, value_of(text[at + sign.len()..].trim()))
-            }
+            (Some((at, (sign, is))), _) => (&text[..at], *is, single(&text[at + sign.len()..])?),
             (None, Some(field)) => (field, Predicate::Missing, Value::Null),
             (None, None) => (text, Predicate::Exists, Value::Null),
         };
@@ -124,21 +124,41 @@ impl FromStr for WhereArg {
 }
 
 /// `FIELD in A,B,C` and `FIELD between A and B`.
-fn listed(text: &str) -> Option<Filter> {
-    let (field, rest) = text.trim().split_once(' ')?;
-    let path = path_of(field)?;
-    let (word, rest) = rest.trim_start().split_once(' ')?;
-    let value = |text: &str| value_of(text.trim());
-    let (is, values) = match word {
-        "in" => (Predicate::In, rest.split(',').map(value).collect()),
-        "between" => {
-            let (least, greatest) = rest.split_once(" and ")?;
-            (Predicate::Between, vec![value(least), value(greatest)])
-        }
-        _ => return None,
+fn listed(text: &str) -> Result<Option<Filter>, String> {
+    let Some((field, word, rest)) = words_of(text) else {
+        return Ok(None);
     };
-    let value = Value::Array(values);
-    Some(Filter { path, is, value })
+    let Some(path) = path_of(field) else {
+        return Ok(None);
+    };
+    let (is, values): (_, Result<_, String>) = match (word, rest.split_once(" and ")) {
+        ("in", _) => (Predicate::In, rest.split(',').map(single).collect()),
+        ("between", Some((least, greatest))) => {
+            let both = [least, greatest].into_iter();
+            (Predicate::Between, both.map(single).collect())
+        }
+        _ => return Ok(None),
+    };
+    let value = Value::Array(values?);
+    Ok(Some(Filter { path, is, value }))
+}
+
+/// The first two words, and what follows.
+fn words_of(text: &str) -> Option<(&str, &str, &str)> {
+    let (field, rest) = text.trim().split_once(' ')?;
+    let (word, rest) = rest.trim_start().split_once(' ')?;
+    Some((field, word, rest))
+}
+
+/// The one value of a condition. Refused if it goes on as if more conditions could stand there.
+fn single(text: &str) -> Result<Value, String> {
+    let text = text.trim();
+    match goes_on(text) {
+        None => Ok(value_of(text)),
+        Some(rest) => Err(format!(
+            "one --where takes one condition, and {rest:?} looks like more of them: write the whole as --filter, or give each a --where of its own. If it belongs to the value, put the value in double quotes"
+        )),
+    }
 }
 
 impl FromStr for SortArg {
@@ -251,6 +271,38 @@ mod tests {
         assert!("=1".parse::<WhereArg>().is_err());
         assert!("a..b=1".parse::<WhereArg>().is_err());
         assert!("".parse::<WhereArg>().is_err());
+    }
+
+    #[test]
+    fn a_condition_that_goes_on_as_an_expression_is_refused_and_a_value_with_and_in_it_is_not() {
+        for wrong in [
+            r#"a ~ "x" and b = 1"#,
+            "a=1 and b=2",
+            "a=x AND not b>2",
+            "a=x or (b = 1 and c = 2)",
+            "a=Trinidad and Tobago and b=1",
+            "a in x,y and b = 1",
+            "a between 1 and 5 and b = 1",
+        ] {
+            let error = wrong.parse::<WhereArg>().expect_err(wrong);
+            assert!(error.contains("--filter"), "{error}");
+        }
+        for (text, value) in [
+            ("name=Trinidad and Tobago", json!("Trinidad and Tobago")),
+            ("name~and", json!("and")),
+            ("name=now or never", json!("now or never")),
+            ("name=salt and (pepper)", json!("salt and (pepper)")),
+            ("name=one and two = ", json!("one and two =")),
+            ("name=x and and = 1 = 2", json!("x and and = 1 = 2")),
+            (r#"name="a and b=1""#, json!("a and b=1")),
+            (r#"name={"a": " and b=1"}"#, json!({"a": " and b=1"})),
+            (
+                "x in Trinidad and Tobago,Chad",
+                json!(["Trinidad and Tobago", "Chad"]),
+            ),
+        ] {
+            assert_eq!(parsed(text).2, value, "{text}");
+        }
     }
 
     #[test]

@@ -10,8 +10,8 @@ use stead_base::{ScopeId, SpaceId, WriterId};
 
 use crate::compound;
 use crate::op::{
-    AddDevice, Checkpoint, GroupAdd, GroupRemove, Join, OpId, Party, Redact, Remove, RemoveDevice,
-    ScopeStart, StartEpoch, Subject, decode_ops,
+    AddDevice, AskKeys, Checkpoint, GroupAdd, GroupRemove, Join, OpId, Party, Redact, Remove,
+    RemoveDevice, ScopeStart, StartEpoch, Subject, decode_ops,
 };
 use crate::rules::{Author, Claims, Line};
 use crate::statement::{
@@ -116,6 +116,8 @@ pub(crate) struct Ledger {
     pub(crate) checkpoints: BTreeMap<WriterId, Checkpoint>,
     /// Redactions, whoever said them.
     pub(crate) redactions: BTreeMap<OpId, Redact>,
+    /// The latest ask for keys in each log.
+    pub(crate) asks: BTreeMap<WriterId, (OpId, AskKeys)>,
     /// The redactions that name a parcel.
     pub(crate) redacted: BTreeMap<(WriterId, u64, ScopeId), BTreeSet<OpId>>,
 }
@@ -143,6 +145,7 @@ impl Ledger {
             renames: BTreeMap::new(),
             checkpoints: BTreeMap::new(),
             redactions: BTreeMap::new(),
+            asks: BTreeMap::new(),
             redacted: BTreeMap::new(),
         }
     }
@@ -189,6 +192,13 @@ impl Ledger {
         self.seen.contains(&(writer, seq))
     }
 
+    fn hear_ask(&mut self, id: OpId, ask: AskKeys) {
+        let latest = self.asks.get(&id.log);
+        if latest.is_none_or(|(at, known)| (known.turn, at) < (ask.turn, &id)) {
+            self.asks.insert(id.log, (id, ask));
+        }
+    }
+
     fn hear_redaction(&mut self, id: OpId, redact: Redact) {
         for (writer, seq) in &redact.parcels {
             let parcel = (*writer, *seq, redact.scope);
@@ -229,6 +239,7 @@ impl Ledger {
                 }
                 RosterOp::Checkpoint(_) => {}
                 RosterOp::Redact(redact) => self.hear_redaction(id, redact),
+                RosterOp::AskKeys(ask) => self.hear_ask(id, ask),
                 op => self.keep(id, Author::Entry { writer, seq }, op, &mut touched),
             }
         }
@@ -268,6 +279,7 @@ impl Ledger {
                 | RosterOp::Start(_)
                 | RosterOp::Rename { .. }
                 | RosterOp::Redact(_)
+                | RosterOp::AskKeys(_)
                 | RosterOp::Letter { .. }
         );
         match op {
@@ -356,6 +368,7 @@ impl Ledger {
             | RosterOp::Claim { .. }
             | RosterOp::Checkpoint(_)
             | RosterOp::Redact(_)
+            | RosterOp::AskKeys(_)
             | RosterOp::RootStatement { .. }
             | RosterOp::Letter { .. } => {}
         }

@@ -48,10 +48,10 @@ pub use may::Refusal;
 pub use members::{GivenBy, MemberSubject, Membership};
 pub use name::{Name, NameError};
 pub use op::{
-    AddDevice, Checkpoint, GROUP_PARTS_MAX, GROUP_RANK_MAX, Grant, GroupAdd, GroupPart,
-    GroupRemove, Join, OPS_PER_PARCEL_MAX, OpId, Party, PartyId, REASON_BYTES_MAX,
-    REDACTED_AT_ONCE_MAX, REMOVED_AT_ONCE_MAX, ROOT_STATEMENT_BYTES_MAX, Redact, Remove,
-    RemoveDevice, RosterOp, ScopeStart, StartEpoch, Subject, WRAP_BYTES_MAX, decode_ops,
+    ASKED_AT_ONCE_MAX, AddDevice, AskKeys, Checkpoint, GROUP_PARTS_MAX, GROUP_RANK_MAX, Grant,
+    GroupAdd, GroupPart, GroupRemove, Join, OPS_PER_PARCEL_MAX, OpId, Party, PartyId,
+    REASON_BYTES_MAX, REDACTED_AT_ONCE_MAX, REMOVED_AT_ONCE_MAX, ROOT_STATEMENT_BYTES_MAX, Redact,
+    Remove, RemoveDevice, RosterOp, ScopeStart, StartEpoch, Subject, WRAP_BYTES_MAX, decode_ops,
     encode_ops,
 };
 pub use path::{PATH_BYTES_MAX, Path, PathError};

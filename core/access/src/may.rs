@@ -157,6 +157,7 @@ impl Roster {
             RosterOp::Genesis { .. }
             | RosterOp::Claim { .. }
             | RosterOp::RootStatement { .. }
+            | RosterOp::AskKeys(_)
             | RosterOp::Letter { .. } => Ok(()),
         }
     }

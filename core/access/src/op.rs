@@ -19,6 +19,8 @@ pub const OPS_PER_PARCEL_MAX: usize = 512;
 pub const REMOVED_AT_ONCE_MAX: usize = 256;
 /// Most parts that a grant to a group names.
 pub const GROUP_PARTS_MAX: usize = 256;
+/// Most keys that one operation asks for.
+pub const ASKED_AT_ONCE_MAX: usize = 64;
 /// Most parcels that one operation redacts.
 pub const REDACTED_AT_ONCE_MAX: usize = 1024;
 /// Greatest rank of a part that a grant to a group names.
@@ -258,6 +260,17 @@ pub struct ScopeStart {
     pub hash: Hash,
 }
 
+/// Says which keys a device lacks that it may read with (`docs/formats/roster.md`, "Asking for keys"). It gives no
+/// right: whoever answers seals to readers only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AskKeys {
+    /// Which ask of the device, counted from 0; the latest counts.
+    pub turn: u32,
+    /// Scope, generation and id of each key, ascending, at most [`ASKED_AT_ONCE_MAX`]; none says that nothing
+    /// lacks any more.
+    pub keys: Vec<(ScopeId, u32, KeyId)>,
+}
+
 /// Withholds parcels for good: what they said of redacted places is gone, the rest is said again in
 /// the entry of this operation (`docs/formats/document.md`, "Redactions").
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -326,6 +339,8 @@ pub enum RosterOp {
     Checkpoint(Checkpoint),
     /// Withholds parcels for good.
     Redact(Redact),
+    /// Asks for keys.
+    AskKeys(AskKeys),
     /// What a root key says, whoever carries it.
     RootStatement {
         /// Whose root key.

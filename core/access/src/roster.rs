@@ -16,7 +16,7 @@ use crate::compound::{StandingPart, card_parts, group_parts};
 use crate::epochs::{Epoch, Keys, Stale};
 use crate::ledger::{Genesis, Ledger, RosterError, Touched};
 use crate::members::{MemberSubject, Membership, memberships};
-use crate::op::{Checkpoint, OpId, Party, Redact, StartEpoch, Subject};
+use crate::op::{AskKeys, Checkpoint, OpId, Party, Redact, StartEpoch, Subject};
 use crate::rules::{Author, Line};
 use crate::scopes::Start;
 use crate::verdicts::{Span, Verdicts};
@@ -394,6 +394,35 @@ impl Roster {
         })
         .map(|(_, said)| &said.what)
         .filter(|epoch| !self.may_open_under(epoch.scope, epoch.generation, &epoch.key))
+    }
+
+    /// The latest ask for keys of each device that a membership covers, those included by which nothing is asked
+    /// any more.
+    pub fn asks(&self) -> BTreeMap<DeviceId, &AskKeys> {
+        let mut latest: BTreeMap<DeviceId, (OpId, &AskKeys)> = BTreeMap::new();
+        for (writer, (at, ask)) in &self.ledger.asks {
+            let mut spans = self.spans(writer).iter();
+            let counts = spans.any(|span| span.since <= at.seq && at.seq < span.limit);
+            let Some(device) = self.device_of(writer).filter(|_| counts) else {
+                continue;
+            };
+            let known = latest.entry(device).or_insert((*at, ask));
+            if (known.1.turn, known.0) < (ask.turn, *at) {
+                *known = (*at, ask);
+            }
+        }
+        let asks = latest.into_iter();
+        asks.map(|(device, (_, ask))| (device, ask)).collect()
+    }
+
+    /// The turn that a device's next ask for keys takes.
+    pub fn next_ask_turn(&self, device: &DeviceId) -> u32 {
+        let said = self
+            .writers_of(device)
+            .filter_map(|writer| self.ledger.asks.get(writer));
+        said.map(|(_, ask)| ask.turn.saturating_add(1))
+            .max()
+            .unwrap_or(0)
     }
 
     /// The scopes under whose current key nothing new may be sealed, and why: someone who was

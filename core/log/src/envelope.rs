@@ -1,17 +1,21 @@
 //! The envelope of an entry, in the clear: when it was made and what its writer had seen.
 //!
 //! ```text
-//! envelope = hlc[8, big-endian] count:uint dependency* [rosters:uint later*]
+//! envelope = hlc[8, big-endian] count:uint dependency* [rosters:uint [kind:uint later*]]
 //! dependency = writer[32] len:uint
 //! ```
 //!
 //! `rosters` counts the entries of this log, this one included, that hold a `@roster` parcel: who
-//! starts from a skeleton of the log sees by it that none was left out. `later` is what a newer version may append; this version keeps it sealed in the log and
+//! starts from a skeleton of the log sees by it that none was left out. `kind` is 1 where the device made the entry by
+//! itself and no person did; else it is left out, or 0. `later` is what a newer version may append; this version keeps it sealed in the log and
 //! does not read it.
 
 use stead_base::codec::{DecodeError, Decoder, Encoder};
 use stead_base::limits::{LOG_LEN_MAX, WRITERS_MAX};
 use stead_base::{Hlc, WriterId};
+
+/// The kind of an entry that a device made by itself.
+const BY_ITSELF: u64 = 1;
 
 /// The length of another writer's log that was known when an entry was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,6 +35,8 @@ pub struct Envelope {
     pub seen: Vec<Dependency>,
     /// Entries of this log with a `@roster` parcel, this one included; older writers do not say.
     pub rosters: Option<u64>,
+    /// Whether the device made the entry by itself, nobody having asked for it; told only where `rosters` is.
+    pub by_itself: bool,
 }
 
 impl Envelope {
@@ -44,6 +50,9 @@ impl Envelope {
         }
         if let Some(rosters) = self.rosters {
             out.uint(rosters);
+            if self.by_itself {
+                out.uint(BY_ITSELF);
+            }
         }
         out.finish()
     }
@@ -65,7 +74,13 @@ impl Envelope {
             0 => None,
             _ => Some(input.uint_max(LOG_LEN_MAX, "count of roster entries")?),
         };
-        Ok(Self { hlc, seen, rosters })
+        let kind = input.uint("kind of an entry");
+        Ok(Self {
+            hlc,
+            seen,
+            rosters,
+            by_itself: kind.is_ok_and(|kind| kind == BY_ITSELF),
+        })
     }
 
     /// Reads only the time: all that merging needs.

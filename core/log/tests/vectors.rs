@@ -103,6 +103,7 @@ fn vectors() -> String {
             len: 300,
         }],
         rosters: Some(2),
+        by_itself: false,
     };
     let inclusion = InclusionProof::build(&mut &leaves[..], 2, 5).unwrap();
     let consistency = ConsistencyProof::build(&mut &leaves[..], 3, 5).unwrap();
@@ -110,6 +111,11 @@ fn vectors() -> String {
     let mut line = |name: &str, value: String| writeln!(out, "{name} = {value}").unwrap();
     line("writer", writer.to_string());
     line("envelope", hex(&envelope.encode()));
+    let by_itself = Envelope {
+        by_itself: true,
+        ..envelope
+    };
+    line("envelope by itself", hex(&by_itself.encode()));
     line("entry 0", hex(&entries[0]));
     line(
         "entry 0 withheld",

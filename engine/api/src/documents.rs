@@ -147,6 +147,9 @@ pub struct DocRestore {
 pub struct Commit {
     /// The documents' ids, one for every edit in its order.
     pub ids: Vec<String>,
+    /// Whether each edit changed anything, in the same order; empty if the node does not tell.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changed: Vec<bool>,
     /// The transaction's hybrid time.
     pub time: Time,
     /// Its position in this device's log of the space; absent when nothing had to be written.
@@ -157,6 +160,15 @@ pub struct Commit {
     /// Ids of the nodes of trees that were made, in the order of the edits.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nodes: Vec<String>,
+}
+
+impl Commit {
+    /// Whether an edit changed anything, by its place among the edits; whether any did, if the node does not tell
+    /// of each.
+    pub fn has_changed(&self, edit: usize) -> bool {
+        let any = self.entry.is_some();
+        self.changed.get(edit).copied().unwrap_or(any)
+    }
 }
 
 /// `doc.get`.

@@ -385,6 +385,10 @@ impl Desk {
                 return;
             }
         }
+        self.reconcile |= self
+            .replica
+            .reconcile_due()
+            .is_some_and(|due| due <= now_ms);
         self.ask_rested();
         if now_ms >= self.history_due_ms {
             self.tend_history(now_ms);
@@ -413,7 +417,9 @@ impl Desk {
         if self.board.trouble.borrow().is_some() {
             return Some(wall_ms() + RETRY_MS);
         }
-        let due = [self.due_ms, self.parts_due(), Some(self.history_due_ms)];
+        let history = Some(self.history_due_ms);
+        let again = self.replica.reconcile_due();
+        let due = [self.due_ms, self.parts_due(), history, again];
         due.into_iter().flatten().min()
     }
 

@@ -63,7 +63,7 @@ fn unwrap_key(outer: &EpochKey, context: &[u8], sealed: &[u8]) -> Option<EpochKe
 
 /// Devices by the keys they lack, as many as one entry has room for: those who lack the same share
 /// an entry.
-fn grouped(
+pub(crate) fn grouped(
     lacking: impl Iterator<Item = (DeviceRecord, Vec<ScopedKey>)>,
 ) -> Vec<(Vec<ScopedKey>, Vec<DeviceRecord>)> {
     let mut groups: Vec<(Vec<ScopedKey>, Vec<DeviceRecord>)> = Vec::new();
@@ -80,7 +80,7 @@ fn grouped(
 }
 
 /// A key and a device in eight bytes.
-fn served(device: &DeviceId, key: &KeyId) -> u64 {
+pub(crate) fn served(device: &DeviceId, key: &KeyId) -> u64 {
     let hash = hash::keyed(device.as_bytes(), key.as_bytes());
     u64::from_be_bytes(std::array::from_fn(|i| hash.as_bytes()[i]))
 }
@@ -116,7 +116,7 @@ impl SpaceState {
 
     /// Whether a device takes the key of an epoch out of that of a scope around it, which it reads
     /// too: it needs no box for it.
-    fn unwraps(&self, device: &DeviceId, scope: ScopeId, for_parent: &[u8]) -> bool {
+    pub(crate) fn unwraps(&self, device: &DeviceId, scope: ScopeId, for_parent: &[u8]) -> bool {
         let outer = read_for_parent(for_parent).map(|((outer, _), _)| outer);
         let is_around =
             |outer: &ScopeId| match (self.roster.place_of(*outer), self.roster.place_of(scope)) {
@@ -130,7 +130,7 @@ impl SpaceState {
 
     /// The readers that lack keys which are `own`'s to send, with those keys. Whoever started an
     /// epoch sends its key to all who may read, also to those let in later; once they are out of the
-    /// space, everyone does who manages the scope.
+    /// space, everyone does who manages the scope. What they do not send is asked for (`asking`).
     pub(crate) fn unserved(&self, own: &DeviceId) -> Vec<(DeviceRecord, Vec<ScopedKey>)> {
         if !self.is_member(own) {
             return Vec::new();

@@ -514,6 +514,11 @@ pub fn roster_in_words(op: &RosterOp) -> String {
             1 => "values of one entry redacted".to_owned(),
             count => format!("values of {count} entries redacted"),
         },
+        RosterOp::AskKeys(ask) => match ask.keys.len() {
+            0 => "no key lacks any more".to_owned(),
+            1 => "a key asked for that did not come".to_owned(),
+            count => format!("{count} keys asked for that did not come"),
+        },
         RosterOp::Letter { boxes } => match boxes.len() {
             1 => "a sealed letter to one device".to_owned(),
             count => format!("a sealed letter to {count} devices"),

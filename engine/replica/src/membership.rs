@@ -162,6 +162,9 @@ impl Replica {
     }
 
     fn reconcile_rosters(&mut self, now_ms: u64) -> Result<bool, ReplicaError> {
+        for space in self.spaces.values_mut() {
+            space.reconcile_due = None;
+        }
         let Some(home) = self.home() else {
             return Ok(false);
         };
@@ -180,14 +183,17 @@ impl Replica {
             .filter(|space| !space.unserved(&own).is_empty())
             .map(|space| space.id)
             .collect();
+        let (asks, answers) = (self.asks_to_make(now_ms), self.asks_to_answer(now_ms));
         let groups = self.group_work(&home)?;
         let unscoped: Vec<SpaceId> = self.spaces_to_scope()?;
         let in_step = missing.is_empty() && out_of_step.is_empty();
         let keyed = stale.is_empty() && asked.is_empty() && lacking.is_empty();
+        let keyed = keyed && asks.is_empty() && answers.is_empty();
         if in_step && keyed && ended.is_empty() && groups.is_empty() && unscoped.is_empty() {
             return Ok(false);
         }
         let before = self.roster_entries();
+        let answered = !answers.is_empty();
         self.write(now_ms, |writing| {
             for ticket in &missing {
                 writing.join(ticket, false)?;
@@ -216,10 +222,22 @@ impl Replica {
             for id in &lacking {
                 writing.serve_readers(id)?;
             }
+            for (id, ask) in asks {
+                writing.ask_for_keys(&id, ask)?;
+            }
+            for (id, answers) in answers {
+                writing.answer_asks(&id, answers)?;
+            }
             Ok::<_, ReplicaError>(())
         })?;
         let done = !missing.is_empty() || !lacking.is_empty() || !groups.opens.is_empty();
-        Ok(done || self.roster_entries() != before)
+        Ok(done || answered || self.roster_entries() != before)
+    }
+
+    /// When [`Self::reconcile`] is due though nothing new came: something waits for a time.
+    pub fn reconcile_due(&self) -> Option<u64> {
+        let spaces = self.spaces.values();
+        spaces.filter_map(|space| space.reconcile_due).min()
     }
 
     /// How many roster entries all spaces hold: whether anything was said.
@@ -456,6 +474,7 @@ impl Writing<'_> {
                 hlc,
                 seen: Vec::new(),
                 rosters: Some(1),
+                by_itself: false,
             },
             &roster,
         )?;

@@ -74,7 +74,11 @@ impl Replica {
         if edits.is_empty() {
             return Ok(false);
         }
-        let receipt = self.transact(id, &edits, now_ms)?;
+        let receipt = self.write(now_ms, |writing| {
+            // It is not for the person to undo.
+            writing.by_itself = true;
+            writing.transact(id, &edits)
+        })?;
         Ok(receipt.entry.is_some())
     }
 

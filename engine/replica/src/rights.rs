@@ -428,6 +428,10 @@ impl Replica {
                         reason: Some(why.to_owned()),
                     };
                     due.push((space.id, remove));
+                } else {
+                    let again = since.saturating_add(CONFIRM_AFTER_MS);
+                    let due = space.reconcile_due.map_or(again, |due| due.min(again));
+                    space.reconcile_due = Some(due);
                 }
             }
         }

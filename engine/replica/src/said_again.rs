@@ -141,6 +141,7 @@ impl Writing<'_> {
             | RosterOp::Start(_)
             | RosterOp::Checkpoint(_)
             | RosterOp::Redact(_)
+            | RosterOp::AskKeys(_)
             | RosterOp::Letter { .. } => None,
         })
     }

@@ -128,6 +128,10 @@ pub(crate) struct SpaceState {
     pub(crate) said_below: Option<u32>,
     /// Ends of memberships that are to be confirmed, and since when that is known here.
     pub(crate) unconfirmed: BTreeMap<OpId, u64>,
+    /// When something that waits in the space is due that no news brings about.
+    pub(crate) reconcile_due: Option<u64>,
+    /// Keys that do not come, here and elsewhere.
+    pub(crate) asking: crate::asking::Asking,
     /// Roster entries in which letters to this device were looked for.
     pub(crate) letters_read: usize,
     /// Starts that turned out to be no good.
@@ -197,6 +201,8 @@ impl SpaceState {
             stale: BTreeSet::new(),
             said_below: None,
             unconfirmed: BTreeMap::new(),
+            reconcile_due: None,
+            asking: Default::default(),
             letters_read: 0,
             bad_starts: BTreeSet::new(),
             checkpointed: BTreeMap::new(),
@@ -492,6 +498,12 @@ impl SpaceState {
     pub(crate) fn is_member(&self, device: &DeviceId) -> bool {
         let mut held = self.roster.held_by(device);
         held.any(|membership| membership.is_held_by(device))
+    }
+
+    /// Has the space looked at again at a time.
+    pub(crate) fn look_again(&mut self, at_ms: u64) {
+        let first = self.reconcile_due.map_or(at_ms, |due| due.min(at_ms));
+        self.reconcile_due = Some(first);
     }
 
     /// Whether `writer` is or was one of this store's own.

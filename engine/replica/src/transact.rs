@@ -99,6 +99,8 @@ pub enum Change {
 pub struct Receipt {
     /// The documents edited, in the order of the edits.
     pub ids: Vec<DocId>,
+    /// Whether each edit changed anything, in the same order.
+    pub changed: Vec<bool>,
     /// The log entry; None if nothing differed from what was there.
     pub entry: Option<(WriterId, u64)>,
     /// Hybrid time of the entry, or of the call when there is none.
@@ -215,9 +217,11 @@ impl Writing<'_> {
         let mut documents: BTreeMap<(CollectionNo, DocId), Edited> = BTreeMap::new();
         let mut nodes = Vec::new();
         let mut ids = Vec::with_capacity(edits.len());
+        let mut changed = Vec::with_capacity(edits.len());
         let mut checked = Checked::default();
         let mut made = BTreeSet::new();
         for edit in edits {
+            let said = transaction.len();
             let refused = |error: &dyn std::fmt::Display| ReplicaError::Refused(error.to_string());
             stead_doc::check_collection(&edit.collection).map_err(|error| refused(&error))?;
             let collection = self.collection_no(id, &edit.collection)?;
@@ -280,6 +284,7 @@ impl Writing<'_> {
                 }
             }
             ids.push(key.1);
+            changed.push(transaction.len() > said);
         }
         let edited = documents.iter();
         let edited = edited.map(|(key, edited)| (key, &edited.collection[..], &edited.document));
@@ -287,6 +292,7 @@ impl Writing<'_> {
         if transaction.is_empty() {
             return Ok(Receipt {
                 ids,
+                changed,
                 entry: None,
                 hlc,
                 nodes,
@@ -316,6 +322,7 @@ impl Writing<'_> {
         }
         Ok(Receipt {
             ids,
+            changed,
             entry: Some((writer, seq)),
             hlc,
             nodes,
@@ -609,6 +616,7 @@ impl Writing<'_> {
             hlc,
             seen,
             rosters: Some(rosters),
+            by_itself: self.by_itself,
         };
         let entry = sealing.entry(&envelope, &roster_bytes, documents, key_boxes)?;
         space.seen.extend(now_seen);

@@ -5,6 +5,7 @@
 //! nothing of undo. What was undone is remembered by this store only.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 
 use serde_json::Value;
 use stead_access::Action;
@@ -17,9 +18,10 @@ use stead_rich::LoroEngine;
 use stead_store::Read;
 
 use crate::commit::path_of;
-use crate::opening::{Outcome, open_segment};
+use crate::opening::{Outcome, each_envelope, open_segment};
 use crate::rich::updates_of;
 use crate::schemas::{AS_HELD, Speaks};
+use crate::space::SpaceState;
 use crate::{Change, Edit, Replica, ReplicaError};
 
 /// The collections of the home space that Stead keeps for itself.
@@ -267,13 +269,29 @@ impl Replica {
                 let all_of_people = parcels
                     .iter()
                     .all(|parcel| is_of_people(is_home, parcel, stamp));
-                if !parcels.is_empty() && all_of_people {
+                let of_person = !parcels.is_empty() && all_of_people;
+                if of_person && !self.is_by_itself(space, writer, entry.seq)? {
                     return Ok(Some(Target { stamp, parcels }));
                 }
             }
             end = segment.start;
         }
         Ok(None)
+    }
+
+    /// Whether a device made an entry by itself: no change of a person that could be undone.
+    fn is_by_itself(
+        &self,
+        space: &SpaceState,
+        writer: &WriterId,
+        seq: u64,
+    ) -> Result<bool, ReplicaError> {
+        let mut found = false;
+        each_envelope(&self.store, space, writer, seq, &mut |at, envelope| {
+            found = at == seq && envelope.by_itself;
+            ControlFlow::Break(())
+        })?;
+        Ok(found)
     }
 
     /// What documents were before a transaction, from the logs.

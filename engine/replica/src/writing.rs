@@ -60,6 +60,8 @@ pub(crate) struct Writing<'r> {
     pub(crate) taken: Vec<(SpaceId, Vec<Edit>)>,
     /// From when on the authors of purges did not know this device's log.
     pub(crate) unknown_to: BTreeMap<(SpaceId, Stamp), Option<Hlc>>,
+    /// Whether nobody asked for what is written: the device does it by itself.
+    pub(crate) by_itself: bool,
     /// Whether something was taken out of what is stored that must not stay in the files.
     pub(crate) erases: bool,
     /// Whether anything in memory has been changed.
@@ -140,6 +142,7 @@ impl Replica {
             changed_schemas: ChangedSchemas::default(),
             taken: Vec::new(),
             unknown_to: BTreeMap::new(),
+            by_itself: false,
             erases: false,
             // What is gathered is in no other place in memory: a failure has it read again.
             began: has_pending,

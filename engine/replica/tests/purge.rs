@@ -230,3 +230,38 @@ fn what_was_deleted_long_ago_is_purged_once_everybody_has_seen_it() {
         "nothing to purge, nothing to say"
     );
 }
+
+#[test]
+fn undo_passes_over_what_a_device_purged_by_itself() {
+    let (mut a, mut b, space) = two();
+    a.write(&space, &[put("old", json!({"text": "x"}))]);
+    a.write(&space, &[on("old", Change::Delete)]);
+    a.write(&space, &[put("x", json!({"n": 1}))]);
+    a.write(&space, &[put("x", json!({"n": 2}))]);
+    sync(&mut a, &mut b);
+    b.write(&space, &[put("seen", json!({"by": "b"}))]);
+    sync(&mut a, &mut b);
+    a.replica
+        .keep_history(&space, Some(2 * DAY_MS), a.now)
+        .unwrap();
+    let said = entries(&a, &space);
+    a.now += 4 * DAY_MS;
+    a.replica.tend_history(a.now).unwrap();
+    assert!(entries(&a, &space) > said, "it was purged");
+    sync(&mut a, &mut b);
+    // The latest change of the person is that of the other device, wherever it is asked.
+    let undone = a.replica.undo(&space, a.now).unwrap();
+    assert!(undone.kept.is_empty(), "{undone:?}");
+    assert_eq!(a.get(&space, "notes", "seen"), None);
+    let undone = a.replica.undo(&space, a.now).unwrap();
+    assert!(undone.kept.is_empty(), "{undone:?}");
+    assert_eq!(shown(&a, &space), Some(json!({"n": 1})));
+    a.now += 4 * DAY_MS;
+    a.replica.redo(&space, a.now).unwrap();
+    assert_eq!(shown(&a, &space), Some(json!({"n": 2})));
+    // What the deleted document held is gone: undoing that far says so, and brings nothing back.
+    for _ in 0..3 {
+        let _ = a.replica.undo(&space, a.now);
+    }
+    assert_eq!(a.get(&space, "notes", "old"), None);
+}

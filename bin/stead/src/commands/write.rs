@@ -1,6 +1,6 @@
 //! `stead put`, `delete` and `restore`.
 
-use std::{collections::BTreeSet, io, path::Path};
+use std::{io, path::Path};
 
 use stead_api::{Client, DocPut, Edit, Op};
 
@@ -30,13 +30,20 @@ pub(crate) fn put(home: &Path, put: Put, out: &Output) -> Result<(), Failure> {
         ..DocPut::default()
     })?;
     out.json(&commit);
-    let mut ids = commit.ids.clone();
-    ids.dedup();
-    let (verb, remark) = match commit.entry {
-        Some(_) => ("Wrote", ""),
-        None => ("Nothing to change in", ": it says so already"),
-    };
-    for id in ids.iter().take(10) {
+    // Edits of one document follow one another.
+    let mut ids: Vec<(&str, bool)> = Vec::new();
+    for (at, id) in commit.ids.iter().enumerate() {
+        let has_changed = commit.has_changed(at);
+        match ids.last_mut() {
+            Some((last, changed)) if last == id => *changed |= has_changed,
+            _ => ids.push((id, has_changed)),
+        }
+    }
+    for (id, changed) in ids.iter().take(10) {
+        let (verb, remark) = match changed {
+            true => ("Wrote", ""),
+            false => ("Nothing to change in", ": it says so already"),
+        };
         out.say(format!(
             "{verb} {space}/{}/{id}{remark}.",
             put.document.collection
@@ -63,16 +70,16 @@ pub(crate) fn delete(home: &Path, delete: &Delete, out: &Output) -> Result<(), F
         ask::confirm(&sentence, delete.yes, out)?;
     }
     let changed = each_space(&mut client, &delete.documents, op, out)?;
-    let is_done = |document: &&DocAddress| changed.contains(&document.space[..]);
-    for document in &delete.documents {
-        out.say(match (delete.purge, is_done(&document)) {
+    for (document, changed) in delete.documents.iter().zip(&changed) {
+        out.say(match (delete.purge, changed) {
             (true, true) => format!("Purged {document}."),
             (true, false) => format!("{document} holds nothing: there was nothing to purge."),
             (false, true) => format!("Deleted {document}."),
             (false, false) => format!("{document} is not there: nothing was deleted."),
         });
     }
-    if let Some(first) = delete.documents.iter().find(is_done) {
+    let mut done = delete.documents.iter().zip(changed);
+    if let Some((first, _)) = done.find(|(_, changed)| *changed) {
         out.say(look::faint(&match delete.purge {
             true => format!(
                 "  Its history still shows what it was. To take that, too: stead redact {first}"
@@ -86,8 +93,8 @@ pub(crate) fn delete(home: &Path, delete: &Delete, out: &Output) -> Result<(), F
 pub(crate) fn restore(home: &Path, restore: &Restore, out: &Output) -> Result<(), Failure> {
     let mut client = connect(home)?;
     let changed = each_space(&mut client, &restore.documents, Op::Restore, out)?;
-    for document in &restore.documents {
-        out.say(match changed.contains(&document.space[..]) {
+    for (document, changed) in restore.documents.iter().zip(changed) {
+        out.say(match changed {
             true => format!("{document} is back."),
             false => format!("{document} was not deleted: there was nothing to bring back."),
         });
@@ -95,35 +102,38 @@ pub(crate) fn restore(home: &Path, restore: &Restore, out: &Output) -> Result<()
     Ok(())
 }
 
-/// Does one thing to documents: one transaction a space. Returns the spaces where that changed anything.
-fn each_space<'d>(
+/// Does one thing to documents: one transaction a space, in the order in which the spaces are first named. Returns
+/// for each document whether that changed it.
+fn each_space(
     client: &mut Client,
-    documents: &'d [DocAddress],
+    documents: &[DocAddress],
     op: Op,
     out: &Output,
-) -> Result<BTreeSet<&'d str>, Failure> {
-    let mut changed = BTreeSet::new();
-    let mut spaces: Vec<&str> = documents
-        .iter()
-        .map(|document| document.space.as_str())
-        .collect();
-    spaces.dedup();
-    for space in spaces {
-        let edits = documents
-            .iter()
-            .filter(|document| document.space == space)
-            .map(|document| Edit {
-                collection: document.collection.clone(),
-                id: Some(document.id.clone()),
-                op: op.clone(),
-            });
+) -> Result<Vec<bool>, Failure> {
+    let mut changed = vec![false; documents.len()];
+    let mut spaces: Vec<(&str, Vec<usize>)> = Vec::new();
+    for (at, document) in documents.iter().enumerate() {
+        let known = spaces
+            .iter_mut()
+            .find(|(space, _)| *space == document.space);
+        match known {
+            Some((_, places)) => places.push(at),
+            None => spaces.push((&document.space, vec![at])),
+        }
+    }
+    for (space, places) in spaces {
+        let edits = places.iter().map(|at| Edit {
+            collection: documents[*at].collection.clone(),
+            id: Some(documents[*at].id.clone()),
+            op: op.clone(),
+        });
         let commit = client.call(&DocPut {
             space: space.to_owned(),
             edits: edits.collect(),
             ..DocPut::default()
         })?;
-        if commit.entry.is_some() {
-            changed.insert(space);
+        for (edit, at) in places.into_iter().enumerate() {
+            changed[at] = commit.has_changed(edit);
         }
         out.json(&commit);
     }

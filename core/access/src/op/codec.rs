@@ -28,6 +28,7 @@ const TAG_LETTER: u8 = 13;
 const TAG_START: u8 = 15;
 const TAG_CHECKPOINT: u8 = 17;
 const TAG_REDACT: u8 = 18;
+const TAG_ASK_KEYS: u8 = 19;
 
 const DECLARATION: u8 = 0;
 
@@ -119,6 +120,7 @@ impl RosterOp {
                 out.raw(&made.horizon.to_u64().to_be_bytes());
             }
             Self::Redact(redact) => redact.encode(out.byte(TAG_REDACT)),
+            Self::AskKeys(ask) => ask.encode(out.byte(TAG_ASK_KEYS)),
             Self::RootStatement {
                 identity,
                 nonce,
@@ -209,6 +211,7 @@ impl RosterOp {
                 signature: input.array("root signature")?,
             },
             TAG_REDACT => Self::Redact(Redact::decode(input)?),
+            TAG_ASK_KEYS => Self::AskKeys(AskKeys::decode(input)?),
             TAG_LETTER => {
                 let count = input.count(LETTER_BOXES_MAX, 9, "letter")?;
                 let boxes = (0..count)
@@ -465,6 +468,32 @@ impl Redact {
             parcels.push(at);
         }
         Ok(Self { scope, parcels })
+    }
+}
+
+impl AskKeys {
+    fn encode(&self, out: &mut Encoder) {
+        out.uint(self.turn.into()).uint(self.keys.len() as u64);
+        for (scope, generation, key) in &self.keys {
+            out.uint(scope.number()).uint((*generation).into());
+            out.raw(key.as_bytes());
+        }
+    }
+
+    fn decode(input: &mut Decoder<'_>) -> Result<Self, DecodeError> {
+        let what = "keys asked for";
+        let turn = number(input, what)?;
+        let mut keys: Vec<(ScopeId, u32, KeyId)> = Vec::new();
+        for _ in 0..input.count(ASKED_AT_ONCE_MAX, 34, what)? {
+            let scope = ScopeId::from_number(input.uint(what)?);
+            let generation = number(input, what)?;
+            let key = (scope, generation, KeyId::from_bytes(input.array(what)?));
+            if keys.last().is_some_and(|last| *last >= key) {
+                return Err(input.error(what, DecodeFault::NotCanonical));
+            }
+            keys.push(key);
+        }
+        Ok(Self { turn, keys })
     }
 }
 

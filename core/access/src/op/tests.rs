@@ -240,8 +240,21 @@ fn keys() -> impl Strategy<Value = RosterOp> {
                 .collect(),
         })
     });
+    let asked = prop::collection::btree_set((any::<u64>(), any::<u32>(), any::<[u8; 32]>()), 0..4);
+    let ask = (any::<u32>(), asked).prop_map(|(turn, keys)| {
+        let key = |(scope, generation, key)| {
+            (
+                ScopeId::from_number(scope),
+                generation,
+                KeyId::from_bytes(key),
+            )
+        };
+        let keys = keys.into_iter().map(key).collect();
+        RosterOp::AskKeys(AskKeys { turn, keys })
+    });
     prop_oneof![
         epoch,
+        ask,
         redact,
         rename,
         checkpoint,

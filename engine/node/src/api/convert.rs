@@ -23,6 +23,7 @@ pub(crate) fn time(hlc: Hlc) -> Time {
 pub(crate) fn commit(receipt: Receipt) -> Commit {
     Commit {
         ids: receipt.ids.iter().map(DocId::to_string).collect(),
+        changed: receipt.changed,
         time: time(receipt.hlc),
         entry: receipt.entry.map(|(_, seq)| seq),
         repeated: false,

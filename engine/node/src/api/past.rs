@@ -228,6 +228,7 @@ impl Node {
         let commit = outcome.await.map_err(|_| stopping())??;
         Ok(Commit {
             ids: vec![ask.id],
+            changed: vec![commit.entry.is_some()],
             ..commit
         })
     }

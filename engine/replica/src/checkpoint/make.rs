@@ -446,6 +446,7 @@ impl Writing<'_> {
             hlc,
             seen: Vec::new(),
             rosters: Some(1),
+            by_itself: false,
         };
         let entry = sealing.entry(&envelope, roster, &documents, clear)?;
         self.append_sealed(id, log, seq, hlc, &entry, roster)

@@ -273,6 +273,7 @@ impl Forged {
             hlc: Hlc::new(NOW + 50 + self.count as u64, 0),
             seen: Vec::new(),
             rosters: None,
+            by_itself: false,
         };
         let documents: Vec<(ScopeId, Vec<u8>)> = broken
             .map(|scope| (scope, b"anything".to_vec()))

@@ -10,7 +10,7 @@ use stead_access::{
     sign_root_statement,
 };
 use stead_base::{Entropy, Hlc, ScopeId, SpaceId, WriterId};
-use stead_crypt::{DeviceKeys, EpochKey, SigningKey};
+use stead_crypt::{DeviceKeys, EpochKey, KeyId, SigningKey};
 
 impl Entropy for Dice {
     fn fill(&mut self, buf: &mut [u8]) {
@@ -243,6 +243,13 @@ pub fn roster_ops() -> Vec<Vec<u8>> {
                 (WriterId::from_bytes([1; 32]), 3),
                 (WriterId::from_bytes([1; 32]), 400),
                 (WriterId::from_bytes([2; 32]), 0),
+            ],
+        })],
+        vec![RosterOp::AskKeys(stead_access::AskKeys {
+            turn: 300,
+            keys: vec![
+                (ScopeId::ROSTER, 2, KeyId::from_bytes([3; 32])),
+                (ScopeId::ROOT, 300, KeyId::from_bytes([4; 32])),
             ],
         })],
         vec![RosterOp::Letter {

@@ -60,6 +60,7 @@ pub fn envelopes() -> Vec<Vec<u8>> {
                 hlc: Hlc::new(1_700_000_000_000, u16::from(n)),
                 seen: (0..n).map(dependency).collect(),
                 rosters: (n > 0).then_some(u64::from(n) * 100),
+                by_itself: n == 2,
             }
             .encode()
         })

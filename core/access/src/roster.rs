@@ -16,9 +16,8 @@ use crate::compound::{StandingPart, card_parts, group_parts};
 use crate::epochs::{Epoch, Keys, Stale};
 use crate::ledger::{Genesis, Ledger, RosterError, Touched};
 use crate::members::{MemberSubject, Membership, memberships};
-use crate::op::{AskKeys, Checkpoint, OpId, Party, Redact, StartEpoch, Subject};
+use crate::op::{AskKeys, Checkpoint, OpId, Party, Redact, ScopeStart, StartEpoch, Subject};
 use crate::rules::{Author, Line};
-use crate::scopes::Start;
 use crate::verdicts::{Span, Verdicts};
 use crate::{Action, DeviceRecord, Name, Path, RosterOp};
 
@@ -208,15 +207,11 @@ impl Roster {
         }
     }
 
-    /// All that was said of where readers of `scope` alone begin, by whoever was its manager then.
-    pub fn starts_of(&self, scope: ScopeId) -> Vec<Start> {
+    /// All that was said of where readers of `scope` alone begin, whether or not its author may say so.
+    pub fn starts_of(&self, scope: ScopeId) -> impl Iterator<Item = (&OpId, &ScopeStart)> {
         let said = self.ledger.starts.get(&scope).into_iter().flatten();
         said.filter(|(_, said)| matches!(said.by, Author::Entry { .. }))
-            .map(|(id, said)| Start {
-                at: *id,
-                said: said.what.clone(),
-            })
-            .collect()
+            .map(|(id, said)| (id, &said.what))
     }
 
     /// Whether several redactions name one parcel.

@@ -410,6 +410,7 @@ impl Replica {
                 continue;
             }
             let found = space.roster.removals_to_confirm(&own);
+            let mut again = None;
             (space.unconfirmed).retain(|id, _| found.iter().any(|(member, _)| member == id));
             for (member, ended) in found {
                 let lengths = &ended.lengths;
@@ -429,10 +430,12 @@ impl Replica {
                     };
                     due.push((space.id, remove));
                 } else {
-                    let again = since.saturating_add(CONFIRM_AFTER_MS);
-                    let due = space.reconcile_due.map_or(again, |due| due.min(again));
-                    space.reconcile_due = Some(due);
+                    let due = since.saturating_add(CONFIRM_AFTER_MS);
+                    again = again.map_or(Some(due), |first: u64| Some(first.min(due)));
                 }
+            }
+            if let Some(again) = again {
+                space.look_again(again);
             }
         }
         due

@@ -102,6 +102,7 @@ impl SpaceState {
         let mut to_cover = self.checkpointed.values().chain([&self.record.vouched]);
         self.part.is_none()
             && !self.is_void
+            && self.has_taken_redactions(scope)
             && !to_cover.any(|covered| covered.iter().any(lacks))
             && self.can_start(&self.device, scope)
             && self.sealing_key(ScopeId::ROSTER).is_ok()
@@ -228,7 +229,7 @@ impl Writing<'_> {
         Ok(())
     }
 
-    /// Writes the start of every scope below `/` anew, for those who read it alone and begin with a
+    /// Writes the starts of scopes below `/` anew, all that can be written now, for those who read it alone and begin with a
     /// checkpoint that was just made: they find in the starts what the checkpoint holds for others.
     pub(crate) fn write_starts(&mut self, id: &SpaceId) -> Result<(), ReplicaError> {
         let space = self.space(id)?;
@@ -237,9 +238,12 @@ impl Writing<'_> {
                 space.record.vouched.raise(*writer, state.applied);
             }
         }
-        let scopes: Vec<ScopeId> = space.shared_scopes().collect();
+        let ready = space.shared_scopes();
+        let ready: Vec<ScopeId> = ready
+            .filter(|scope| space.is_ready_to_start(*scope))
+            .collect();
         self.dirty_space(id);
-        for scope in scopes {
+        for scope in ready {
             self.write_start(id, scope)?;
         }
         Ok(())

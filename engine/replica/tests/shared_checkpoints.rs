@@ -491,7 +491,7 @@ fn run(steps: &[Step]) {
         }
     }
     meet_all(&mut all, &space);
-    if all.iter().any(|device| begins_void(device)) {
+    if all.iter().any(begins_void) {
         checkpoint(&mut all[0], &space);
         meet_all(&mut all, &space);
     }

@@ -15,4 +15,4 @@ mod stage;
 mod world;
 
 pub use people::{PeopleReport, run_people};
-pub use world::{Failure, Report, run_parts, run_seed};
+pub use world::{Failure, Report, run_guests, run_parts, run_seed};

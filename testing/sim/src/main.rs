@@ -1,6 +1,6 @@
 //! Runs the simulator by hand: `stead-sim --seed N`, or `stead-sim --seeds N [--from M]`; with
 //! `--people`, worlds of people of whom some are hostile; with `--parts`, worlds in which a device keeps a
-//! part of spaces.
+//! part of spaces; with `--guests`, worlds in which somebody else is let into a part.
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -21,10 +21,15 @@ fn main() -> ExitCode {
     let start = Instant::now();
     let mut failed = 0;
     for seed in &seeds {
-        let parts = words.iter().any(|word| word == "--parts");
-        let run = match words.iter().any(|word| word == "--people") {
+        let has = |flag: &str| words.iter().any(|word| word == flag);
+        let run = match has("--people") {
             true => stead_sim::run_people(*seed).map(|report| format!("{report:?}")),
-            false if parts => stead_sim::run_parts(*seed).map(|report| format!("{report:?}")),
+            false if has("--parts") => {
+                stead_sim::run_parts(*seed).map(|report| format!("{report:?}"))
+            }
+            false if has("--guests") => {
+                stead_sim::run_guests(*seed).map(|report| format!("{report:?}"))
+            }
             false => stead_sim::run_seed(*seed).map(|report| format!("{report:?}")),
         };
         match run {

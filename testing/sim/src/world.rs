@@ -1,5 +1,7 @@
 //! The world: who lives in it, what befalls them, and the judgement at the end.
 
+mod guests;
+
 use std::collections::BTreeSet;
 
 use serde_json::json;
@@ -61,6 +63,8 @@ pub struct Report {
     pub filled: u64,
     /// Log entries whose values were redacted.
     pub redacted: u64,
+    /// Documents that a guest was shown at the end.
+    pub shown: u64,
 }
 
 struct World {
@@ -70,6 +74,8 @@ struct World {
     report: Report,
     /// Whether a device keeps a part of spaces.
     parts: bool,
+    /// A device of somebody else, who is let into a part of spaces.
+    guest: Option<usize>,
     /// Whether devices redact here; in the other worlds seeds mean what they always did.
     redacts: bool,
     /// Whether they do it all the time.
@@ -80,27 +86,34 @@ struct World {
 
 /// Runs one world and judges it.
 pub fn run_seed(seed: u64) -> Result<Report, Failure> {
-    run_world(seed, false)
+    run_world(World::new(seed, 0), seed)
 }
 
 /// Runs one world in which a device keeps a part of spaces, which changes, and judges it.
 pub fn run_parts(seed: u64) -> Result<Report, Failure> {
-    run_world(seed, true)
+    let mut world = World::new(seed, 0);
+    world.parts = true;
+    run_world(world, seed)
 }
 
-fn run_world(seed: u64, parts: bool) -> Result<Report, Failure> {
-    let mut world = World::new(seed);
-    world.parts = parts;
+/// Runs one world in which somebody else is let into a part of spaces, and judges it.
+pub fn run_guests(seed: u64) -> Result<Report, Failure> {
+    run_world(World::new(seed, 1), seed)
+}
+
+fn run_world(mut world: World, seed: u64) -> Result<Report, Failure> {
     world.run().map_err(|what| Failure { seed, what })?;
     Ok(world.report)
 }
 
 impl World {
-    fn new(seed: u64) -> Self {
+    fn new(seed: u64, guests: usize) -> Self {
         let mut chance = Chance::new(seed);
-        let count = 2 + chance.below(3) as usize;
+        let owned = 2 + chance.below(3) as usize;
+        let count = owned + guests;
         Self {
             stage: Stage::new(chance, count),
+            guest: (guests > 0).then_some(owned),
             cut: BTreeSet::new(),
             ledger: Ledger::default(),
             redacts: seed % 3 == 2,
@@ -126,6 +139,10 @@ impl World {
         self.stage.nodes[0]
             .act(|replica| replica.create_space("notes", now))
             .ok_or("no space")?;
+        if let Some(guest) = self.guest {
+            let made = self.stage.nodes[guest].act(|replica| replica.create_home(now));
+            made.ok_or("no home")?;
+        }
         for new in 1..self.stage.nodes.len() {
             // Most devices belong together from the start; the others are let in on the way.
             if !self.stage.chance.one_in(4) {
@@ -136,6 +153,10 @@ impl World {
             self.step()?;
             if self.parts && self.stage.chance.one_in(8) {
                 self.choose();
+            }
+            if self.guest.is_some() && self.stage.chance.one_in(16) {
+                let by = self.stage.chance.below(self.stage.nodes.len() as u64) as usize;
+                self.let_guest_in(by);
             }
             let pause = if self.stage.chance.one_in(20) {
                 20_000
@@ -331,7 +352,11 @@ impl World {
             .replica
             .as_ref()
             .is_none_or(|replica| replica.home().is_some());
-        if old == new || linked || !home.is_some_and(|home| self.owns(old, &home)) {
+        if old == new
+            || self.guest == Some(old)
+            || linked
+            || !home.is_some_and(|home| self.owns(old, &home))
+        {
             return;
         }
         let wall = self.stage.nodes[old].wall(self.stage.now);
@@ -368,7 +393,8 @@ impl World {
             .replica
             .as_ref()
             .and_then(Replica::home);
-        if home.is_some_and(|home| self.owns(node, &home)) {
+        let is_guest = self.guest == Some(node);
+        if !is_guest && home.is_some_and(|home| self.owns(node, &home)) {
             self.stage.nodes[node].act(|replica| replica.create_space(&name, wall));
             self.stage.nodes[node].pump(self.stage.now);
             self.stage.post(node);
@@ -443,7 +469,7 @@ impl World {
 
     /// Someone looks: whole transactions are all there is to see.
     fn look(&mut self, node: usize) -> Result<(), String> {
-        if self.stage.nodes[node].broken {
+        if self.stage.nodes[node].broken || self.guest == Some(node) {
             return Ok(());
         }
         let Some(replica) = &self.stage.nodes[node].replica else {
@@ -545,13 +571,14 @@ impl World {
                 .replica
                 .as_ref()
                 .ok_or_else(|| format!("node {index} is down"))?;
-            if replica.space_ids() != spaces {
+            let is_guest = self.guest == Some(index);
+            if !is_guest && replica.space_ids() != spaces {
                 return Err(format!(
                     "node {index} has other spaces: {:?} against {spaces:?}",
                     replica.space_ids()
                 ));
             }
-            for space in &spaces {
+            for space in spaces.iter().filter(|_| !is_guest) {
                 if replica.is_part(space) {
                     filled += judge_part(replica, first, space)
                         .map_err(|what| format!("node {index}, a part: {what}"))?;
@@ -595,7 +622,7 @@ impl World {
             }
         }
         self.report.filled = filled;
-        Ok(())
+        self.judge_guest()
     }
 }
 

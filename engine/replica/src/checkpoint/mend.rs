@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use stead_base::{Hlc, SpaceId, WriterId};
 
-use super::counts_differently;
+use super::any_shift;
 use crate::{Replica, ReplicaError};
 
 impl Replica {
@@ -17,10 +17,12 @@ impl Replica {
         }
     }
 
-    /// Whether entries that a checkpoint covers count differently now.
+    /// Whether entries that a checkpoint covers counted then and do not now.
     fn is_void(&self, id: &SpaceId, log: &WriterId) -> Result<bool, ReplicaError> {
         let covered: BTreeMap<WriterId, u64> = self.covered(id, log)?.into_iter().collect();
-        Ok(counts_differently(self.space(id)?, log, &covered))
+        Ok(any_shift(self.space(id)?, log, &covered, |shift| {
+            shift.lost
+        }))
     }
 
     /// Has spaces that begin with what a removal made void begin with a checkpoint that knows of it, as

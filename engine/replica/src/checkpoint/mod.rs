@@ -14,7 +14,7 @@ mod supersede;
 
 use std::collections::BTreeMap;
 
-use stead_access::{Checkpoint, shift};
+use stead_access::{Checkpoint, Shift, shift};
 use stead_base::{DeviceId, Hlc, SpaceId, WriterId};
 
 use crate::records::RosterEntry;
@@ -138,6 +138,16 @@ fn counts_differently(
     log: &WriterId,
     covered: &BTreeMap<WriterId, u64>,
 ) -> bool {
+    any_shift(space, log, covered, |_| true)
+}
+
+/// Whether verdicts about entries that a checkpoint covers changed so since it was made.
+fn any_shift(
+    space: &SpaceState,
+    log: &WriterId,
+    covered: &BTreeMap<WriterId, u64>,
+    so: impl Fn(&Shift) -> bool,
+) -> bool {
     let within = |said: &&RosterEntry| {
         said.writer == *log || covered.get(&said.writer).is_some_and(|len| said.seq < *len)
     };
@@ -152,7 +162,7 @@ fn counts_differently(
         .filter(|(writer, _)| *writer != log)
         .any(|(writer, len)| {
             let shifted = shift(then.spans(writer), space.roster.spans(writer));
-            shifted.is_some_and(|shift| shift.from < *len)
+            shifted.is_some_and(|shift| shift.from < *len && so(&shift))
         })
 }
 

@@ -4,7 +4,7 @@
 //! Owns which pieces those are and whose it is to take them. What a start is, is said in `starts`, whose it
 //! is to write another, in `scoping`.
 
-use stead_access::{OpId, Redact, Start};
+use stead_access::{OpId, Redact, ScopeStart};
 use stead_base::{ScopeId, WriterId};
 
 use crate::space::SpaceState;
@@ -18,15 +18,15 @@ impl SpaceState {
             return found;
         }
         for scope in self.shared_scopes() {
-            for start in self.roster.starts_of(scope) {
-                let log = &start.at.log;
+            for (at, start) in self.roster.starts_of(scope) {
+                let log = &at.log;
                 let held = self.writers.get(log).is_some_and(|state| {
-                    start.said.first >= state.record.base && start.at.seq < state.applied
+                    start.first >= state.record.base && at.seq < state.applied
                 });
-                if !held || !self.takes_pieces_of(&start) || !self.holds_redacted(&start) {
+                if !held || !self.takes_pieces_of(log, scope) || !self.holds_redacted(start) {
                     continue;
                 }
-                let pieces = (start.said.first..start.at.seq)
+                let pieces = (start.first..at.seq)
                     .filter(|seq| self.roster.redaction_of(log, *seq, scope).is_none());
                 found.extend(pieces.map(|seq| (scope, *log, seq)));
             }
@@ -36,9 +36,8 @@ impl SpaceState {
         found
     }
 
-    fn takes_pieces_of(&self, start: &Start) -> bool {
-        let scope = start.said.scope;
-        match self.roster.device_of(&start.at.log) {
+    fn takes_pieces_of(&self, log: &WriterId, scope: ScopeId) -> bool {
+        match self.roster.device_of(log) {
             Some(author) if author == self.device => self.is_member(&author),
             Some(author) if self.can_start(&author, scope) => false,
             _ => self.can_start(&self.device, scope),
@@ -46,16 +45,29 @@ impl SpaceState {
     }
 
     /// Whether a start contains something that was redacted by somebody of whom its author did not know.
-    fn holds_redacted(&self, start: &Start) -> bool {
-        let covers = &start.said.covers;
-        let place = self.roster.place_of(start.said.scope);
-        self.roster.redactions().iter().any(|(at, redact)| {
-            let around = self.roster.place_of(redact.scope);
-            let is_near = around
-                .zip(place)
-                .is_some_and(|(around, place)| around.covers(place) || place.covers(around));
+    fn holds_redacted(&self, start: &ScopeStart) -> bool {
+        let covers = &start.covers;
+        self.redactions_near(start.scope).any(|(at, redact)| {
             let mut values = self.redacted_values(at, redact);
-            is_near && covers.of(&at.log) <= at.seq && values.any(|(of, seq)| covers.of(of) > seq)
+            covers.of(&at.log) <= at.seq && values.any(|(of, seq)| covers.of(of) > seq)
+        })
+    }
+
+    /// Whether documents here contain what redactions near a scope say, as far as they are known: the
+    /// roster may be ahead of documents.
+    pub(crate) fn has_taken_redactions(&self, scope: ScopeId) -> bool {
+        let taken = |at: &OpId| self.writers.get(&at.log).map_or(0, |log| log.applied) > at.seq;
+        let mut near = self.redactions_near(scope);
+        near.all(|(at, redact)| taken(at) || self.redacted_values(at, redact).next().is_none())
+    }
+
+    /// Redactions in scopes around or inside of one.
+    fn redactions_near(&self, scope: ScopeId) -> impl Iterator<Item = (&OpId, &Redact)> {
+        let place = self.roster.place_of(scope);
+        self.roster.redactions().iter().filter(move |(_, redact)| {
+            let other = self.roster.place_of(redact.scope);
+            let both = other.zip(place);
+            both.is_some_and(|(other, place)| other.covers(place) || place.covers(other))
         })
     }
 
@@ -65,11 +77,9 @@ impl SpaceState {
         at: &'s OpId,
         redact: &'s Redact,
     ) -> impl Iterator<Item = (&'s WriterId, u64)> {
-        let starts = self.roster.starts_of(redact.scope);
-        let is_piece = move |of: &WriterId, seq: u64| {
-            let mut starts = starts.iter();
-            starts
-                .any(|start| start.at.log == *of && (start.said.first..start.at.seq).contains(&seq))
+        let is_piece = |of: &WriterId, seq: u64| {
+            let mut starts = self.roster.starts_of(redact.scope);
+            starts.any(|(at, start)| at.log == *of && (start.first..at.seq).contains(&seq))
         };
         let parcels = redact.parcels.iter().map(|(of, seq)| (of, *seq));
         parcels.filter(move |(of, seq)| {

@@ -1,0 +1,27 @@
+//! Worlds in which somebody else is let into a part of a space: they are shown what is there, whatever
+//! history is dropped and whatever is redacted.
+
+fn run(seeds: impl IntoIterator<Item = u64>) -> Vec<stead_sim::Report> {
+    let runs: Vec<_> = seeds.into_iter().map(stead_sim::run_guests).collect();
+    let failures: Vec<String> = runs
+        .iter()
+        .filter_map(|run| run.as_ref().err())
+        .map(ToString::to_string)
+        .collect();
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    runs.into_iter().flatten().collect()
+}
+
+#[test]
+fn who_is_let_into_a_part_is_shown_what_is_there() {
+    let half = std::thread::spawn(move || run(0..30));
+    let mut reports = run(30..60);
+    reports.extend(half.join().expect("the first worlds end as they must"));
+    let sum = |of: fn(&stead_sim::Report) -> u64| reports.iter().map(of).sum::<u64>();
+    let (shown, checkpoints) = (sum(|it| it.shown), sum(|it| it.checkpoints));
+    let dropped = sum(|it| it.dropped);
+    assert!(
+        shown > 100 && checkpoints > 50 && dropped > 500,
+        "{shown}, {checkpoints}, {dropped}"
+    );
+}

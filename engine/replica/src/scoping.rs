@@ -30,10 +30,12 @@ impl SpaceState {
         scopes.filter(|scope| *scope > ScopeId::ROOT)
     }
 
-    /// How much of the first `len` entries of a log can count: a removal may have ended it before.
+    /// How much of the first `len` entries of a log can count: a removal or a fork may have ended it before.
     pub(crate) fn counting(&self, writer: &WriterId, len: u64) -> u64 {
         let limits = self.roster.spans(writer).iter().map(|span| span.limit);
-        limits.max().unwrap_or(0).min(len)
+        let log = self.writers.get(writer);
+        let frozen = log.and_then(|log| log.record.frozen).unwrap_or(u64::MAX);
+        limits.max().unwrap_or(0).min(frozen).min(len)
     }
 
     /// Whether a start can follow on a checkpoint: it covers all that the checkpoint does, and is written

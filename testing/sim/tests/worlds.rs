@@ -52,3 +52,11 @@ fn worlds_are_as_hard_as_they_claim() {
     let redacted = redacting.filter_map(|seed| stead_sim::run_seed(seed).ok());
     assert!(redacted.map(|report| report.redacted).sum::<u64>() > 50);
 }
+
+/// Redactions of one document by several devices and checkpoints among them: one world in some four hundred
+/// in which devices redact all the time ends with a document that differs. Not understood yet.
+#[test]
+#[ignore = "a known fault"]
+fn worlds_that_redact_all_the_time_end_equal_without_exception() {
+    run([1289]);
+}

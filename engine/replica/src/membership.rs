@@ -242,10 +242,8 @@ impl Replica {
 
     /// How many roster entries all spaces hold: whether anything was said.
     fn roster_entries(&self) -> usize {
-        self.spaces
-            .values()
-            .map(|space| space.record.roster.len())
-            .sum()
+        let spaces = self.spaces.values();
+        spaces.map(SpaceState::roster_entries).sum()
     }
 
     /// Opens an empty replica of a space that this device was let into; syncing fills it.

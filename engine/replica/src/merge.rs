@@ -4,10 +4,9 @@ mod beside;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use stead_base::{DocId, SpaceId, Stamp, WriterId};
+use stead_base::{DocId, Hlc, SpaceId, Stamp, WriterId};
 use stead_doc::{Changes, DocOps, Document, OpRef, author_number};
 
-use crate::forgetting::Settled;
 use crate::rich::Incoming;
 use crate::space::WriterState;
 use crate::writing::{Merging, Writing, writer_mut};
@@ -63,6 +62,11 @@ impl Replica {
             false => self.unit(now_ms, Merging::Now, |_| Ok(())),
         }
     }
+}
+
+/// Up to when documents hold a log once what was gathered is merged.
+const fn taken_until(log: &WriterState) -> Hlc {
+    log.record.applied_hlc
 }
 
 fn is_same_document(one: &DocOps<'_>, other: &DocOps<'_>) -> bool {
@@ -161,13 +165,10 @@ impl Writing<'_> {
         let mut order = changes.by_document();
         let state = self.spaces.get(space);
         let is_whole = only.is_none() && state.is_some_and(|space| space.part.is_none());
-        // All that was taken of any log is in the documents now, or in what is merged into them.
-        let until = |log: &WriterState| log.record.applied_hlc;
-        let settled = state.map_or_else(Settled::default, |space| space.settled(until));
         if is_whole && order.len() >= beside::OPS_MIN {
-            order = self.merge_beside(space, changes, &order, &settled)?;
+            order = self.merge_beside(space, changes, &order)?;
         }
-        self.merge_in_turn(space, changes, &order, &settled, only)
+        self.merge_in_turn(space, changes, &order, only)
     }
 
     fn merge_in_turn(
@@ -175,7 +176,6 @@ impl Writing<'_> {
         space: &SpaceId,
         changes: &Changes,
         order: &[u32],
-        settled: &Settled,
         only: Only<'_>,
     ) -> Result<(), ReplicaError> {
         let mut buffers = (Vec::new(), Vec::new());
@@ -227,7 +227,10 @@ impl Writing<'_> {
                 document.apply(of_one, self.numbers);
                 next = ops.next_if(same);
             }
-            settled.forget_removals(&mut document, self.numbers);
+            // All that was taken of any log is in the document now, or in what was just merged into it.
+            if let Some(state) = self.spaces.get(space) {
+                state.forget_removals(&mut document, taken_until, self.numbers);
+            }
             let shows = match held_rich || !incoming.is_empty() {
                 true => self.merge_rich(space, collection, id, &document, &incoming, changed)?,
                 false => true,

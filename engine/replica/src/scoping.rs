@@ -67,15 +67,11 @@ impl SpaceState {
         let Some(start) = self.roster.start_of(scope) else {
             return true;
         };
-        let falls_to_us = |log: &WriterId| {
-            let device = self.roster.device_of(log);
-            device.is_none_or(|it| it == self.device || !self.can_start(&it, scope))
-        };
-        let is_author = falls_to_us(&start.at.log);
+        let is_author = self.falls_to_us(&start.at.log, scope);
         let mut checkpoints = self.checkpointed.iter();
         if !self.goes_on_from(start, &self.record.vouched)
             || checkpoints.any(|(log, covered)| {
-                !self.goes_on_from(start, covered) && (is_author || falls_to_us(log))
+                !self.goes_on_from(start, covered) && (is_author || self.falls_to_us(log, scope))
             })
         {
             return true;
@@ -86,6 +82,13 @@ impl SpaceState {
             || self.record.tainted.get(&scope) == Some(&start.at)
             || self.is_start_redacted(start);
         is_author && is_wrong
+    }
+
+    /// Whether what is for the writer of a log to do about the starts of a scope is for this device: it is its
+    /// writer, or its writer cannot.
+    pub(crate) fn falls_to_us(&self, log: &WriterId, scope: ScopeId) -> bool {
+        let device = self.roster.device_of(log);
+        device.is_none_or(|it| it == self.device || !self.can_start(&it, scope))
     }
 
     /// Whether a redaction took a piece of a start.
@@ -235,10 +238,8 @@ impl Writing<'_> {
     /// checkpoint that was just made: they find in the starts what the checkpoint holds for others.
     pub(crate) fn write_starts(&mut self, id: &SpaceId) -> Result<(), ReplicaError> {
         let space = self.space(id)?;
-        for (writer, state) in &space.writers {
-            if state.applied > 0 && !space.roster.checkpoints().contains_key(writer) {
-                space.record.vouched.raise(*writer, state.applied);
-            }
+        for (writer, len) in space.taken().iter() {
+            space.record.vouched.raise(*writer, len);
         }
         let ready = space.shared_scopes();
         let ready: Vec<ScopeId> = ready

@@ -98,6 +98,14 @@ pub(crate) fn hash_of(space: &SpaceId, scope: ScopeId, pieces: &[Vec<u8>]) -> Ha
 }
 
 impl SpaceState {
+    /// How much of each log documents here contain; checkpoints change none.
+    pub(crate) fn taken(&self) -> Lengths {
+        let logs = self.writers.iter();
+        logs.filter(|(writer, state)| state.applied > 0 && !self.is_checkpoint(writer))
+            .map(|(writer, state)| (*writer, state.applied))
+            .collect()
+    }
+
     /// Whether what follows on `covers` is all here: no log begins later.
     fn is_joined_by(&self, covers: &Lengths) -> bool {
         self.writers.iter().all(|(writer, state)| {
@@ -117,10 +125,7 @@ impl Writing<'_> {
             return Ok(());
         };
         let turn = space.roster.next_turn(scope);
-        let covers = (space.writers.iter())
-            .filter(|(writer, state)| state.applied > 0 && !space.is_checkpoint(writer))
-            .map(|(writer, state)| (*writer, state.applied))
-            .collect();
+        let covers = space.taken();
         let cut = self.present(id, &path)?;
         let hash = hash_of(id, scope, &cut);
         let first = self.writer_len(id, &writer)?;

@@ -3,13 +3,11 @@
 mod people;
 mod world;
 
-use people::{let_in, own_logs, person, relay, revoke, share, target};
+use people::{ALL, BY_FORCE, checkpoint, let_in, own_logs, person, relay, revoke, share, target};
 use serde_json::json;
 use stead_access::Role;
 use stead_base::{SpaceId, WriterId};
-use stead_replica::{
-    Change, Compaction, Edit, HistoryQuery, ReplicaError, RichEdit, RichKind, TextUnit,
-};
+use stead_replica::{Change, Edit, HistoryQuery, ReplicaError, RichEdit, RichKind, TextUnit};
 use world::{Device, link, sync};
 
 fn put(id: &str, value: serde_json::Value) -> Edit {
@@ -23,22 +21,6 @@ fn change(id: &str, change: Change) -> Edit {
 fn add(id: &str, delta: i64) -> Edit {
     let path = vec!["count".to_owned()];
     change(id, Change::Add { path, delta })
-}
-
-const ALL: Compaction = Compaction {
-    made_before_ms: u64::MAX,
-    even_if_unseen: false,
-};
-const BY_FORCE: Compaction = Compaction {
-    even_if_unseen: true,
-    ..ALL
-};
-
-fn checkpoint(device: &mut Device, space: &SpaceId) -> WriterId {
-    device.now += 10;
-    let made = device.replica.make_checkpoint(space, device.now).unwrap();
-    assert!(made.is_whole && made.counts);
-    made.log
 }
 
 /// Moves one log and nothing else.

@@ -4,26 +4,15 @@
 mod people;
 mod world;
 
-use people::{held, let_in, person, relay, share};
+use people::{ALL, BY_FORCE, checkpoint, held, let_in, person, relay, share};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use stead_access::{Path, Role};
 use stead_base::{DocId, SpaceId, WriterId};
-use stead_replica::{
-    Change, Compaction, Edit, ReplicaError, RichEdit, RichKind, Severity, TextUnit,
-};
+use stead_replica::{Change, Edit, ReplicaError, RichEdit, RichKind, Severity, TextUnit};
 use world::{Device, edit, let_in_on, put, sync};
 
 const OUTSIDE: &str = "PLAINTEXT-OUTSIDE";
-
-const ALL: Compaction = Compaction {
-    made_before_ms: u64::MAX,
-    even_if_unseen: false,
-};
-const BY_FORCE: Compaction = Compaction {
-    even_if_unseen: true,
-    ..ALL
-};
 
 fn add(collection: &str, id: &str, delta: i64) -> Edit {
     let path = vec!["count".to_owned()];
@@ -43,13 +32,6 @@ fn typed(id: &str, at: usize, insert: &str) -> Edit {
         edit: splice,
     };
     edit("notes", id, change)
-}
-
-fn checkpoint(device: &mut Device, space: &SpaceId) -> WriterId {
-    device.now += 10;
-    let made = device.replica.make_checkpoint(space, device.now).unwrap();
-    assert!(made.is_whole && made.counts);
-    made.log
 }
 
 fn compact(device: &mut Device, space: &SpaceId) -> u64 {

@@ -1,14 +1,9 @@
 //! Worlds in which a device keeps a part of spaces, which changes: what it holds is what the others hold.
 
+mod reports;
+
 fn run(seeds: impl IntoIterator<Item = u64>) -> Vec<stead_sim::Report> {
-    let runs: Vec<_> = seeds.into_iter().map(stead_sim::run_parts).collect();
-    let failures: Vec<String> = runs
-        .iter()
-        .filter_map(|run| run.as_ref().err())
-        .map(ToString::to_string)
-        .collect();
-    assert!(failures.is_empty(), "{}", failures.join("\n"));
-    runs.into_iter().flatten().collect()
+    reports::of(stead_sim::run_parts, seeds)
 }
 
 #[test]

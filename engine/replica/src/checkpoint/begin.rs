@@ -125,14 +125,9 @@ impl Writing<'_> {
         for (writer, it) in &checked {
             self.take_beginning(id, writer, it)?;
         }
-        let space = self.space(id)?;
-        space.record.begins = Some(*log);
-        space.record.begun_with = checked
-            .iter()
-            .map(|(writer, it)| (*writer, it.len))
-            .collect();
-        space.record.is_beginning = true;
-        self.dirty_space(id);
+        let covered = checked.iter().map(|(writer, it)| (*writer, it.len));
+        self.set_beginning(id, log, covered.collect())?;
+        self.space(id)?.record.is_beginning = true;
         let done = self.finish_beginning(id)?;
         // What the logs hold beyond the checkpoint is taken up when this unit of work settles.
         self.unsettled.insert(*id);

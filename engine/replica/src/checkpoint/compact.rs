@@ -1,5 +1,6 @@
 //! Dropping history below a checkpoint.
 
+use stead_access::Lengths;
 use stead_base::{Hlc, SpaceId, WriterId};
 use stead_log::{BatchEntries, Skeleton, range_root};
 
@@ -75,11 +76,7 @@ impl Replica {
         let checkpoints = self.checkpoints(id)?;
         let mut fit = None;
         for info in checkpoints {
-            let is_ready = info.is_whole
-                && info.counts
-                && info.horizon == stead_base::Hlc::ZERO
-                && info.made.ms() < compaction.made_before_ms;
-            if is_ready && self.reaches(id, &info.log)? && !self.is_superseded(id, &info.log)? {
+            if info.made.ms() < compaction.made_before_ms && self.is_fit(id, &info)? {
                 fit = Some(info);
                 break;
             }
@@ -165,7 +162,7 @@ impl Writing<'_> {
             done.entries += len - from;
             self.dirty_writer(id, writer);
         }
-        self.set_beginning(id, log, &starts)?;
+        self.set_beginning(id, log, starts.iter().map(covered).collect())?;
         done.checkpoints = self.drop_other_checkpoints(id, log, made)?;
         Ok(done)
     }
@@ -175,21 +172,19 @@ impl Writing<'_> {
     pub(super) fn begin_later(&mut self, id: &SpaceId, log: &WriterId) -> Result<(), ReplicaError> {
         self.began = true;
         let (_, starts) = self.held_starts(id, log)?;
-        self.set_beginning(id, log, &starts)
+        self.set_beginning(id, log, starts.iter().map(covered).collect())
     }
 
-    fn set_beginning(
+    /// Says with which checkpoint history begins, and how much of each log that covers.
+    pub(super) fn set_beginning(
         &mut self,
         id: &SpaceId,
         log: &WriterId,
-        starts: &[Start],
+        covered: Lengths,
     ) -> Result<(), ReplicaError> {
         let record = &mut self.space(id)?.record;
         record.begins = Some(*log);
-        record.begun_with = starts
-            .iter()
-            .map(|(writer, len, _)| (*writer, *len))
-            .collect();
+        record.begun_with = covered;
         self.dirty_space(id);
         Ok(())
     }
@@ -275,6 +270,10 @@ impl Writing<'_> {
         }
         Ok(())
     }
+}
+
+fn covered((writer, len, _): &Start) -> (WriterId, u64) {
+    (*writer, *len)
 }
 
 fn not_here() -> ReplicaError {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use stead_base::{Hlc, SpaceId, WriterId};
+use stead_base::{SpaceId, WriterId};
 
 use super::any_shift;
 use crate::{Replica, ReplicaError};
@@ -49,11 +49,7 @@ impl Replica {
 
     fn begin_where_it_counts(&mut self, id: &SpaceId, now_ms: u64) -> Result<bool, ReplicaError> {
         for info in self.checkpoints(id)? {
-            let is_fit = info.is_whole && info.counts && info.horizon == Hlc::ZERO;
-            if !is_fit || info.is_beginning || !self.reaches(id, &info.log)? {
-                continue;
-            }
-            if self.is_superseded(id, &info.log)? || self.is_void(id, &info.log)? {
+            if info.is_beginning || !self.is_fit(id, &info)? || self.is_void(id, &info.log)? {
                 continue;
             }
             let done = self.write(now_ms, |writing| {

@@ -92,14 +92,20 @@ impl Replica {
     /// The checkpoint that a newcomer is best served with: the newest that counts and is whole.
     pub fn newest_checkpoint(&self, id: &SpaceId) -> Option<WriterId> {
         let found = self.checkpoints(id).ok()?;
-        let mut fit = found.iter().filter(|info| {
-            info.is_whole
-                && info.counts
-                && info.horizon == Hlc::ZERO
-                && self.reaches(id, &info.log).unwrap_or(false)
-                && !self.is_superseded(id, &info.log).unwrap_or(true)
-        });
+        let mut fit = found
+            .iter()
+            .filter(|info| self.is_fit(id, info).unwrap_or(false));
         fit.next().map(|info| info.log)
+    }
+
+    /// Whether history here can begin with a checkpoint: it is whole and counts, ends where history begins here
+    /// or later, and knows of every redaction.
+    fn is_fit(&self, id: &SpaceId, info: &CheckpointInfo) -> Result<bool, ReplicaError> {
+        Ok(info.is_whole
+            && info.counts
+            && info.horizon == Hlc::ZERO
+            && self.reaches(id, &info.log)?
+            && !self.is_superseded(id, &info.log)?)
     }
 
     /// Whether nothing of a space is here yet but what this device wrote, so that beginning from a

@@ -13,7 +13,7 @@ use stead_base::SpaceId;
 use stead_doc::{Changes, Document, Numbers, OpRef};
 use stead_store::{CollectionNo, RowNo};
 
-use super::is_same_document;
+use super::{is_same_document, taken_until};
 use crate::ReplicaError;
 use crate::forgetting::Settled;
 use crate::writing::Writing;
@@ -125,13 +125,13 @@ impl Writing<'_> {
         space: &SpaceId,
         changes: &Changes,
         order: &[u32],
-        settled: &Settled,
     ) -> Result<Vec<u32>, ReplicaError> {
+        let settled = self.space(space)?.settled(taken_until);
         let mut numbers = std::mem::take(self.numbers);
         let merger = Merger {
             changes,
             order,
-            settled,
+            settled: &settled,
             numbers: &mut numbers,
             document: Document::default(),
         };

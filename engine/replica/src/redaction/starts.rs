@@ -37,11 +37,13 @@ impl SpaceState {
     }
 
     fn takes_pieces_of(&self, log: &WriterId, scope: ScopeId) -> bool {
-        match self.roster.device_of(log) {
-            Some(author) if author == self.device => self.is_member(&author),
-            Some(author) if self.can_start(&author, scope) => false,
-            _ => self.can_start(&self.device, scope),
-        }
+        let own = &self.device;
+        let is_own = self.roster.device_of(log) == Some(*own);
+        self.falls_to_us(log, scope)
+            && match is_own {
+                true => self.is_member(own),
+                false => self.can_start(own, scope),
+            }
     }
 
     /// Whether a start contains something that was redacted by somebody of whom its author did not know.

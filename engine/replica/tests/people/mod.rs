@@ -4,9 +4,27 @@
 use serde_json::json;
 use stead_access::{Path, RemovalTarget, Role};
 use stead_base::{SpaceId, WriterId};
-use stead_replica::{Edit, ReceiveError};
+use stead_replica::{Compaction, Edit, ReceiveError};
 
 use crate::world::{Device, let_in_on, sync};
+
+/// All history that a checkpoint covers and every device has.
+pub const ALL: Compaction = Compaction {
+    made_before_ms: u64::MAX,
+    even_if_unseen: false,
+};
+/// What some device may not have, too.
+pub const BY_FORCE: Compaction = Compaction {
+    even_if_unseen: true,
+    ..ALL
+};
+
+pub fn checkpoint(device: &mut Device, space: &SpaceId) -> WriterId {
+    device.now += 10;
+    let made = device.replica.make_checkpoint(space, device.now).unwrap();
+    assert!(made.is_whole && made.counts);
+    made.log
+}
 
 pub fn put(id: &str, value: serde_json::Value) -> Edit {
     crate::world::put("notes", id, value)

@@ -392,6 +392,7 @@ impl Desk {
         self.ask_rested();
         if now_ms >= self.history_due_ms {
             self.tend_history(now_ms);
+            self.begin_again(|_| true);
         }
         if self.board.trouble.borrow().is_some() {
             let probe = self.board.home.join(PROBE_FILE);
@@ -556,8 +557,9 @@ impl Desk {
             root,
             frozen: before.frozen,
         };
+        // A log that did not grow may have been taken up because its time has come.
         if tip == before {
-            return;
+            return self.checkpoint_advanced(space, &writer);
         }
         published.tips.insert(writer, tip);
         let own = !self.foreign.contains(&(space, writer)) && len > before.len;
@@ -568,9 +570,7 @@ impl Desk {
         if self.board.fetches.is_beginning((space, writer), len) {
             self.to_begin.push((space, writer));
         }
-        if self.replica.is_checkpoint(&space, &writer) {
-            self.checkpoint_grew(space);
-        }
+        self.checkpoint_advanced(space, &writer);
     }
 
     fn docs_changed(&mut self, space: SpaceId, docs: &[DocChange], many: bool) {

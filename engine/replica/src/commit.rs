@@ -390,7 +390,8 @@ impl Writing<'_> {
                 last = entry.hlc;
                 let parcel = &opened.arena[entry.roster.clone()];
                 changes.extend(space.add_roster(writer, entry.seq, entry.genesis, parcel));
-                contested |= space.contests(writer, entry.seq);
+                contested |=
+                    space.contests(writer, entry.seq) || space.was_passed_over(writer, entry.seq);
             }
         }
         if let Some(state) = space.writers.get_mut(writer) {

@@ -20,7 +20,7 @@ use crate::forks::cut_tip;
 use crate::opening::{Opened, Outcome, open_run};
 use crate::space::SpaceState;
 use crate::writing::{Writing, writer_mut};
-use crate::{Replica, ReplicaError};
+use crate::{Event, Replica, ReplicaError};
 
 pub use make::Redaction;
 
@@ -136,6 +136,24 @@ impl SpaceState {
             .any(|(_, redact)| self.is_contested(redact))
     }
 
+    /// Whether an entry says a redaction, and its own words are redacted by an entry that documents
+    /// follow. What stands in their place was passed over there, as long as nothing was known of the
+    /// redaction.
+    pub(crate) fn was_passed_over(&self, log: &WriterId, seq: u64) -> bool {
+        let said = self.redactions_at(log, seq);
+        said.into_iter().any(|(at, redact)| {
+            let above = |at: &(WriterId, u64)| {
+                let by = self.roster.redaction_of(&at.0, at.1, redact.scope);
+                by.map(|(by, _)| (by.log, by.seq))
+            };
+            let chain = std::iter::successors(above(&(at.log, at.seq)), above);
+            chain.take(DEPTH_MAX).any(|(by, seq)| {
+                let state = self.writers.get(&by);
+                state.is_some_and(|state| seq < state.applied)
+            })
+        })
+    }
+
     /// Whether another redaction may stand for a parcel that one names, now that entries of a log from
     /// `from` on count differently: it is said in one of them, or what was written there is redacted.
     pub(crate) fn restates(&self, log: &WriterId, from: u64) -> bool {
@@ -228,6 +246,10 @@ impl Writing<'_> {
         }
         // Documents hold what was redacted also where the entries that said it never were.
         self.erases |= !named.is_empty();
+        if !named.is_empty() {
+            // Checkpoints and starts that hold it can be replaced only now that it is in documents.
+            self.events.push(Event::RosterChanged { space: *id });
+        }
         for (writer, parcels) in named {
             self.scrub_log(id, &writer, &parcels, (stamp, seq), texts)?;
         }

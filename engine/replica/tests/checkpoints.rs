@@ -261,6 +261,55 @@ fn a_checkpoint_of_a_removed_manager_is_not_used() {
     assert_eq!(a.dump(&space), c.dump(&space));
 }
 
+#[test]
+fn a_checkpoint_from_the_future_is_held_back_and_moves_no_clock() {
+    let (mut a, mut b, space) = two_with_history();
+    let year = 365 * 24 * 3600 * 1000;
+    a.now += year;
+    a.write(&space, &[put("doc1", json!({"i": "future"}))]);
+    let log = checkpoint(&mut a, &space);
+    a.replica.compact(&space, BY_FORCE, a.now).unwrap();
+
+    // A newcomer does without it, and what it writes counts today.
+    let mut c = Device::new(3);
+    link(&mut b, &mut c);
+    send_log(&a, &mut c, &space, &log);
+    let refused = c.replica.begin_from(&space, &log, c.now).unwrap_err();
+    assert!(refused.to_string().contains("held back"), "{refused}");
+    sync(&mut b, &mut c);
+    assert_eq!(c.dump(&space), b.dump(&space));
+    c.write(&space, &[put("doc1", json!({"i": "now"}))]);
+    sync(&mut b, &mut c);
+    assert_eq!(b.get(&space, "d", "doc1").unwrap()["i"], "now");
+
+    // Nobody whose clock is right offers it to others, or begins with it by itself.
+    send_log(&a, &mut b, &space, &log);
+    assert_eq!(b.replica.newest_checkpoint(&space), None);
+    assert_eq!(a.replica.newest_checkpoint(&space), Some(log));
+    b.write(&space, &[put("doc1", json!({"i": "later"}))]);
+    assert_eq!(b.get(&space, "d", "doc1").unwrap()["i"], "later");
+
+    let mut d = Device::new(4);
+    d.now = b.now;
+    link(&mut b, &mut d);
+    for device in [&mut b, &mut c, &mut d] {
+        device.now += year + 1000;
+        device.replica.tick(device.now).unwrap();
+        send_log(&a, device, &space, &log);
+        assert!(device.replica.begin_from(&space, &log, device.now).unwrap());
+    }
+    for _ in 0..2 {
+        for other in [&mut b, &mut c, &mut d] {
+            sync(&mut a, other);
+        }
+    }
+    assert_eq!(b.replica.newest_checkpoint(&space), Some(log));
+    for device in [&b, &c, &d] {
+        assert_eq!(device.dump(&space), a.dump(&space));
+    }
+    assert_eq!(d.get(&space, "d", "doc1").unwrap()["i"], "future");
+}
+
 fn typed(id: &str, at: usize, insert: &str) -> Edit {
     let edit = RichEdit::Splice {
         at,

@@ -464,6 +464,27 @@ fn what_was_redacted_twice_counts_once_where_both_redactions_were_redacted_again
     }
 }
 
+#[test]
+fn what_a_redaction_says_of_another_counts_also_where_the_other_comes_later() {
+    for (one, _) in REDACTORS {
+        let (mut a, mut b, mut away) = (Device::new(1), Device::new(one), Device::new(9));
+        let space = a.replica.create_space("s", a.now).unwrap();
+        for device in [&mut b, &mut away] {
+            link(&mut a, device);
+            sync(&mut a, device);
+        }
+        count_and_two_values(&mut a, &space);
+        redact_in(&mut a, &space, "x");
+        sync(&mut a, &mut b);
+        let second = redact_in(&mut b, &space, "y");
+        // It hears what stands in the place of the first redaction before it hears of any.
+        tell(&b, &mut away, &space, second);
+        sync_all(&mut b, &mut [&mut a, &mut away]);
+        assert_eq!(away.get(&space, "d", "log"), Some(json!({"count": -1})));
+        assert_eq!(away.dump(&space), a.dump(&space));
+    }
+}
+
 /// What one of three devices does.
 #[derive(Debug, Clone)]
 enum Act {

@@ -53,10 +53,8 @@ fn worlds_are_as_hard_as_they_claim() {
     assert!(redacted.map(|report| report.redacted).sum::<u64>() > 50);
 }
 
-/// Redactions of one document by several devices and checkpoints among them: one world in some four hundred
-/// in which devices redact all the time ends with a document that differs. Not understood yet.
+/// Worlds in which devices redact all the time, each of which once ended with a document that differed.
 #[test]
-#[ignore = "a known fault"]
 fn worlds_that_redact_all_the_time_end_equal_without_exception() {
     run([1289]);
 }

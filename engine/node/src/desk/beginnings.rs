@@ -74,16 +74,23 @@ impl Desk {
         }
     }
 
-    /// A checkpoint grew: newcomers may be told of it, and what is behind may begin again from it.
-    pub(super) fn checkpoint_grew(&mut self, space: SpaceId) {
-        self.tell_beginning(&space);
+    /// If a log is a checkpoint, newcomers may be told of it now, and what is behind may begin again from it.
+    pub(super) fn checkpoint_advanced(&mut self, space: SpaceId, log: &WriterId) {
+        if self.replica.is_checkpoint(&space, log) {
+            self.tell_beginning(&space);
+            self.begin_again(|of| *of == space);
+        }
+    }
+
+    /// Has what is behind in some spaces begin again, if a checkpoint goes further by now.
+    pub(super) fn begin_again(&mut self, of: impl Fn(&SpaceId) -> bool) {
         let behind: Vec<(LogKey, u64)> = self
             .behind
             .iter()
-            .filter(|((of, _), _)| *of == space)
+            .filter(|((space, _), _)| of(space))
             .map(|(key, from)| (*key, *from))
             .collect();
-        for ((_, writer), from) in behind {
+        for ((space, writer), from) in behind {
             self.behind(space, writer, from);
         }
     }

@@ -184,6 +184,13 @@ impl Writing<'_> {
         if !space.roster.vouches_for(&log, &declared.made) {
             return Err(unfit("its author may not make one"));
         }
+        // As with any entry, a time is good that was taken before the clock was set back.
+        let last = declared.last;
+        if last.is_held_back_at(self.now_ms) && last > self.clock.last() {
+            return Err(unfit(
+                "it is dated ahead of this device's clock, and held back until then",
+            ));
+        }
         if declared.made.horizon > Hlc::ZERO {
             return Err(unfit(
                 "it forgets deletions, which this version does not know to do",
@@ -201,7 +208,6 @@ impl Writing<'_> {
         }
         let space = self.space(id)?;
         space.record.is_beginning = false;
-        let last = declared.last;
         if let Some(state) = space.writers.get_mut(&log) {
             state.record.read = declared.made.entries;
             state.record.last_hlc = last;

@@ -98,10 +98,13 @@ impl Replica {
         fit.next().map(|info| info.log)
     }
 
-    /// Whether history here can begin with a checkpoint: it is whole and counts, ends where history begins here
-    /// or later, and knows of every redaction.
+    /// Whether history here can begin with a checkpoint: it is whole, not held back and counts, ends where
+    /// history begins here or later, and knows of every redaction.
     fn is_fit(&self, id: &SpaceId, info: &CheckpointInfo) -> Result<bool, ReplicaError> {
+        let state = self.space(id)?.writers.get(&info.log);
+        let is_held_back = state.is_some_and(|state| state.due_ms.is_some());
         Ok(info.is_whole
+            && !is_held_back
             && info.counts
             && info.horizon == Hlc::ZERO
             && self.reaches(id, &info.log)?

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use stead_access::{Action, OpId, Path};
-use stead_base::{DeviceId, SpaceId, WriterId};
+use stead_base::{DeviceId, ScopeId, SpaceId, WriterId};
 
 use crate::{Replica, ReplicaError};
 
@@ -95,9 +95,13 @@ impl Replica {
     }
 
     /// Whether this device makes the checkpoint that a redaction calls for: who redacted does, as long as
-    /// they may.
+    /// they may. One that is held back here would be in no checkpoint made here.
     fn is_to_replace(&self, id: &SpaceId, at: &OpId) -> Result<bool, ReplicaError> {
-        let roster = &self.space(id)?.roster;
+        let space = self.space(id)?;
+        if !space.has_taken_redactions(ScopeId::ROOT) {
+            return Ok(false);
+        }
+        let roster = &space.roster;
         let may = |device: &DeviceId| roster.can(device, &Path::whole_space(), Action::Manage);
         let own = self.device();
         let author = roster.device_of(&at.log);

@@ -109,8 +109,8 @@ fn merge_bulk(parcels: &[Vec<u8>], numbers: &mut Numbers) -> Vec<Vec<u8>> {
         let before = Instant::now();
         changes.push(parcel, stamp(chunk)).expect("a good parcel");
         decoding += before.elapsed();
-        for index in changes.by_document() {
-            let ops = changes.doc(index as usize).expect("it is there");
+        for index in changes.by_document().positions() {
+            let ops = changes.doc(*index as usize).expect("it is there");
             document.clear();
             document.apply(ops, numbers);
             row.clear();
@@ -175,11 +175,8 @@ fn change_fields(rows: &[Vec<u8>], batch_docs: usize, numbers: &mut Numbers) {
         }
         decoding += before.elapsed();
         let order = changes.by_document();
-        let same = |a: &u32, b: &u32| {
-            let [a, b] = [a, b].map(|i| changes.doc(*i as usize).expect("it is there").id());
-            a == b
-        };
-        for (offset, group) in order.chunk_by(same).enumerate() {
+        for offset in 0..order.documents() {
+            let group = &order.positions()[order.document(offset)];
             let stored = &rows[batch * batch_docs + offset];
             document.decode_into(stored, numbers).expect("a good row");
             for &index in group {

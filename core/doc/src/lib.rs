@@ -47,8 +47,9 @@ mod value;
 pub use dictionary::{Dictionary, Numbers};
 pub use edit::{Edit, EditError, Put, RichWish};
 pub use ops::{
-    Changes, DocOps, Inside, OpRef, PARCEL_BODY_BYTES_MAX, PARCEL_OPS_MAX, PARCEL_STAMPS_MAX,
-    ParcelError, Parts, Redacted, RedactedItem, Transaction, TransactionError, say_the_same,
+    Changes, DocOps, Inside, OpRef, Order, PARCEL_BODY_BYTES_MAX, PARCEL_OPS_MAX,
+    PARCEL_STAMPS_MAX, ParcelError, Parts, Redacted, RedactedItem, Transaction, TransactionError,
+    say_the_same,
 };
 pub use path::{NameError, Path, PathError, PathRef, check_collection, check_name};
 pub use rich::{

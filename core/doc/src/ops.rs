@@ -4,12 +4,14 @@
 //! borrowed [`DocOps`]. The bytes are described in `docs/formats/document.md`.
 
 mod changes;
+mod order;
 mod reader;
 mod redacted;
 mod split;
 mod transaction;
 
 pub use changes::Changes;
+pub use order::Order;
 pub use redacted::{Redacted, RedactedItem, say_the_same};
 pub use split::{Inside, Parts};
 pub(crate) use transaction::TransactionMark;

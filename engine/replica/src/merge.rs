@@ -14,7 +14,7 @@ use crate::{Replica, ReplicaError};
 
 /// Gathered operations are merged once they take this many bytes in memory. The more is gathered,
 /// the more changes of one document share a read and a write of its row.
-const GATHERED_BYTES_MAX: usize = 128 << 20;
+const GATHERED_BYTES_MAX: usize = 160 << 20;
 
 /// Operations that are brought near before they are merged: with their documents' rows they stay in a
 /// core's own cache.
@@ -162,13 +162,14 @@ impl Writing<'_> {
         changes: &Changes,
         only: Only<'_>,
     ) -> Result<(), ReplicaError> {
-        let mut order = changes.by_document();
+        let order = changes.by_document();
         let state = self.spaces.get(space);
         let is_whole = only.is_none() && state.is_some_and(|space| space.part.is_none());
-        if is_whole && order.len() >= beside::OPS_MIN {
-            order = self.merge_beside(space, changes, &order)?;
+        if is_whole && changes.len() >= beside::OPS_MIN {
+            let left = self.merge_beside(space, changes, &order)?;
+            return self.merge_in_turn(space, changes, &left, only);
         }
-        self.merge_in_turn(space, changes, &order, only)
+        self.merge_in_turn(space, changes, order.positions(), only)
     }
 
     fn merge_in_turn(

@@ -1,13 +1,14 @@
 //! The world: who lives in it, what befalls them, and the judgement at the end.
 
 mod guests;
+mod parts;
 
 use std::collections::BTreeSet;
 
 use serde_json::json;
 use stead_base::{DocId, SpaceId};
 use stead_disk::Fault;
-use stead_replica::{Change, Chosen, Edit, Query, Replica};
+use stead_replica::{Change, Edit, Query, Replica};
 use stead_store::CollectionNo;
 
 use crate::chance::Chance;
@@ -61,6 +62,8 @@ pub struct Report {
     pub choices: u64,
     /// Documents that devices which keep a part held at the end.
     pub filled: u64,
+    /// Of those, what chosen queries found.
+    pub found: u64,
     /// Log entries whose values were redacted.
     pub redacted: u64,
     /// Documents that a guest was shown at the end.
@@ -74,6 +77,8 @@ struct World {
     report: Report,
     /// Whether a device keeps a part of spaces.
     parts: bool,
+    /// Whether it chooses queries, too; in the other worlds seeds mean what they always did.
+    queries: bool,
     /// A device of somebody else, who is let into a part of spaces.
     guest: Option<usize>,
     /// Whether devices redact here; in the other worlds seeds mean what they always did.
@@ -93,6 +98,7 @@ pub fn run_seed(seed: u64) -> Result<Report, Failure> {
 pub fn run_parts(seed: u64) -> Result<Report, Failure> {
     let mut world = World::new(seed, 0);
     world.parts = true;
+    world.queries = seed % 4 == 3;
     run_world(world, seed)
 }
 
@@ -125,6 +131,7 @@ impl World {
                 ..Report::default()
             },
             parts: false,
+            queries: false,
         }
     }
 
@@ -230,32 +237,6 @@ impl World {
             if receipt.is_some_and(|receipt| receipt.entry.is_some()) {
                 self.ledger.acknowledge(space, name);
             }
-        }
-        self.stage.nodes[node].pump(self.stage.now);
-        self.stage.post(node);
-    }
-
-    /// The last device keeps another part of a space, or wants a document of it.
-    fn choose(&mut self) {
-        let node = self.stage.nodes.len() - 1;
-        let Some(space) = self.any_space(node) else {
-            return;
-        };
-        let wall = self.stage.nodes[node].wall(self.stage.now);
-        let chance = &mut self.stage.chance;
-        if chance.one_in(2) {
-            let id = DocId::parse(&format!("doc{}", chance.below(4)));
-            let wanted = id.into_iter().map(|id| ("things".to_owned(), id)).collect();
-            self.stage.nodes[node].act(|replica| replica.want(&space, &wanted, wall).map(drop));
-        } else {
-            let mut chosen = Chosen::default();
-            for name in WRITTEN {
-                if chance.one_in(2) {
-                    chosen.units.collections.insert(name.to_owned());
-                }
-            }
-            let kept = self.stage.nodes[node].act(|replica| replica.keep(&space, &chosen, wall));
-            self.report.choices += u64::from(kept.is_some());
         }
         self.stage.nodes[node].pump(self.stage.now);
         self.stage.post(node);
@@ -559,7 +540,7 @@ impl World {
         self.report.damaged = self.stage.network.damaged;
         self.report.connections = self.stage.connected;
         self.report.crashes = self.stage.crashes;
-        let mut filled = 0;
+        let (mut filled, mut found) = (0, 0);
         let first = self.stage.nodes[0]
             .replica
             .as_ref()
@@ -580,8 +561,10 @@ impl World {
             }
             for space in spaces.iter().filter(|_| !is_guest) {
                 if replica.is_part(space) {
-                    filled += judge_part(replica, first, space)
+                    let (held, of_queries) = parts::judge(replica, first, space)
                         .map_err(|what| format!("node {index}, a part: {what}"))?;
+                    filled += held;
+                    found += of_queries;
                     continue;
                 }
                 let at = |what: String| format!("node {index}, space {}: {what}", space.short());
@@ -622,33 +605,8 @@ impl World {
             }
         }
         self.report.filled = filled;
+        self.report.found = found;
         self.judge_guest()
-    }
-}
-
-/// What is here of a space must be what a device has that has all, and all that was chosen must be here.
-fn judge_part(replica: &Replica, whole: &Replica, space: &SpaceId) -> Result<u64, String> {
-    let asks = replica.part_asks(space);
-    if !asks.is_empty() {
-        return Err(format!("not all that was chosen is here: {asks:?}"));
-    }
-    let (here, mut there) = (dump(replica, space)?, dump(whole, space)?);
-    there.retain(|line| {
-        let name = line.split(' ').next().unwrap_or_default();
-        let (collection, id) = name.split_once('/').unwrap_or_default();
-        let id = DocId::parse(id).ok();
-        id.is_some_and(|id| replica.has_document(space, collection, &id))
-    });
-    match here == there {
-        true => Ok(here.len() as u64),
-        false => {
-            let missing = there.iter().find(|line| !here.contains(line));
-            let other = here.iter().find(|line| !there.contains(line));
-            let (a, b) = (here.len(), there.len());
-            Err(format!(
-                "{a} documents differ from {b}: {other:?} is here and {missing:?} there"
-            ))
-        }
     }
 }
 

@@ -12,8 +12,15 @@ fn worlds_with_a_device_that_keeps_a_part_end_equal() {
     let mut reports = run(20..40);
     reports.extend(half.join().expect("the first worlds end as they must"));
     let sum = |of: fn(&stead_sim::Report) -> u64| reports.iter().map(of).sum::<u64>();
-    let (choices, filled) = (sum(|it| it.choices), sum(|it| it.filled));
-    assert!(choices > 200 && filled > 200, "{choices}, {filled}");
+    let (choices, filled, found) = (
+        sum(|it| it.choices),
+        sum(|it| it.filled),
+        sum(|it| it.found),
+    );
+    assert!(
+        choices > 200 && filled > 200 && found > 10,
+        "{choices}, {filled}, {found}"
+    );
 }
 
 /// Seeds that once failed.

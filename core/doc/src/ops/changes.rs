@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use stead_base::{DecodeFault, Decoder, DocId, Stamp, WriterId};
 
+use super::order::{Key, Order};
 use super::reader::{Reader, decompress, read_id, too_long};
 use super::{
     DocOps, LZ4, OpRef, OpTable, PARCEL_BODY_BYTES_MAX, PARCEL_OPS_MAX, PARCEL_STAMPS_MAX, PLAIN,
@@ -19,8 +20,8 @@ pub struct Changes {
     /// The last one is being filled; a full one stays as it is.
     tables: Vec<OpTable>,
     docs: Vec<ChangedDoc>,
-    /// Stamp of each parcel.
-    parcels: Vec<Stamp>,
+    /// How many parcels were pushed.
+    parcels: usize,
     /// Texts and writers of the parcel being read.
     names: Vec<Span>,
     writers: Vec<WriterId>,
@@ -32,40 +33,11 @@ struct ChangedDoc {
     /// Where the collection's name is in the text of the table.
     collection: Span,
     id: DocId,
-    /// Index of the parcel.
-    parcel: u32,
+    /// That of its parcel: here, because a place in memory more for each costs more than the bytes.
+    stamp: Stamp,
     /// Index of the table.
     table: u32,
     ops: Span,
-}
-
-/// What decides nearly every comparison of two documents without looking at them.
-struct OrderKey {
-    /// The collection's rank, then generated before named.
-    place: u32,
-    index: u32,
-    /// The id, or the first 16 bytes of its name.
-    id: [u64; 2],
-}
-
-impl OrderKey {
-    fn new(collection: u32, id: &DocId, index: u32) -> Self {
-        let (named, id) = match id {
-            DocId::Generated(bytes) => (0, *bytes),
-            DocId::Named(name) => {
-                let mut start = [0; 16];
-                let len = name.as_str().len().min(start.len());
-                start[..len].copy_from_slice(&name.as_str().as_bytes()[..len]);
-                (1, start)
-            }
-        };
-        let id = u128::from_be_bytes(id);
-        Self {
-            place: collection << 1 | named,
-            index,
-            id: [(id >> 64) as u64, id as u64],
-        }
-    }
 }
 
 /// A table that holds more than this gets no further parcel, so that 32 bits always count it. Tests
@@ -80,12 +52,12 @@ impl Changes {
             table.return_to(OpTable::default().mark());
         }
         self.docs.clear();
-        self.parcels.clear();
+        self.parcels = 0;
     }
 
     /// How many parcels were pushed.
-    pub fn parcels(&self) -> usize {
-        self.parcels.len()
+    pub const fn parcels(&self) -> usize {
+        self.parcels
     }
 
     /// How many documents the parcels touch, each counted once a parcel.
@@ -117,7 +89,7 @@ impl Changes {
         let mark = self.tables.last().map(OpTable::mark);
         let result = self.push_body(plaintext, stamp);
         if result.is_ok() {
-            self.parcels.push(stamp);
+            self.parcels += 1;
         } else {
             self.docs.truncate(docs);
             if let (Some(table), Some(mark)) = (self.tables.last_mut(), mark) {
@@ -165,11 +137,6 @@ impl Changes {
         Some(self.ops_of(self.docs.get(index)?))
     }
 
-    /// The position among the pushed parcels that a document's operations came from.
-    pub fn parcel_of(&self, index: usize) -> Option<usize> {
-        self.docs.get(index).map(|doc| doc.parcel as usize)
-    }
-
     /// All operations in the order of pushing; within a parcel by collection and document.
     pub fn docs(&self) -> impl ExactSizeIterator<Item = DocOps<'_>> {
         self.docs.iter().map(|doc| self.ops_of(doc))
@@ -182,7 +149,7 @@ impl Changes {
             ops: &table.ops[doc.ops.range()],
             collection: &table.text[doc.collection.range()],
             id: &doc.id,
-            stamp: self.parcels[doc.parcel as usize],
+            stamp: doc.stamp,
         }
     }
 
@@ -205,15 +172,12 @@ impl Changes {
                 DocId::Generated(bytes) => bytes[15],
                 DocId::Named(_) => 0,
             };
-            read ^= u64::from(doc.ops.start ^ doc.parcel ^ doc.collection.start ^ u32::from(id));
+            let ends = u32::from(id) ^ u32::from(doc.stamp.writer.as_bytes()[31]);
+            read ^= doc.stamp.hlc.to_u64();
+            read ^= u64::from(doc.ops.start ^ doc.table ^ doc.collection.start ^ ends);
         }
         for doc in docs() {
-            let op = first_op(doc).map_or(0, |(_, raw)| raw.path.end);
-            let stamp = self.parcels.get(doc.parcel as usize);
-            let stamp = stamp.map_or(0, |it| {
-                it.hlc.to_u64() ^ u64::from(it.writer.as_bytes()[31])
-            });
-            read ^= stamp ^ u64::from(op);
+            read ^= first_op(doc).map_or(0, |(_, raw)| u64::from(raw.path.end));
         }
         for (table, raw) in docs().filter_map(first_op) {
             read ^= at(table.text.as_bytes(), raw.path.start);
@@ -224,19 +188,18 @@ impl Changes {
         std::hint::black_box(read);
     }
 
-    /// Positions for [`Changes::doc`], sorted by collection and document and, for one document, in
-    /// the order of pushing: so that each document is read and written once.
-    pub fn by_document(&self) -> Vec<u32> {
+    /// Where the operations of each document are: each is read and written once, in the order of
+    /// collections and ids.
+    pub fn by_document(&self) -> Order {
         let name = |doc: &ChangedDoc| {
             let table = &self.tables[doc.table as usize];
             &table.text[doc.collection.range()]
         };
         let mut ranks: BTreeMap<&str, u32> = BTreeMap::new();
         let mut last = None;
-        for doc in &self.docs {
-            let place = (doc.table, doc.collection);
-            if last.replace(place) != Some(place) {
-                ranks.insert(name(doc), 0);
+        for name in self.docs.iter().map(name) {
+            if last.replace(name) != Some(name) {
+                ranks.insert(name, 0);
             }
         }
         for (rank, (_, slot)) in ranks.iter_mut().enumerate() {
@@ -245,20 +208,13 @@ impl Changes {
         let (mut last, mut rank) = (None, 0);
         let mut keys = Vec::with_capacity(self.docs.len());
         for (index, doc) in self.docs.iter().enumerate() {
-            let place = (doc.table, doc.collection);
-            if last.replace(place) != Some(place) {
-                rank = ranks.get(name(doc)).copied().unwrap_or(0);
+            let name = name(doc);
+            if last.replace(name) != Some(name) {
+                rank = ranks.get(name).copied().unwrap_or(0);
             }
-            keys.push(OrderKey::new(rank, &doc.id, index as u32));
+            keys.push(Key::new(rank, &doc.id, index as u32));
         }
-        keys.sort_unstable_by(|a, b| {
-            let order = (a.place, a.id).cmp(&(b.place, b.id));
-            order.then_with(|| {
-                let [x, y] = [a, b].map(|key| &self.docs[key.index as usize].id);
-                x.cmp(y).then(a.index.cmp(&b.index))
-            })
-        });
-        keys.into_iter().map(|key| key.index).collect()
+        Order::sorted(keys, |index| &self.docs[index as usize].id)
     }
 
     fn push_body(&mut self, plaintext: &[u8], stamp: Stamp) -> Result<(), ParcelError> {
@@ -300,7 +256,6 @@ impl Changes {
         };
         reader.names.clear();
         reader.writers.clear();
-        let parcel = self.parcels.len() as u32;
         let source = input.rest();
         let mut last: Option<&str> = None;
         while input.remaining() > 0 {
@@ -329,7 +284,7 @@ impl Changes {
                 self.docs.push(ChangedDoc {
                     collection,
                     id,
-                    parcel,
+                    stamp,
                     table: number,
                     ops,
                 });

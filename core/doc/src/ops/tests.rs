@@ -184,8 +184,9 @@ fn a_batch_is_ordered_by_document_and_each_document_by_arrival() {
     }
     let times: Vec<_> = changes
         .by_document()
-        .into_iter()
-        .map(|index| changes.doc(index as usize).unwrap().stamp().hlc.to_u64())
+        .positions()
+        .iter()
+        .map(|index| changes.doc(*index as usize).unwrap().stamp().hlc.to_u64())
         .collect();
     assert_eq!(times, [3, 1, 2]);
 }
@@ -212,12 +213,19 @@ proptest! {
             changes.push(&out, transaction.stamp()).unwrap();
         }
         let order = changes.by_document();
-        prop_assert_eq!(order.len(), changes.len());
+        prop_assert_eq!(order.positions().len(), changes.len());
         let key = |&index: &u32| {
             let doc = changes.doc(index as usize).unwrap();
             (doc.collection(), doc.id(), index)
         };
-        prop_assert!(order.is_sorted_by(|a, b| key(a) < key(b)));
+        prop_assert!(order.positions().is_sorted_by(|a, b| key(a) < key(b)));
+        let same = |a: &u32, b: &u32| (key(a).0, key(a).1) == (key(b).0, key(b).1);
+        let documents: Vec<&[u32]> = order.positions().chunk_by(same).collect();
+        prop_assert_eq!(order.documents(), documents.len());
+        for (index, positions) in documents.into_iter().enumerate() {
+            prop_assert_eq!(&order.positions()[order.document(index)], positions);
+        }
+        prop_assert!(order.document(order.documents()).is_empty());
     }
 }
 
@@ -274,7 +282,8 @@ fn a_refused_parcel_leaves_nothing_behind() {
         .push(&parcel(3, &[("c", json!(3))]), stamp(3))
         .unwrap();
     assert_eq!(shown(&changes), ["a Assign(Int(1))", "c Assign(Int(3))"]);
-    assert_eq!(changes.parcel_of(1), Some(1));
+    assert_eq!(changes.parcels(), 2);
+    assert_eq!(changes.doc(1).map(|doc| doc.stamp()), Some(stamp(3)));
 }
 
 #[test]

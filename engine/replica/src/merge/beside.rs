@@ -10,10 +10,10 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Builder, scope};
 
 use stead_base::SpaceId;
-use stead_doc::{Changes, Document, Numbers, OpRef};
+use stead_doc::{Changes, Document, Numbers, OpRef, Order};
 use stead_store::{CollectionNo, RowNo};
 
-use super::{is_same_document, taken_until};
+use super::{FETCHED_AT_ONCE, taken_until};
 use crate::ReplicaError;
 use crate::forgetting::Settled;
 use crate::writing::Writing;
@@ -28,8 +28,6 @@ const AHEAD: usize = 3;
 /// Documents with their rows, and what becomes of them. Used again and again.
 #[derive(Default)]
 struct Batch {
-    /// Positions in the order that they are from.
-    ops: Range<usize>,
     docs: Vec<Loaded>,
     rows: Vec<u8>,
     /// None for a document that is to be merged in turn.
@@ -38,7 +36,7 @@ struct Batch {
     bodies: Vec<u8>,
 }
 
-/// A document's operations in the order, and its row among those of the batch, if it has one.
+/// Where a document's positions are in the order, and its row among those of the batch, if it has one.
 struct Loaded {
     ops: Range<usize>,
     collection: CollectionNo,
@@ -56,6 +54,8 @@ struct Made {
 struct Merger<'m> {
     changes: &'m Changes,
     order: &'m [u32],
+    /// How many of the positions were brought near.
+    fetched: usize,
     settled: &'m Settled,
     numbers: &'m mut Numbers,
     document: Document,
@@ -74,7 +74,6 @@ impl Batch {
 impl Merger<'_> {
     fn run(mut self, todo: &Receiver<Batch>, done: &SyncSender<Batch>) {
         while let Ok(mut batch) = todo.recv() {
-            self.changes.fetch(&self.order[batch.ops.clone()]);
             for index in 0..batch.docs.len() {
                 let made = self.make(&mut batch, index);
                 batch.made.push(made);
@@ -98,8 +97,12 @@ impl Merger<'_> {
         if document.may_hold_rich() {
             return None;
         }
-        for position in &self.order[loaded.ops.clone()] {
-            let ops = self.changes.doc(*position as usize)?;
+        for at in loaded.ops.clone() {
+            if at >= self.fetched {
+                self.fetched = self.order.len().min(at + FETCHED_AT_ONCE);
+                self.changes.fetch(&self.order[at..self.fetched]);
+            }
+            let ops = self.changes.doc(self.order[at] as usize)?;
             let takes_more = |op| matches!(op, OpRef::Rich { .. } | OpRef::Purge);
             if ops.ops().any(|(_, op)| takes_more(op)) {
                 return None;
@@ -124,13 +127,14 @@ impl Writing<'_> {
         &mut self,
         space: &SpaceId,
         changes: &Changes,
-        order: &[u32],
+        order: &Order,
     ) -> Result<Vec<u32>, ReplicaError> {
         let settled = self.space(space)?.settled(taken_until);
         let mut numbers = std::mem::take(self.numbers);
         let merger = Merger {
             changes,
-            order,
+            order: order.positions(),
+            fetched: 0,
             settled: &settled,
             numbers: &mut numbers,
             document: Document::default(),
@@ -144,7 +148,7 @@ impl Writing<'_> {
                 .name("merge".to_owned())
                 .spawn_scoped(scope, run)
             else {
-                return Ok(order.to_vec());
+                return Ok(order.positions().to_vec());
             };
             let left = self.feed(space, changes, order, &todo, &done);
             drop((todo, done));
@@ -162,7 +166,7 @@ impl Writing<'_> {
         &mut self,
         space: &SpaceId,
         changes: &Changes,
-        order: &[u32],
+        order: &Order,
         todo: &SyncSender<Batch>,
         done: &Receiver<Batch>,
     ) -> Result<Vec<u32>, ReplicaError> {
@@ -170,7 +174,7 @@ impl Writing<'_> {
         let (mut next, mut on_their_way) = (0, 0);
         // The other thread ends early by a panic only, which is told when it is joined.
         loop {
-            if next < order.len() && on_their_way < AHEAD {
+            if next < order.documents() && on_their_way < AHEAD {
                 let mut batch = spare.pop().unwrap_or_default();
                 next = self.load_rows(space, changes, order, next, &mut batch)?;
                 on_their_way += 1;
@@ -192,55 +196,52 @@ impl Writing<'_> {
         }
     }
 
+    /// Reads the rows of documents from the `next`-th on. Returns the first that is left.
     fn load_rows(
         &mut self,
         space: &SpaceId,
         changes: &Changes,
-        order: &[u32],
-        from: usize,
+        order: &Order,
+        mut next: usize,
         batch: &mut Batch,
     ) -> Result<usize, ReplicaError> {
-        let until = order.len().min(from + OPS_AT_ONCE);
-        changes.fetch(&order[from..until]);
-        let mut at = from;
-        while at < until {
-            let first = at;
-            let Some(ops) = changes.doc(order[first] as usize) else {
-                at += 1;
+        let start = order.document(next).start;
+        let mut end = start;
+        while next < order.documents() && end < start + OPS_AT_ONCE {
+            let ops = order.document(next);
+            next += 1;
+            end = ops.end;
+            let Some(first) = changes.doc(order.positions()[ops.start] as usize) else {
                 continue;
             };
-            let more = order[first..].iter().map_while(|position| {
-                let next = changes.doc(*position as usize)?;
-                is_same_document(&next, &ops).then_some(())
-            });
-            at = first + more.count();
-            let collection = self.collection_no(space, ops.collection())?;
+            let collection = self.collection_no(space, first.collection())?;
             let rows = &mut batch.rows;
-            let row = self.tx.with_doc_row(collection, ops.id(), |row| {
+            let row = self.tx.with_doc_row(collection, first.id(), |row| {
                 let start = rows.len();
                 rows.extend_from_slice(row);
                 start..rows.len()
             })?;
             batch.docs.push(Loaded {
-                ops: first..at,
+                ops,
                 collection,
                 row,
             });
         }
-        batch.ops = from..at;
-        Ok(at)
+        // The other thread has them nearer then, and has more to do than this one.
+        changes.fetch(&order.positions()[start..end]);
+        Ok(next)
     }
 
     fn write_rows(
         &mut self,
         space: &SpaceId,
         changes: &Changes,
-        order: &[u32],
+        order: &Order,
         batch: &Batch,
         left: &mut Vec<u32>,
     ) -> Result<(), ReplicaError> {
         for (loaded, made) in batch.docs.iter().zip(&batch.made) {
-            let ops = &order[loaded.ops.clone()];
+            let ops = &order.positions()[loaded.ops.clone()];
             let first = ops.first().and_then(|first| changes.doc(*first as usize));
             let (Some(made), Some(first)) = (made, first) else {
                 left.extend_from_slice(ops);

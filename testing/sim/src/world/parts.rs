@@ -30,7 +30,7 @@ impl World {
                     chosen.units.collections.insert(name.to_owned());
                 }
             }
-            if self.queries && chance.one_in(2) {
+            if self.queries && !chance.one_in(4) {
                 chosen.units.queries.extend(any_query(chance));
             }
             let kept = self.stage.nodes[node].act(|replica| replica.keep(&space, &chosen, wall));

@@ -70,7 +70,7 @@ pub struct Stamp {
 }
 
 /// A device's hybrid clock. It moves with local time and with what it has seen, never with a
-/// time that [`Hlc::is_held_back_at`].
+/// time that it [holds back](Self::holds_back).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct HlcClock {
     last: Hlc,
@@ -93,9 +93,15 @@ impl HlcClock {
         self.last
     }
 
+    /// Whether a remote time must be held back. One that was accepted before the wall clock was set back
+    /// stays accepted.
+    pub fn holds_back(&self, remote: Hlc, now_ms: u64) -> bool {
+        remote > self.last && remote.is_held_back_at(now_ms)
+    }
+
     /// Notes an accepted remote time. Returns false, unchanged, if it must be held back.
     pub fn observe(&mut self, remote: Hlc, now_ms: u64) -> bool {
-        if remote.is_held_back_at(now_ms) {
+        if self.holds_back(remote, now_ms) {
             return false;
         }
         self.last = self.last.max(remote);
@@ -133,5 +139,8 @@ mod tests {
         assert_eq!(clock, before);
         assert!(clock.observe(Hlc::new(1000 + FUTURE_TOLERANCE_MS, 9), 1000));
         assert!(clock.tick(1000) > Hlc::new(1000 + FUTURE_TOLERANCE_MS, 9));
+        // What was accepted stays so when the wall clock is set back.
+        assert!(!clock.holds_back(Hlc::new(1000 + FUTURE_TOLERANCE_MS, 9), 0));
+        assert!(clock.holds_back(Hlc::new(1001 + FUTURE_TOLERANCE_MS, 0), 0));
     }
 }

@@ -447,8 +447,6 @@ impl Writing<'_> {
         opened: &Opened,
     ) -> Result<(), ReplicaError> {
         let now_ms = self.now_ms;
-        // What was taken before a clock was set back stays taken when documents are built again.
-        let taken = self.clock.last();
         let unknown = || ReplicaError::NoSuchSpace { name: id.short() };
         let space = self.spaces.get(id).ok_or_else(unknown)?;
         if space.record.is_beginning {
@@ -474,9 +472,7 @@ impl Writing<'_> {
             looked = true;
             match entry.outcome {
                 Outcome::Locked => break,
-                Outcome::Open
-                    if entry.hlc.is_held_back_at(now_ms) && entry.hlc > taken && !is_own =>
-                {
+                Outcome::Open if self.clock.holds_back(entry.hlc, now_ms) && !is_own => {
                     due_ms = Some(
                         entry
                             .hlc

@@ -58,7 +58,7 @@ pub enum Event {
         /// Too many to list: look at everything again.
         many: bool,
     },
-    /// Members, devices or keys of a space changed.
+    /// Members, devices or keys of a space changed, or what was redacted in it went from its documents.
     RosterChanged {
         /// Which space.
         space: SpaceId,

@@ -244,9 +244,9 @@ impl Writing<'_> {
                 }
             }
         }
-        // Documents hold what was redacted also where the entries that said it never were.
-        self.erases |= !named.is_empty();
         if !named.is_empty() {
+            // Documents hold what was redacted also where the entries that said it never were.
+            self.erases = true;
             // Checkpoints and starts that hold it can be replaced only now that it is in documents.
             self.events.push(Event::RosterChanged { space: *id });
         }

@@ -184,9 +184,8 @@ impl Writing<'_> {
         if !space.roster.vouches_for(&log, &declared.made) {
             return Err(unfit("its author may not make one"));
         }
-        // As with any entry, a time is good that was taken before the clock was set back.
         let last = declared.last;
-        if last.is_held_back_at(self.now_ms) && last > self.clock.last() {
+        if self.clock.holds_back(last, self.now_ms) {
             return Err(unfit(
                 "it is dated ahead of this device's clock, and held back until then",
             ));

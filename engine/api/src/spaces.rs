@@ -162,6 +162,9 @@ pub struct CheckpointInfo {
     pub whole: bool,
     /// Whether whoever made it may.
     pub counts: bool,
+    /// Whether it is dated ahead of this device's clock, and not used until then.
+    #[serde(default)]
+    pub held_back: bool,
     /// Whether this device's history begins with it.
     pub beginning: bool,
 }

@@ -285,6 +285,7 @@ fn a_checkpoint_from_the_future_is_held_back_and_moves_no_clock() {
     // Nobody whose clock is right offers it to others, or begins with it by itself.
     send_log(&a, &mut b, &space, &log);
     assert_eq!(b.replica.newest_checkpoint(&space), None);
+    assert!(b.replica.checkpoints(&space).unwrap()[0].is_held_back);
     assert_eq!(a.replica.newest_checkpoint(&space), Some(log));
     b.write(&space, &[put("doc1", json!({"i": "later"}))]);
     assert_eq!(b.get(&space, "d", "doc1").unwrap()["i"], "later");

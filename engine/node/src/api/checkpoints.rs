@@ -102,6 +102,7 @@ fn describe(
         horizon_ms: info.horizon.ms(),
         whole: info.is_whole,
         counts: info.counts,
+        held_back: info.is_held_back,
         beginning: info.is_beginning,
     }
 }

@@ -44,6 +44,8 @@ pub struct CheckpointInfo {
     pub is_whole: bool,
     /// Whether whoever made it may.
     pub counts: bool,
+    /// Whether it is dated ahead of this device's clock, and not used until then.
+    pub is_held_back: bool,
     /// Whether this device's history begins with it.
     pub is_beginning: bool,
 }
@@ -81,6 +83,7 @@ impl Replica {
                     horizon: made.horizon,
                     is_whole: space.is_whole(log, made),
                     counts: space.roster.vouches_for(log, made),
+                    is_held_back: state.due_ms.is_some(),
                     is_beginning: space.record.begins == Some(*log),
                 })
             })
@@ -101,10 +104,8 @@ impl Replica {
     /// Whether history here can begin with a checkpoint: it is whole, not held back and counts, ends where
     /// history begins here or later, and knows of every redaction.
     fn is_fit(&self, id: &SpaceId, info: &CheckpointInfo) -> Result<bool, ReplicaError> {
-        let state = self.space(id)?.writers.get(&info.log);
-        let is_held_back = state.is_some_and(|state| state.due_ms.is_some());
         Ok(info.is_whole
-            && !is_held_back
+            && !info.is_held_back
             && info.counts
             && info.horizon == Hlc::ZERO
             && self.reaches(id, &info.log)?

@@ -39,10 +39,11 @@ pub(super) fn list(home: &Path, space: String, out: &Output) -> Result<(), Failu
     }
     let mut table = Table::new(["made", "by", ">documents", "state"]);
     for info in &found.checkpoints {
-        let state = match (info.beginning, info.counts, info.whole) {
-            (true, _, _) => "history begins here",
-            (_, false, _) => "its maker may not make one",
-            (_, _, false) => "not all here yet",
+        let state = match info {
+            info if info.beginning => "history begins here",
+            info if !info.counts => "its maker may not make one",
+            info if !info.whole => "not all here yet",
+            info if info.held_back => "held back: dated ahead of this device's clock",
             _ => "ready",
         };
         table.row(vec![

@@ -198,6 +198,36 @@ fn a_checkpoint_that_holds_a_redacted_value_is_replaced() {
 }
 
 #[test]
+fn what_only_a_checkpoint_holds_is_told_so_and_goes_with_the_next() {
+    let (mut a, _, space) = pair();
+    a.write(&space, &[put("one", json!({"note": SECRET, "n": 1}))]);
+    let next = |device: &mut Device| {
+        device.now += 10;
+        let now = device.now;
+        device.replica.make_checkpoint(&space, now).unwrap();
+        let compaction = Compaction {
+            made_before_ms: u64::MAX,
+            even_if_unseen: true,
+        };
+        device.replica.compact(&space, compaction, now).unwrap();
+    };
+    next(&mut a);
+    let (field, now) = (["note".to_owned()], a.now);
+    let one = DocId::parse("one").unwrap();
+    let refused = a.replica.redact(&space, "d", &one, &field, now);
+    let why = refused.unwrap_err().to_string();
+    assert!(why.contains("begins with a checkpoint"), "{why}");
+    assert!(holds(&mut a, SECRET));
+    // What it says to do instead.
+    let path = field.to_vec();
+    a.write(&space, &[edit("one", Change::Unset { path })]);
+    next(&mut a);
+    let mut a = a.reopen();
+    assert!(!holds(&mut a, SECRET));
+    assert_eq!(a.get(&space, "d", "one"), Some(json!({"n": 1})));
+}
+
+#[test]
 fn devices_that_dropped_history_and_redact_apart_still_give_each_other_what_they_wrote() {
     let (mut a, mut b, space) = pair();
     a.write(&space, &[put("one", json!({"n": 1}))]);

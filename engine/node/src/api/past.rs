@@ -47,13 +47,32 @@ impl Node {
         });
         let (story, past) = read.await?;
         match story.steps.is_empty() {
-            true => Err(ApiError::new(
-                ErrorKind::NotFound,
-                format!("Nothing was ever written to {id:?} in {collection:?}."),
-            )
-            .hint("`stead query` shows what is there, with --deleted what was.")),
+            true => Err(self.no_story(space, collection, id).await?),
             false => Ok((story, past)),
         }
+    }
+
+    async fn no_story(
+        &self,
+        space: SpaceId,
+        collection: &str,
+        id: &str,
+    ) -> Result<ApiError, ApiError> {
+        let info = self.store.look(move |desk| desk.replica.space_info(&space));
+        let info = info.await?.map_err(|error| faults::replica(&error))?;
+        let (what, hint) = match info.known_from_ms {
+            None => (
+                format!("Nothing was ever written to {id:?} in {collection:?}."),
+                "`stead query` shows what is there, with --deleted what was.",
+            ),
+            Some(_) => (
+                format!(
+                    "No change of {id:?} in {collection:?} is in the history here, which begins with a checkpoint."
+                ),
+                "`stead get` shows what it is now; a device that kept more history, how it became so.",
+            ),
+        };
+        Ok(ApiError::new(ErrorKind::NotFound, what).hint(hint))
     }
 
     async fn moment(

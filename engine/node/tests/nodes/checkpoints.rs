@@ -2,7 +2,7 @@
 
 use crate::support::{Device, in_step, linked, put, until};
 use serde_json::json;
-use stead_api::{SpaceCheckpoint, SpaceCheckpoints, SpaceCompact, SpaceHistory};
+use stead_api::{DocHistory, SpaceCheckpoint, SpaceCheckpoints, SpaceCompact, SpaceHistory};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_device_linked_after_history_was_dropped_gets_everything_and_takes_part() {
@@ -29,6 +29,15 @@ async fn a_device_linked_after_history_was_dropped_gets_everything_and_takes_par
     assert!(a.try_call(&compact(false)).is_err());
     assert!(a.call(&compact(true)).entries > 50);
     assert!(b.call(&compact(true)).entries > 50);
+    // What is there and has no history any more is not said to have never been written.
+    let told = a.try_call(&DocHistory {
+        space: "notes".to_owned(),
+        collection: "pages".to_owned(),
+        id: "p3".to_owned(),
+        ..DocHistory::default()
+    });
+    let told = told.unwrap_err().to_string();
+    assert!(told.contains("begins with a checkpoint"), "{told}");
     let kept = a.call(&SpaceHistory {
         space: "notes".to_owned(),
         keep_ms: None,

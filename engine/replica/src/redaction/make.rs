@@ -128,9 +128,16 @@ impl Writing<'_> {
         let mut fields = BTreeSet::new();
         let found = self.find(id, target, &mut fields)?;
         if found.is_empty() {
-            return Err(ReplicaError::Refused(
-                "nothing was ever written there, as far as the history here goes".to_owned(),
-            ));
+            let why = match self.space(id)?.record.begins {
+                None => "nothing was ever written there, as far as the history here goes",
+                Some(_) => {
+                    "no change there is in the history here, which begins with a checkpoint: redact it on a device \
+                     that kept more; if none did, take the field out (`stead put DOC --unset FIELD`), make a \
+                     checkpoint and drop the history below it; nothing of the value is in this device's files once its \
+                     node was started anew"
+                }
+            };
+            return Err(ReplicaError::Refused(why.to_owned()));
         }
         self.check_redaction(id, target, &found)?;
         let hlc = self.clock.tick(self.now_ms);

@@ -127,6 +127,19 @@ impl Replica {
                 Some(hint),
             );
         }
+        for info in self.checkpoints(&space.id)? {
+            if !info.is_held_back {
+                continue;
+            }
+            let device = info.made_by;
+            let device = device.and_then(|device| self.name_in(&space.id, &device));
+            let device = device.unwrap_or_else(|| info.log.short());
+            let what = format!(
+                "{name}: a checkpoint of {device} is dated ahead of this device's clock, and not used until its time has come"
+            );
+            let hint = "check the clocks of both devices; `stead space checkpoint` on one whose clock is right makes another, and `stead space checkpoints` tells the times";
+            add(Severity::Warning, what, Some(hint));
+        }
         if self.is_beginning_void(&space.id)? {
             let hint = "make a checkpoint on a device that has the whole history, with `stead space checkpoint`: once it is here, this device begins again from it";
             add(

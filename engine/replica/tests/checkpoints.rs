@@ -311,6 +311,43 @@ fn a_checkpoint_from_the_future_is_held_back_and_moves_no_clock() {
     assert_eq!(d.get(&space, "d", "doc1").unwrap()["i"], "future");
 }
 
+#[test]
+fn what_is_dated_ahead_delays_no_checkpoint_and_the_doctor_tells_of_it() {
+    const DAY_MS: u64 = 86_400_000;
+    let (mut a, mut b, space) = two_with_history();
+    for i in 0..300 {
+        b.write(&space, &[put("more", json!({"i": i}))]);
+    }
+    sync(&mut a, &mut b);
+    // A clock that is years ahead for a while: an entry, and a checkpoint.
+    a.now += 3 * 365 * DAY_MS;
+    a.write(&space, &[put("doc1", json!({"i": "future"}))]);
+    checkpoint(&mut a, &space);
+    sync(&mut a, &mut b);
+    let held_back = b.replica.checkpoints(&space).unwrap();
+    assert!(held_back.len() == 1 && held_back[0].is_held_back);
+    let found = b.replica.doctor().unwrap();
+    let found = found
+        .iter()
+        .find(|it| it.what.contains("a checkpoint of device 1"));
+    let found = found.unwrap();
+    assert!(found.what.contains("ahead of this device's clock"));
+    assert!(found.hint.as_ref().unwrap().contains("clock"));
+
+    b.replica
+        .keep_history(&space, Some(2 * DAY_MS), b.now)
+        .unwrap();
+    for _ in 0..4 {
+        b.now += DAY_MS / 8;
+        b.replica.tend_history(b.now).unwrap();
+    }
+    let made = b.replica.checkpoints(&space).unwrap();
+    let usable: Vec<_> = made.iter().filter(|info| !info.is_held_back).collect();
+    assert_eq!((made.len(), usable.len()), (2, 1), "{made:?}");
+    // It does for newcomers.
+    assert_eq!(b.replica.newest_checkpoint(&space), Some(usable[0].log));
+}
+
 fn typed(id: &str, at: usize, insert: &str) -> Edit {
     let edit = RichEdit::Splice {
         at,

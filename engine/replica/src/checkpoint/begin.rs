@@ -64,7 +64,7 @@ impl Replica {
         }
         // The newest need not be the one that goes further in this very log.
         for info in self.checkpoints(id)? {
-            let fits = info.is_whole && info.counts && !info.is_beginning;
+            let fits = info.is_whole && info.counts && !info.is_held_back && !info.is_beginning;
             if !fits || !self.reaches(id, &info.log)? || self.is_superseded(id, &info.log)? {
                 continue;
             }

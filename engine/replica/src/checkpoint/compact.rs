@@ -164,6 +164,8 @@ impl Writing<'_> {
         }
         self.set_beginning(id, log, starts.iter().map(covered).collect())?;
         done.checkpoints = self.drop_other_checkpoints(id, log, made)?;
+        // What is dropped leaves the files, too: it may have been dropped for what it says.
+        self.erases |= done != Compacted::default();
         Ok(done)
     }
 

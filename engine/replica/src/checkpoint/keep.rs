@@ -121,7 +121,8 @@ impl Replica {
     }
 
     /// Whether it is for this device to make a checkpoint now: there is none to come to age, much was
-    /// written since, and nobody whose turn is before did it.
+    /// written since, and nobody whose turn is before did it. What is dated ahead of this device's clock
+    /// delays nothing.
     fn is_checkpoint_due(&self, id: &SpaceId, now_ms: u64) -> Result<bool, ReplicaError> {
         let Some(wait_ms) = self.turn_ms(id)? else {
             return Ok(false);
@@ -130,7 +131,9 @@ impl Replica {
         let begins = space.record.begins;
         let mut waits = false;
         for info in self.checkpoints(id)? {
-            waits |= info.is_whole && info.counts && !self.is_spent(id, &info.log)?;
+            // One that is held back comes to age too late: it may be dated years ahead.
+            let comes_to_age = info.is_whole && info.counts && !info.is_held_back;
+            waits |= comes_to_age && !self.is_spent(id, &info.log)?;
         }
         let since: u64 = space
             .writers
@@ -145,6 +148,7 @@ impl Replica {
             .writers
             .values()
             .map(|state| state.record.last_hlc.ms())
+            .filter(|written_ms| *written_ms <= now_ms)
             .max();
         // Turns are counted from the last dropping, or from the last that was written.
         let from = begins.and_then(|log| space.writers.get(&log));

@@ -163,7 +163,9 @@ impl Scalar {
                 words if words.is_empty() => "bytes in base64".to_owned(),
                 words => format!("base64{words} bytes"),
             },
-            Self::DateTime => "a date-time such as 2026-11-27T02:37:59.000Z".to_owned(),
+            Self::DateTime => {
+                "a date-time such as 2026-11-27T02:37:59.000Z, in UTC with milliseconds".to_owned()
+            }
             Self::Enum(values) => {
                 let shown: Vec<&str> = values.iter().take(12).map(String::as_str).collect();
                 let more = if values.len() > shown.len() {

@@ -6,6 +6,7 @@
 mod beginnings;
 mod parts;
 mod presence;
+mod sessions;
 mod steps;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,9 +15,8 @@ use std::sync::Arc;
 
 use stead_api::{ApiError, Commit, ErrorKind};
 use stead_base::{SpaceId, WriterId};
-use stead_crypt::Zeroizing;
 use stead_replica::{DocChange, Event, ReceiveError, Replica, ReplicaError, SCHEMAS};
-use stead_sync::{Input, SpaceMembership, Tip};
+use stead_sync::Input;
 
 use tokio::sync::{oneshot, watch};
 
@@ -30,6 +30,7 @@ use crate::sync::fetches::Fetches;
 use crate::sync::mailbox::{LogKey, Mailbox, Note};
 use crate::{directory, faults, home};
 pub(crate) use presence::{Names, Presence, PresenceInbox};
+use sessions::{Eviction, Published};
 use steps::Steps;
 
 /// A store that failed is tried again after this long.
@@ -42,9 +43,6 @@ const RECONCILE_ROUNDS_MAX: usize = 8;
 const PENDING_BYTES_MIN: usize = 1 << 20;
 /// Received operations are merged at the latest after this long, so that a person sees them come.
 const PENDING_MS_MAX: u64 = 2_000;
-/// A device that was put out of a space may still fetch it for this long in a session, so that it
-/// learns why nothing comes any more.
-const EVICTION_MS: u64 = 10_000;
 /// Documents that an index takes in between two rounds.
 const INDEXED_PER_STEP: u32 = 500;
 /// Written and removed to see whether the disk takes writes again.
@@ -77,19 +75,6 @@ pub(crate) struct Board {
     pub(crate) home: PathBuf,
 }
 
-struct Published {
-    secret: [u8; 32],
-    tips: BTreeMap<WriterId, Tip>,
-}
-
-/// How far a space is from not being shared with a device any more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Eviction {
-    /// At this time of the steady clock.
-    Due(u64),
-    Done,
-}
-
 /// The store thread's desk.
 pub(crate) struct Desk {
     /// The replica.
@@ -97,7 +82,6 @@ pub(crate) struct Desk {
     /// Answers given to calls with an idempotency key.
     pub(crate) idempotency: Idempotency,
     board: Board,
-    /// What peers may know: flushed, and nothing beyond.
     published: BTreeMap<SpaceId, Published>,
     sessions: Vec<Arc<Mailbox>>,
     /// Logs that grew by what peers sent, not by this device's own writing.
@@ -547,32 +531,6 @@ impl Desk {
         });
     }
 
-    fn advanced(&mut self, space: SpaceId, writer: WriterId, len: u64, root: stead_base::Hash) {
-        let Some(published) = self.published.get_mut(&space) else {
-            return;
-        };
-        let before = published.tips.get(&writer).copied().unwrap_or(Tip::EMPTY);
-        let tip = Tip {
-            len,
-            root,
-            frozen: before.frozen,
-        };
-        // A log that did not grow may have been taken up because its time has come.
-        if tip == before {
-            return self.checkpoint_advanced(space, &writer);
-        }
-        published.tips.insert(writer, tip);
-        let own = !self.foreign.contains(&(space, writer)) && len > before.len;
-        for session in &self.sessions {
-            session.advanced(space, writer, tip, own);
-        }
-        self.board.fetches.stored((space, writer), len, steady_ms());
-        if self.board.fetches.is_beginning((space, writer), len) {
-            self.to_begin.push((space, writer));
-        }
-        self.checkpoint_advanced(space, &writer);
-    }
-
     fn docs_changed(&mut self, space: SpaceId, docs: &[DocChange], many: bool) {
         self.presence_docs_changed(space, docs, many);
         if self.replica.home() == Some(space) {
@@ -613,58 +571,6 @@ impl Desk {
         }
     }
 
-    fn forked(&mut self, space: SpaceId, writer: WriterId) {
-        tracing::warn!(space = %space.short(), writer = %writer.short(), "a writer forked its log");
-        self.publish_space(&space);
-        if let Some((tip, proof)) = self.frozen(&space, &writer) {
-            for session in &self.sessions {
-                let proof = proof.clone();
-                session.input(Input::Frozen {
-                    space,
-                    writer,
-                    tip,
-                    proof,
-                });
-            }
-        }
-        self.board
-            .fetches
-            .stored((space, writer), u64::MAX, steady_ms());
-    }
-
-    /// Where a forked log was frozen, with the proof.
-    pub(crate) fn frozen(&self, space: &SpaceId, writer: &WriterId) -> Option<(Tip, bytes::Bytes)> {
-        let tip = *self.published.get(space)?.tips.get(writer)?;
-        let proof = self.replica.fork_proof(space, writer).ok()??;
-        Some((
-            Tip {
-                frozen: true,
-                ..tip
-            },
-            proof.into(),
-        ))
-    }
-
-    /// Reads how far the logs of a space go.
-    fn publish_space(&mut self, space: &SpaceId) {
-        let Some(secret) = self.replica.membership_secret(space) else {
-            return;
-        };
-        let mut tips = BTreeMap::new();
-        for item in self.replica.frontier(space).unwrap_or_default() {
-            let frozen = matches!(self.replica.fork_proof(space, &item.writer), Ok(Some(_)));
-            tips.insert(
-                item.writer,
-                Tip {
-                    len: item.len,
-                    root: item.root,
-                    frozen,
-                },
-            );
-        }
-        self.published.insert(*space, Published { secret, tips });
-    }
-
     fn publish_names(&self) {
         self.board.home_space.send_replace(self.replica.home());
         let spaces = self.replica.space_ids().into_iter();
@@ -680,91 +586,6 @@ impl Desk {
             .send_replace(outlines.map(|space| (space.id, space.name)).collect());
     }
 
-    fn membership(&self, space: &SpaceId) -> Option<SpaceMembership> {
-        self.published.get(space).map(|published| SpaceMembership {
-            space: *space,
-            secret: Zeroizing::new(published.secret),
-            tips: published.tips.clone(),
-        })
-    }
-
-    /// Where a log ends, as far as peers may know.
-    pub(crate) fn tip(&self, space: &SpaceId, writer: &WriterId) -> Option<Tip> {
-        self.published.get(space)?.tips.get(writer).copied()
-    }
-
-    /// How far a log goes here, whole or thin.
-    pub(crate) fn reach(&self, space: &SpaceId, writer: &WriterId) -> u64 {
-        let whole = self.tip(space, writer).map_or(0, |tip| tip.len);
-        whole.max(self.replica.thin_length(space, writer))
-    }
-
-    /// Starts telling a session, from the state returned on.
-    pub(crate) fn subscribe(&mut self, session: Arc<Mailbox>) -> Vec<SpaceMembership> {
-        for space in self.replica.space_ids() {
-            if let Some(thin) = self.replica.thin_lengths(&space) {
-                session.input(Input::Part { space, thin });
-            }
-            if let Some(log) = self.replica.newest_checkpoint(&space) {
-                self.beginnings.insert(space, log);
-                session.input(Input::Beginning { space, log });
-            }
-        }
-        self.sessions.push(session);
-        self.published
-            .keys()
-            .filter_map(|space| self.membership(space))
-            .collect()
-    }
-
-    /// Tells all sessions the same.
-    pub(crate) fn tell_sessions(&self, input: impl Fn() -> Input) {
-        for session in &self.sessions {
-            session.input(input());
-        }
-    }
-
-    /// Ends the sharing of spaces with devices that were put out of them and still know the secret
-    /// by which members recognise each other. They get some time first, to learn of it.
-    pub(crate) fn evict_removed(&mut self) {
-        let now_ms = steady_ms();
-        for session in &self.sessions {
-            let (no, peer) = (session.no(), session.peer());
-            for space in self.published.keys() {
-                if !self.replica.was_removed(space, &peer) {
-                    continue;
-                }
-                let eviction = self.evictions.entry((no, *space));
-                let eviction = eviction.or_insert(Eviction::Due(now_ms + EVICTION_MS));
-                if matches!(*eviction, Eviction::Due(at) if at <= now_ms) {
-                    *eviction = Eviction::Done;
-                    session.input(Input::RemoveSpace { space: *space });
-                }
-            }
-        }
-    }
-
-    /// Shares a space again with devices that were let in anew.
-    fn readmit(&mut self, space: &SpaceId) {
-        for session in &self.sessions {
-            if self.replica.was_removed(space, &session.peer()) {
-                continue;
-            }
-            let eviction = self.evictions.remove(&(session.no(), *space));
-            if eviction == Some(Eviction::Done)
-                && let Some(membership) = self.membership(space)
-            {
-                if let Some(thin) = self.replica.thin_lengths(space) {
-                    session.input(Input::Part {
-                        space: *space,
-                        thin,
-                    });
-                }
-                session.input(Input::AddSpace(membership));
-            }
-        }
-    }
-
     fn tell_if_removed(&self, space: &SpaceId) {
         if self.replica.was_removed(space, &self.replica.device())
             && let Ok(outline) = self.replica.outline(space)
@@ -774,14 +595,6 @@ impl Desk {
                 outline.name
             ));
         }
-    }
-
-    /// Stops telling a session.
-    pub(crate) fn unsubscribe(&mut self, no: u64) {
-        self.evictions.retain(|(session, _), _| *session != no);
-        self.parts.leave(no);
-        self.presence_ended(no);
-        self.sessions.retain(|session| session.no() != no);
     }
 }
 

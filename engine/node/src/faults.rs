@@ -131,13 +131,18 @@ pub(crate) fn sentence(kind: ErrorKind, error: &dyn std::fmt::Display) -> ApiErr
     ApiError::new(kind, capitalized(&error.to_string()))
 }
 
-/// Makes a clause a sentence.
+/// Makes a clause a sentence. One that begins with what it is about, as in `title: ...`, keeps that name as it is.
 pub(crate) fn capitalized(clause: &str) -> String {
-    let mut letters = clause.chars();
-    let mut out: String = letters
+    let is_name = clause
+        .split_whitespace()
         .next()
-        .map(|c| c.to_uppercase().collect())
-        .unwrap_or_default();
+        .is_some_and(|word| word.ends_with(':'));
+    let mut letters = clause.chars();
+    let mut out: String = match letters.next() {
+        Some(first) if is_name => first.to_string(),
+        Some(first) => first.to_uppercase().collect(),
+        None => String::new(),
+    };
     out.push_str(letters.as_str());
     if !out.ends_with(['.', '!', '?']) {
         out.push('.');
@@ -170,6 +175,7 @@ mod tests {
     #[test]
     fn a_clause_becomes_a_sentence() {
         assert_eq!(capitalized("it is late"), "It is late.");
+        assert_eq!(capitalized("title: too long"), "title: too long.");
         assert_eq!(capitalized("Really?"), "Really?");
     }
 }

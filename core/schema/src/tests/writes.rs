@@ -49,7 +49,7 @@ fn a_wrong_write_names_path_expected_and_found() {
         ),
         (
             json!({"born": "1815"}),
-            "born needs a date-time such as 2026-11-27T02:37:59.000Z, found the text \"1815\"",
+            "born needs a date-time such as 2026-11-27T02:37:59.000Z, in UTC with milliseconds, found the text \"1815\"",
         ),
         (
             json!({"tags": [1]}),

@@ -5,6 +5,8 @@
 //! document is reached. A person can give any name to a common table expression, so that name is
 //! random for each call: nobody can say it. Time, steps, rows, bytes and memory are bounded.
 
+mod views;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -17,8 +19,8 @@ use rusqlite::{Connection, ErrorCode};
 
 use crate::StoreError;
 use crate::open::Reader;
-use crate::query::literal;
-use crate::rows::CollectionNo;
+use views::{SEEN, columns};
+pub use views::{SqlSeen, SqlView};
 
 /// Longest statement, in bytes.
 pub const SQL_BYTES_MAX: usize = 64 << 10;
@@ -39,11 +41,6 @@ const NESTING_MAX: i32 = 200;
 /// Deepest stack of SQLite's parser, which also bounds brackets and queries within queries. What is
 /// nested takes a few places a level.
 const PARSER_DEPTH_MAX: i32 = 1_000;
-/// Most columns of a view.
-const COLUMNS_MAX: usize = 200;
-/// Documents from each end of a collection that are looked at for the names of fields.
-const SAMPLE_DOCS: u32 = 500;
-
 /// Functions that only compute from what they are given.
 const FUNCTIONS: &[&str] = &[
     "abs",
@@ -137,6 +134,7 @@ const FUNCTIONS: &[&str] = &[
     "sin",
     "sqrt",
     "stead_id",
+    SEEN,
     "strftime",
     "string_agg",
     "substr",
@@ -170,17 +168,6 @@ const MODULES: &[&str] = &[
     "generate_series",
     "tables_used",
 ];
-
-/// A collection that may be read, and the fields of it that may not.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SqlView {
-    /// The collection.
-    pub collection: CollectionNo,
-    /// Its name: the view's name.
-    pub name: String,
-    /// Fields of the document's root that are left out.
-    pub hidden: Vec<String>,
-}
 
 /// A cell of an answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -322,6 +309,7 @@ impl Sandbox {
         let secret: String =
             conn.query_row("SELECT lower(hex(randomblob(16)))", [], |r| r.get(0))?;
         let inner = format!("s_{secret}_");
+        views::add_seen(conn, views)?;
         let mut outer = BTreeSet::new();
         conn.execute_batch("BEGIN")?;
         for view in views {
@@ -455,50 +443,6 @@ impl Names {
             Authorization::Deny
         }
     }
-}
-
-/// What a view selects: the id, a column for each field that is often there, and all of it as JSON.
-fn columns(conn: &Connection, view: &SqlView) -> Result<String, StoreError> {
-    let no = view.collection.0;
-    let sql = format!(
-        "SELECT key, count(*) AS often FROM (\
-         SELECT * FROM (SELECT body FROM doc WHERE collection={no} AND deleted=0 ORDER BY id LIMIT {SAMPLE_DOCS}) \
-         UNION ALL \
-         SELECT * FROM (SELECT body FROM doc WHERE collection={no} AND deleted=0 ORDER BY id DESC LIMIT {SAMPLE_DOCS})) \
-         AS sample, json_each(sample.body) GROUP BY key ORDER BY often DESC, key LIMIT {COLUMNS_MAX}"
-    );
-    let mut statement = conn.prepare(&sql)?;
-    let mut rows = statement.query([])?;
-    let mut taken = BTreeSet::from(["id".to_owned(), "json".to_owned()]);
-    let mut columns = "stead_id(id) AS id".to_owned();
-    while let Some(row) = rows.next()? {
-        let name: String = row.get(0)?;
-        if view.hidden.contains(&name)
-            || name.contains('\0')
-            || !taken.insert(name.to_ascii_lowercase())
-        {
-            continue;
-        }
-        let path = format!("$.{}", serde_json::Value::from(name.as_str()));
-        columns.push_str(&format!(
-            ", json_extract(body,{}) AS {}",
-            literal(&path),
-            quoted(&name)
-        ));
-    }
-    let hidden: String = (view.hidden.iter())
-        .map(|name| {
-            format!(
-                ",{}",
-                literal(&format!("$.{}", serde_json::Value::from(name.as_str())))
-            )
-        })
-        .collect();
-    match hidden.is_empty() {
-        true => columns.push_str(", json(body) AS json"),
-        false => columns.push_str(&format!(", json_remove(body{hidden}) AS json")),
-    }
-    Ok(columns)
 }
 
 fn quoted(name: &str) -> String {

@@ -30,9 +30,11 @@ pub struct KeyPath {
     /// Whether what is held is what is seen: no conversion, no other form, no default for what is missing.
     /// Only then can a condition be asked of what is held.
     pub is_exact: bool,
+    /// Whether what is held, where something is, has another form than what is seen.
+    pub converts: bool,
     /// Whether what is held sorts as what is seen does.
     pub keeps_order: bool,
-    /// What is seen where nothing is held.
+    /// What is seen where nothing is held, if that does not convert.
     pub default: Option<Value>,
     /// What the field is.
     pub kind: Kind,
@@ -118,6 +120,7 @@ impl Projection {
             return Some(KeyPath {
                 path: key,
                 is_exact: true,
+                converts: false,
                 keeps_order: true,
                 default: None,
                 kind: Kind::Any,
@@ -137,6 +140,7 @@ impl Projection {
         Some(KeyPath {
             path: key,
             is_exact: !converts && !is_filled && !node.is_spread,
+            converts: converts || node.is_spread || node.fallback.is_some(),
             keeps_order: keeps_order && !node.is_spread,
             default,
             kind: node.to_kind(),

@@ -140,6 +140,9 @@ pub struct RichShow {
     pub id: String,
     /// The field.
     pub path: Path,
+    /// The revision of the collection's schema that the client speaks, as in [`crate::DocGet`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
     /// How positions count.
     #[serde(default, skip_serializing_if = "TextUnit::is_scalar")]
     pub unit: TextUnit,
@@ -182,6 +185,9 @@ pub struct RichWatch {
     pub id: String,
     /// The field.
     pub path: Path,
+    /// The revision of the collection's schema that the client speaks, as in [`crate::DocGet`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
     /// How positions count.
     #[serde(default, skip_serializing_if = "TextUnit::is_scalar")]
     pub unit: TextUnit,

@@ -87,7 +87,8 @@ pub use membership::SpaceTicket;
 pub use naming::Contact;
 pub use part::{Chosen, Filled, Follower, PartInfo, Question};
 pub use past::{
-    Earlier, FieldChange, Moment, PAST_DOCS_MAX, PAST_ENTRIES_MAX, Past, Step, Story, differences,
+    Earlier, FieldChange, Look, Moment, PAST_DOCS_MAX, PAST_ENTRIES_MAX, Past, Step, Story,
+    differences,
 };
 pub use prepare::{Prepared, Preparer};
 pub use reader::{ReplicaReader, SqlReader};

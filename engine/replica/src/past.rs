@@ -105,6 +105,9 @@ pub struct Moment {
     pub is_there: bool,
 }
 
+/// From a document as it is held to what somebody sees of it.
+pub type Look<'l> = dyn Fn(&Value) -> Value + 'l;
+
 /// A document's story, oldest first.
 #[derive(Debug, Default)]
 pub struct Story {
@@ -363,7 +366,18 @@ impl ReplicaReader {
         collection: &str,
         id: &DocId,
     ) -> Result<Story, ReplicaError> {
-        self.story_until(past, collection, id, None)
+        self.story_until(past, collection, id, None, None)
+    }
+
+    /// The same, with changes of what `look` shows of the document as it is held.
+    pub fn story_as(
+        &mut self,
+        past: &Past,
+        collection: &str,
+        id: &DocId,
+        look: &Look<'_>,
+    ) -> Result<Story, ReplicaError> {
+        self.story_until(past, collection, id, None, Some(look))
     }
 
     /// A document as it was at a time: behind the last transaction that was not later.
@@ -374,7 +388,7 @@ impl ReplicaReader {
         id: &DocId,
         at: Hlc,
     ) -> Result<Moment, ReplicaError> {
-        Ok(self.story_until(past, collection, id, Some(at))?.now)
+        Ok(self.story_until(past, collection, id, Some(at), None)?.now)
     }
 
     fn story_until(
@@ -383,6 +397,7 @@ impl ReplicaReader {
         collection: &str,
         id: &DocId,
         until: Option<Hlc>,
+        look: Option<&Look<'_>>,
     ) -> Result<Story, ReplicaError> {
         let mut changes = Changes::default();
         let mut touching: BTreeMap<Stamp, Touching> = BTreeMap::new();
@@ -496,7 +511,10 @@ impl ReplicaReader {
                 seq,
                 void: !applied,
                 deleted: (before.deleted != story.now.deleted).then_some(story.now.deleted),
-                changes: differences(&before.value, &story.now.value),
+                changes: match look {
+                    Some(look) => differences(&look(&before.value), &look(&story.now.value)),
+                    None => differences(&before.value, &story.now.value),
+                },
                 words: std::mem::take(&mut said),
                 redacts,
             });

@@ -1,9 +1,12 @@
 //! Reading documents on another thread than the one that writes.
 
+use std::sync::Arc;
+
 use stead_base::{DocId, SpaceId};
+use stead_schema::Projection;
 use stead_store::{
-    DocRow, Found, Grouped, Grouping, Interrupt, Plan, Query, Read, Reader, SqlAnswer, SqlView,
-    StoreError,
+    DocRow, Found, Grouped, Grouping, Interrupt, Plan, Query, Read, Reader, SqlAnswer, SqlSeen,
+    SqlView, StoreError,
 };
 
 use crate::{Replica, ReplicaError};
@@ -125,17 +128,20 @@ impl ReplicaReader {
     }
 }
 
-/// Runs people's SQL over the collections of one space.
+/// Runs people's SQL over the collections of one space, each as the newest revision of its schema shows it.
 #[derive(Debug)]
 pub struct SqlReader {
     sandbox: stead_store::Sandbox,
+    remembered: crate::schemas::Remembered,
 }
 
 impl SqlReader {
     /// Makes one of a reader; `memory` tells the bytes that the process holds, where it can.
     pub fn new(reader: ReplicaReader, memory: fn() -> Option<u64>) -> Result<Self, ReplicaError> {
-        let sandbox = stead_store::Sandbox::new(reader.reader, memory)?;
-        Ok(Self { sandbox })
+        Ok(Self {
+            sandbox: stead_store::Sandbox::new(reader.reader, memory)?,
+            remembered: reader.remembered,
+        })
     }
 
     /// Runs one statement. `hidden` says of a collection whether it is left out (None), or which of
@@ -152,17 +158,40 @@ impl SqlReader {
             Some(space) => reader.collections(space.no)?,
             None => Vec::new(),
         };
-        let views: Vec<SqlView> = collections
-            .into_iter()
-            .filter_map(|row| {
-                Some(SqlView {
-                    hidden: hidden(&row.name)?,
-                    collection: row.no,
-                    name: row.name,
-                })
-            })
-            .collect();
+        let mut views = Vec::new();
+        for row in collections {
+            let Some(hidden) = hidden(&row.name) else {
+                continue;
+            };
+            let schema = self.remembered.schema(reader, space, &row.name)?;
+            let newest = match schema {
+                Some(schema) => schema.projection(None)?,
+                None => None,
+            };
+            views.push(SqlView {
+                collection: row.no,
+                name: row.name,
+                hidden,
+                seen: newest.map(seen_by),
+            });
+        }
         Ok(self.sandbox.run(&views, sql, rows_max)?)
+    }
+}
+
+/// What a revision shows of documents.
+fn seen_by(revision: Projection) -> SqlSeen {
+    let fields = revision.fields().keys().map(|name| {
+        let held = revision.key_path(std::slice::from_ref(name));
+        let held = held.filter(|held| held.is_exact).map(|held| held.path);
+        (name.clone(), held)
+    });
+    SqlSeen {
+        fields: fields.collect(),
+        look: Arc::new(move |held| {
+            let held = serde_json::from_str(held).ok()?;
+            Some(revision.read(&held).to_string())
+        }),
     }
 }
 

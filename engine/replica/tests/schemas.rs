@@ -8,9 +8,9 @@ use std::time::Instant;
 use serde_json::{Value, json};
 use stead_access::{Path, Role};
 use stead_base::SpaceId;
-use stead_replica::{Change, Edit, ReplicaError, Speaks};
+use stead_replica::{Change, Edit, ReplicaError, Speaks, SqlReader};
 use stead_schema::{Chain, Declaration, Revision, Wanted, lenses_from_json};
-use stead_store::{IndexKind, IndexOrigin, IndexSpec};
+use stead_store::{IndexKind, IndexOrigin, IndexSpec, SqlCell};
 use world::{Device, link, sync};
 
 fn edit(id: &str, change: Change) -> Edit {
@@ -651,4 +651,62 @@ fn collections_are_indexed_everywhere_as_their_newest_revisions_say() {
         .indexes(&space)
         .unwrap();
     assert!(by_hand.iter().any(|index| index.row.spec == by_rank));
+}
+
+#[test]
+fn sql_shows_documents_as_the_newest_revision_does() {
+    let mut a = Device::on_disk(1);
+    let space = a.replica.create_space("work", a.now).unwrap();
+    a.write(
+        &space,
+        &[put("early", json!({"title": "one", "level": "3"}))],
+    );
+    declare(
+        &mut a,
+        &space,
+        json!({"title": "string?", "level": "string?", "done": {"type": "bool", "default": false}}),
+    );
+    let lenses = json!([
+        {"rename": {"from": "title", "to": "name"}},
+        {"wrap": "level"},
+        {"add": {"name": "due", "field": {"type": "string", "default": "never"}}},
+    ]);
+    evolve(&mut a, &space, lenses);
+    write_as(&mut a, &space, "1", &[put("old", json!({"title": "two"}))]);
+    a.write(
+        &space,
+        &[put("new", json!({"name": "three", "level": ["5"]}))],
+    );
+    let reader = a.replica.reader().unwrap().unwrap();
+    let mut sql = SqlReader::new(reader, || None).unwrap();
+    let mut ask = |sql_text: &str| {
+        let answer = sql.run(&space, sql_text, 100, |name| {
+            (!name.starts_with('@')).then(Vec::new)
+        });
+        let answer = answer.unwrap();
+        (answer.columns, answer.rows)
+    };
+    let (columns, rows) = ask("SELECT * FROM tasks ORDER BY name");
+    assert_eq!(columns, ["id", "done", "due", "level", "name", "json"]);
+    assert_eq!(rows.len(), 3);
+    for row in rows {
+        let [
+            SqlCell::Text(id),
+            SqlCell::Int(0),
+            SqlCell::Text(due),
+            ..,
+            SqlCell::Text(all),
+        ] = &row[..]
+        else {
+            panic!("{row:?}");
+        };
+        assert_eq!(due, "never");
+        let all: Value = serde_json::from_str(all).unwrap();
+        assert_eq!(all, read(&a, &space, id, None), "{id}");
+    }
+    let (_, rows) = ask("SELECT id FROM tasks WHERE name = 'two' AND json ->> 'due' = 'never'");
+    assert_eq!(rows, [[SqlCell::Text("old".to_owned())]]);
+    let (_, rows) =
+        ask("SELECT tasks.id FROM tasks, json_each(tasks.level) AS level WHERE level.value = '5'");
+    assert_eq!(rows, [[SqlCell::Text("new".to_owned())]]);
 }

@@ -54,6 +54,7 @@ fn world() -> World {
         collection,
         name: name.to_owned(),
         hidden: vec!["secret".to_owned()],
+        seen: None,
     };
     World {
         _folder: folder,
@@ -340,4 +341,44 @@ fn what_is_wrong_is_said_in_sqlites_words() {
     assert!(said(&mut world, "SELECT nam FROM people").contains("no such column: nam"));
     assert!(said(&mut world, "SELEC 1").contains("syntax error"));
     assert!(said(&mut world, "SELECT * FROM persons").contains("no such table: persons"));
+}
+
+#[test]
+fn documents_are_seen_as_the_view_says_and_not_as_they_are_held() {
+    let mut world = world();
+    let people = world.views.first_mut().expect("a view");
+    people.seen = Some(SqlSeen {
+        fields: vec![
+            ("called".to_owned(), Some(vec!["name".to_owned()])),
+            ("century".to_owned(), None),
+            ("secret".to_owned(), Some(vec!["secret".to_owned()])),
+        ],
+        look: std::sync::Arc::new(|held| {
+            let held: serde_json::Value = serde_json::from_str(held).ok()?;
+            let century = held.get("born")?.as_i64()? / 100 + 1;
+            Some(json!({"called": held["name"], "century": century, "secret": "mine"}).to_string())
+        }),
+    });
+    let answer = world
+        .run("SELECT * FROM people WHERE century = 19")
+        .expect("rows");
+    assert_eq!(answer.columns, ["id", "called", "century", "json"]);
+    let text = |text: &str| SqlCell::Text(text.to_owned());
+    let row = [
+        text("p0"),
+        text("Ada"),
+        SqlCell::Int(19),
+        text("{\"called\":\"Ada\",\"century\":19}"),
+    ];
+    assert_eq!(answer.rows, [row]);
+    // The function is no way to other collections, and takes whatever it is given.
+    for (given, seen) in [
+        ("99, '{\"born\":1}'", SqlCell::Null),
+        ("NULL, NULL", SqlCell::Null),
+    ] {
+        let answer = world
+            .run(&format!("SELECT stead_seen({given})"))
+            .expect("a row");
+        assert_eq!(answer.rows, [[seen]], "{given}");
+    }
 }

@@ -146,7 +146,8 @@ pub(crate) enum Index {
 
 /// Ask a space with SQL
 ///
-/// Each collection is a table with the columns id, json and one for each common field; `json ->> 'field'` reaches all others.
+/// Each collection is a table with the columns id, json and one for each common field; `json ->> 'field'` reaches all others. One with a
+/// schema has the fields of its newest revision, whichever its documents were written in.
 /// Nothing can be written, and a statement that takes too long is stopped.
 #[derive(Debug, clap::Args)]
 #[command(

@@ -274,6 +274,7 @@ fn show(
         collection: address.collection.clone(),
         id: address.id.clone(),
         path: path_to(field)?,
+        revision: None,
         unit: TextUnit::Scalar,
         places,
         positions,

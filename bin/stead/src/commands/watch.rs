@@ -117,6 +117,7 @@ fn watch_field(home: &Path, watch: &Watch, field: &str, out: &Output) -> Result<
         collection: address.collection.clone(),
         id,
         path,
+        revision: None,
         unit: TextUnit::Scalar,
     })?;
     let mut started = false;

@@ -249,7 +249,7 @@ impl Client {
                     return;
                 };
                 let watch = RichFollowing::new(&self.node, ask, number, self.out.clone());
-                match watch {
+                match watch.await {
                     Ok(watch) => self.follow(id, whole(number), watch.run()).await,
                     Err(error) => {
                         self.out.send(Response::failure(id, error).encode()).await;

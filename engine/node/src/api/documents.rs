@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 use stead_api::{
     ApiError, Commit, DocGet, DocGot, DocPut, DocQuery, ErrorKind, GroupBy, GroupRow, Join,
-    PAGE_DEFAULT, PAGE_MAX, Page, Path, QueryPlan, Where,
+    PAGE_DEFAULT, PAGE_MAX, Page, Path, QueryPlan,
 };
 use stead_base::{DocId, SpaceId};
 use stead_replica::{AS_HELD, ReplicaError, ReplicaReader};
@@ -17,6 +17,7 @@ use stead_store::{
 };
 use tokio::sync::oneshot;
 
+use super::conditions::held;
 use super::schemas::{self, Seen};
 use super::veil::Veil;
 use super::{Node, convert};
@@ -178,8 +179,9 @@ impl Node {
         }
     }
 
-    async fn query_now(&self, ask: DocQuery) -> Result<Page, ApiError> {
+    async fn query_now(&self, mut ask: DocQuery) -> Result<Page, ApiError> {
         let space = self.find_space(&ask.space)?;
+        self.hold_references(space, &mut ask).await?;
         let limit = u64::from(ask.limit.unwrap_or(PAGE_DEFAULT).min(PAGE_MAX)) as usize;
         let spoken = ask.revision.as_deref();
         let seen = self.seen(space, &ask.collection, spoken).await?;
@@ -244,10 +246,12 @@ fn join(
                     continue;
                 }
                 let row = reader.get(space, &join.collection, &id)?;
+                let seen = Seen::newest(reader, space, &join.collection)?;
                 if let Some(row) = row.filter(|row| !row.deleted) {
                     bytes += row.json.len();
                     match convert::document(&id, &row.json, false) {
                         Ok(mut other) => {
+                            seen.over(&mut other.value);
                             veil.over(&mut other.value);
                             page.joined.insert(key, other.value);
                         }
@@ -258,37 +262,6 @@ fn join(
         }
     }
     Ok(Ok(()))
-}
-
-/// A condition as the store can ask it of what is held; none where what is held is not what is seen.
-fn held(filter: &Where, seen: &Seen) -> Result<Option<Where>, ApiError> {
-    let all = |inner: &[Where]| -> Result<Option<Vec<Where>>, ApiError> {
-        inner.iter().map(|one| held(one, seen)).collect()
-    };
-    Ok(match filter {
-        Where::Is(filter) if convert::is_id(&filter.path) => Some(Where::Is(filter.clone())),
-        Where::Is(filter) => {
-            let key = seen.key(&filter.path)?;
-            key.is_exact.then(|| {
-                Where::Is(stead_api::Filter {
-                    path: key.path,
-                    ..filter.clone()
-                })
-            })
-        }
-        Where::All { all: inner } => all(inner)?.map(|all| Where::All { all }),
-        Where::Any { any: inner } => all(inner)?.map(|any| Where::Any { any }),
-        Where::Not { not } => held(not, seen)?.map(|not| Where::Not { not: Box::new(not) }),
-        Where::Refers {
-            refers,
-            to,
-            filters,
-        } => Some(Where::Refers {
-            refers: seen.key(refers)?.path,
-            to: to.clone(),
-            filters: filters.clone(),
-        }),
-    })
 }
 
 /// A query, with what is decided here about it.
@@ -369,7 +342,10 @@ impl Search {
         let plan = reader.explain(space, collection, query)?;
         let plan = plan.map(|plan| QueryPlan {
             text: matches!(plan.index, Some((IndexKind::Text, _))),
-            index: plan.index.map(|(_, paths)| paths),
+            index: plan.index.map(|(_, paths)| {
+                let named = paths.iter().map(|path| self.seen.name_of(path));
+                named.collect()
+            }),
             reason: plan.reason,
             steps: plan.steps,
         });

@@ -31,7 +31,8 @@ impl Node {
     pub(super) async fn add_index(&self, add: IndexAdd) -> Result<Done, ApiError> {
         let space = self.find_space(&add.space)?;
         self.veil(&space, &add.collection).check(&add.fields)?;
-        let (collection, spec) = (add.collection.clone(), spec(&add.fields, add.text));
+        let held = self.held_paths(space, &add.collection, &add.fields).await?;
+        let (collection, spec) = (add.collection.clone(), spec(&held, add.text));
         let added = self.store.change(move |desk| {
             desk.index_more();
             desk.replica
@@ -47,7 +48,8 @@ impl Node {
 
     pub(super) async fn remove_index(&self, remove: IndexRemove) -> Result<Done, ApiError> {
         let space = self.find_space(&remove.space)?;
-        let (collection, spec) = (remove.collection.clone(), spec(&remove.fields, remove.text));
+        let held = self.held_paths(space, &remove.collection, &remove.fields);
+        let (collection, spec) = (remove.collection.clone(), spec(&held.await?, remove.text));
         let removed = self.store.change(move |desk| {
             desk.replica
                 .remove_index(&space, &collection, &spec, IndexOrigin::ByHand, wall_ms())
@@ -71,6 +73,18 @@ impl Node {
         }
     }
 
+    /// Where documents hold the fields that the newest revision names so.
+    async fn held_paths(
+        &self,
+        space: SpaceId,
+        collection: &str,
+        fields: &[Path],
+    ) -> Result<Vec<Path>, ApiError> {
+        let seen = self.seen(space, collection, None).await?;
+        let held = fields.iter().map(|path| Ok(seen.key(path)?.path));
+        held.collect()
+    }
+
     pub(super) async fn list_indexes(&self, list: IndexList) -> Result<Indexes, ApiError> {
         let space = self.find_space(&list.space)?;
         let mut indexes = self.indexes_of(space).await?;
@@ -86,18 +100,23 @@ impl Node {
             .readers
             .read(move |reader| reader.indexes(&space))
             .await?;
-        let told = found.into_iter().map(|index| IndexInfo {
-            space: String::new(),
-            collection: index.collection,
-            text: index.row.spec.kind == IndexKind::Text,
-            by_hand: index.row.is_wanted(IndexOrigin::ByHand),
-            by_schema: index.row.is_wanted(IndexOrigin::BySchema),
-            complete: index.row.is_complete(),
-            done: index.progress.map_or(0, |progress| progress.done),
-            total: index.progress.map_or(0, |progress| progress.total),
-            fields: index.row.spec.paths,
-        });
-        Ok(told.collect())
+        let mut told = Vec::with_capacity(found.len());
+        for index in found {
+            let seen = self.seen(space, &index.collection, None).await?;
+            let held = index.row.spec.paths.iter();
+            told.push(IndexInfo {
+                space: String::new(),
+                text: index.row.spec.kind == IndexKind::Text,
+                by_hand: index.row.is_wanted(IndexOrigin::ByHand),
+                by_schema: index.row.is_wanted(IndexOrigin::BySchema),
+                complete: index.row.is_complete(),
+                done: index.progress.map_or(0, |progress| progress.done),
+                total: index.progress.map_or(0, |progress| progress.total),
+                fields: held.map(|path| seen.name_of(path)).collect(),
+                collection: index.collection,
+            });
+        }
+        Ok(told)
     }
 
     /// The indexes that are not complete, for the status.

@@ -6,6 +6,7 @@
 pub(crate) mod calls;
 mod checkpoints;
 pub(crate) mod client;
+mod conditions;
 pub(crate) mod convert;
 mod deltas;
 pub(crate) mod documents;

@@ -93,7 +93,11 @@ impl Node {
             ));
         }
         if let Some(keep) = &ask.keep {
-            let chosen = chosen(keep)?;
+            let mut keep = keep.clone();
+            for query in &mut keep.queries {
+                *query = self.as_held(space, query).await?;
+            }
+            let chosen = chosen(&keep)?;
             let was_whole = !self
                 .store
                 .look(move |desk| desk.replica.is_part(&space))

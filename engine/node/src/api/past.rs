@@ -14,6 +14,7 @@ use stead_replica::{AS_HELD, Edit, FieldChange, Moment, Past, Step, Story, diffe
 use stead_store::{Cursor, Filter, NoLookup, fits};
 
 use super::documents::{STRIDE, Search};
+use super::schemas::Seen;
 use super::veil::Veil;
 use super::{Node, convert};
 use crate::clock::wall_ms;
@@ -38,11 +39,13 @@ impl Node {
         space: SpaceId,
         collection: &str,
         id: &str,
+        seen: Seen,
     ) -> Result<(Story, Past), ApiError> {
         let past = self.past(space).await?;
         let (within, wanted) = (collection.to_owned(), convert::doc_id(id)?);
         let read = self.readers.read(move |reader| {
-            let story = reader.story(&past, &within, &wanted)?;
+            let look = |held: &Value| seen.of(held);
+            let story = reader.story_as(&past, &within, &wanted, &look)?;
             Ok((story, past))
         });
         let (story, past) = read.await?;
@@ -93,7 +96,8 @@ impl Node {
     pub(super) async fn history(&self, ask: DocHistory) -> Result<DocStory, ApiError> {
         let space = self.find_space(&ask.space)?;
         let veil = self.veil(&space, &ask.collection);
-        let (story, _) = self.story(space, &ask.collection, &ask.id).await?;
+        let seen = self.seen(space, &ask.collection, None).await?;
+        let (story, _) = self.story(space, &ask.collection, &ask.id, seen).await?;
         let about = |change: &FieldChange| {
             change.path.starts_with(&ask.path) || ask.path.starts_with(&change.path)
         };
@@ -208,9 +212,10 @@ impl Node {
             .await?;
         let to_ms = ask.to_ms.unwrap_or(u64::MAX >> 16);
         let (to, _) = self.moment(past, &ask.collection, &ask.id, to_ms).await?;
-        let seen = |moment: &Moment| match moment.deleted {
-            true => Value::Null,
-            false => moment.value.clone(),
+        let seen = self.seen(space, &ask.collection, None).await?;
+        let seen = |moment: &Moment| match moment.is_there && !moment.deleted {
+            true => seen.of(&moment.value),
+            false => Value::Null,
         };
         let changes = differences(&seen(&from), &seen(&to));
         Ok(DocDiffs {
@@ -221,7 +226,8 @@ impl Node {
     pub(super) async fn doc_back(&self, ask: DocBack) -> Result<Commit, ApiError> {
         let space = self.find_space(&ask.space)?;
         self.check_edit(&space, &ask.collection)?;
-        let (story, past) = self.story(space, &ask.collection, &ask.id).await?;
+        let held = Seen::default();
+        let (story, past) = self.story(space, &ask.collection, &ask.id, held).await?;
         let (then, _) = self
             .moment(past, &ask.collection, &ask.id, ask.at_ms)
             .await?;

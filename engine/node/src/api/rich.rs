@@ -120,7 +120,10 @@ impl Node {
             places: show.places,
             positions: show.positions,
         };
-        let (collection, path) = (show.collection.clone(), show.path.clone());
+        let seen = self
+            .seen(space, &show.collection, show.revision.as_deref())
+            .await?;
+        let (collection, path) = (show.collection.clone(), seen.key(&show.path)?.path);
         // The store thread has the fields that are being edited open.
         let shown = self
             .store

@@ -31,6 +31,8 @@ pub(super) struct RichFollowing {
     ask: RichWatch,
     space: SpaceId,
     id: DocId,
+    /// Where the document holds the field.
+    path: Vec<String>,
     inbox: Arc<WatchInbox>,
     number: u64,
     out: Outgoing,
@@ -38,7 +40,7 @@ pub(super) struct RichFollowing {
 }
 
 impl RichFollowing {
-    pub(super) fn new(
+    pub(super) async fn new(
         node: &Arc<Node>,
         ask: RichWatch,
         number: u64,
@@ -47,6 +49,9 @@ impl RichFollowing {
         let space = node.find_space(&ask.space)?;
         node.veil(&space, &ask.collection).check_edit()?;
         let id = convert::doc_id(&ask.id)?;
+        let spoken = ask.revision.as_deref();
+        let seen = node.seen(space, &ask.collection, spoken).await?;
+        let path = seen.key(&ask.path)?.path;
         let watches = &node.board.watches;
         let inbox = watches.follow(space, ask.collection.clone(), id.clone());
         Ok(Self {
@@ -54,6 +59,7 @@ impl RichFollowing {
             ask,
             space,
             id,
+            path,
             inbox,
             number,
             out,
@@ -94,7 +100,7 @@ impl RichFollowing {
             Told::Nothing | Told::Gone => None,
         };
         let (space, id) = (self.space, self.id.clone());
-        let (collection, path) = (self.ask.collection.clone(), self.ask.path.clone());
+        let (collection, path) = (self.ask.collection.clone(), self.path.clone());
         let news = self.node.store.look(move |desk| {
             desk.replica
                 .follow_rich(&space, &collection, &id, &path, since.as_ref())

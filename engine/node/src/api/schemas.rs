@@ -65,12 +65,31 @@ impl Seen {
         }
     }
 
+    /// How who speaks the newest revision sees them.
+    pub(super) fn newest(
+        reader: &mut ReplicaReader,
+        space: &SpaceId,
+        collection: &str,
+    ) -> Result<Self, ReplicaError> {
+        let projection = projection(reader, space, collection, None)?;
+        Ok(Self(projection.map(Arc::new)))
+    }
+
+    /// What the client sees of a document as it is held.
+    pub(super) fn of(&self, held: &Value) -> Value {
+        match &self.0 {
+            Some(projection) => projection.read(held),
+            None => held.clone(),
+        }
+    }
+
     /// Where a field is held that the client names.
     pub(super) fn key(&self, path: &[String]) -> Result<KeyPath, ApiError> {
         let Some(projection) = &self.0 else {
             return Ok(KeyPath {
                 path: path.to_vec(),
                 is_exact: true,
+                converts: false,
                 keeps_order: true,
                 default: None,
                 kind: stead_schema::Kind::Any,
@@ -89,6 +108,12 @@ impl Seen {
             )
             .hint(format!("It has: {}.", names.join(", ")))
         })
+    }
+
+    /// The name that the client has for what is held at a path: the path itself, if it has none.
+    pub(super) fn name_of(&self, held: &[String]) -> Vec<String> {
+        let named = self.0.as_ref().and_then(|it| it.path_of(held));
+        named.unwrap_or_else(|| held.to_vec())
     }
 
     /// Where the fields of an order are held; refuses one that what is held does not follow.

@@ -12,6 +12,7 @@ mod parts;
 mod presence;
 mod queries;
 mod recovering;
+mod revisions;
 mod sharing;
 mod support;
 mod syncing;

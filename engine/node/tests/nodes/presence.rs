@@ -232,6 +232,7 @@ async fn what_is_typed_here_and_elsewhere_reaches_a_watcher_in_pieces_that_make_
                 collection: "notes".to_owned(),
                 id: "plan".to_owned(),
                 path: vec!["body".to_owned()],
+                revision: None,
                 unit: TextUnit::Scalar,
             })
             .unwrap();

@@ -90,17 +90,40 @@ impl Projection {
         }
     }
 
-    /// Puts an element into a set, or takes it out.
-    pub fn element(&self, path: &[String], element: &Value, include: bool) -> Result<Write, Fault> {
+    /// Puts an element into a set, or takes it out: in every form in which it is held, where older revisions tell
+    /// apart what this one does not.
+    pub fn element(
+        &self,
+        held: &Value,
+        path: &[String],
+        element: &Value,
+        include: bool,
+    ) -> Result<Vec<Write>, Fault> {
         let (node, key, rest) = self.locate_or_refuse(path)?;
-        let (path, element) = match &node.kind {
-            NodeKind::Any => ([&key[..], rest].concat(), element.clone()),
-            NodeKind::Set(seen) => match to_held(seen, element, &text_of(path)) {
-                Ok(held) => (key, held),
-                // What is no element cannot be there; what breaks a rule may have come from elsewhere.
-                Err(_) if !include => (key, seen.back(element).unwrap_or_else(|| element.clone())),
-                Err(fault) => return Err(fault),
-            },
+        let (path, elements) = match &node.kind {
+            NodeKind::Any => ([&key[..], rest].concat(), vec![element.clone()]),
+            NodeKind::Set(seen) if include => {
+                let element = to_held(seen, element, &text_of(path))?;
+                (key, vec![element])
+            }
+            NodeKind::Set(seen) => {
+                let there = at(held, &key).and_then(Value::as_array);
+                let mut forms: Vec<Value> = there
+                    .into_iter()
+                    .flatten()
+                    .filter(|held| {
+                        same(
+                            &seen.forth(held).unwrap_or_else(|| (*held).clone()),
+                            element,
+                        )
+                    })
+                    .cloned()
+                    .collect();
+                if forms.is_empty() {
+                    forms.push(seen.back(element).unwrap_or_else(|| element.clone()));
+                }
+                (key, forms)
+            }
             _ => {
                 return Err(Fault {
                     path: text_of(path),
@@ -109,10 +132,17 @@ impl Projection {
                 });
             }
         };
-        Ok(match include {
-            true => Write::Include { path, element },
-            false => Write::Exclude { path, element },
-        })
+        let write = |element| match include {
+            true => Write::Include {
+                path: path.clone(),
+                element,
+            },
+            false => Write::Exclude {
+                path: path.clone(),
+                element,
+            },
+        };
+        Ok(elements.into_iter().map(write).collect())
     }
 
     /// Where a text, list or tree is held that an edit is about; refuses an edit that does not fit.
@@ -475,10 +505,10 @@ impl<'p> Plan<'p> {
                 .and_then(Value::as_object)
                 .is_none_or(Map::is_empty)
         });
-        let mut gone = [self.gone, self.left].concat();
-        // A place sorts before what is held in it, and takes it along.
-        gone.sort_unstable();
-        gone.dedup_by(|path, above| path.starts_with(above));
+        // Field by field, the places after all that is in them: by then one shows only if it was made as an empty record. To
+        // delete it with its fields would take along what is moved out of it or hidden in it, written elsewhere meanwhile.
+        self.left.sort_unstable_by(|a, b| b.cmp(a));
+        let gone = [self.gone, self.left].concat();
         let deletions = gone.into_iter().map(|path| Write::Unset { path });
         deletions.chain(self.writes).collect()
     }

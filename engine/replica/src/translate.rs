@@ -86,8 +86,12 @@ pub(crate) fn translate(
         Change::Set { path, value } => projection.set(&held, path, value).map(of_writes),
         Change::Unset { path } => projection.unset(&held, path).map(of_writes),
         Change::Add { path, delta } => projection.add(path, *delta).map(of_one),
-        Change::Include { path, element } => projection.element(path, element, true).map(of_one),
-        Change::Exclude { path, element } => projection.element(path, element, false).map(of_one),
+        Change::Include { path, element } => projection
+            .element(&held, path, element, true)
+            .map(of_writes),
+        Change::Exclude { path, element } => projection
+            .element(&held, path, element, false)
+            .map(of_writes),
         Change::Rich { path, kind, edit } => projection.rich(path, *kind, edit).map(|path| {
             vec![Change::Rich {
                 path,

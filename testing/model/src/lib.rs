@@ -5,6 +5,7 @@
 //! share code with `core/doc` beyond reading operations, and never forget anything.
 
 pub mod access;
+pub mod schemas;
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};

@@ -101,8 +101,14 @@ fn a_wrong_write_names_path_expected_and_found() {
         view.add(&path(&["age"]), 1).unwrap_err().to_string(),
         "age needs an integer of 0 to 150, found an addition, which only a counter takes"
     );
-    assert!(view.element(&path(&["rows"]), &json!(1), true).is_err());
-    assert!(view.element(&path(&["tags"]), &json!(1), true).is_err());
+    assert!(
+        view.element(&held, &path(&["rows"]), &json!(1), true)
+            .is_err()
+    );
+    assert!(
+        view.element(&held, &path(&["tags"]), &json!(1), true)
+            .is_err()
+    );
     assert!(view.unset(&held, &path(&["name"])).is_err());
     assert!(view.set(&held, &path(&["rows", "0"]), &json!(1)).is_err());
     assert!(view.set(&held, &[], &json!(1)).is_err());
@@ -321,5 +327,48 @@ fn an_entry_of_a_map_is_deleted_whole() {
     assert_eq!(
         view.put(&held, &kept, true),
         Ok(vec![Write::Unset { path }])
+    );
+}
+
+#[test]
+fn a_record_is_deleted_field_by_field_so_that_what_is_written_elsewhere_meanwhile_stays() {
+    let moved = json!([{"hoist": {"from": "home", "name": "city"}}]);
+    let fields = json!({
+        "home": {"type": "record?", "fields": {"city": "string?", "zip": "string?"}}
+    });
+    let view = seen(&chain(fields, &[moved]), 2);
+    let path = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    let unset = |names: &[&str]| Write::Unset { path: path(names) };
+    // The place of the record is empty by then, unless it was made as an empty one.
+    assert_eq!(
+        view.unset(&json!({"home": {"zip": "3000"}}), &["home".to_owned()]),
+        Ok(vec![unset(&["home", "zip"]), unset(&["home"])])
+    );
+}
+
+#[test]
+fn an_element_is_taken_out_in_every_form_that_shows_as_it() {
+    let levels = json!({"type": "enum", "values": ["low", "high"]});
+    let table = json!([[1, "low"], [2, "low"], [3, "high"]]);
+    let convert = json!({"convert": {"name": "", "to": levels, "table": table}});
+    let fields = json!({"tags": {"type": "set", "of": "int"}});
+    let chain = chain(
+        fields,
+        &[json!([{"map": {"name": "tags", "lenses": [convert]}}])],
+    );
+    let path = vec!["tags".to_owned()];
+    let held = json!({"tags": [1, 2, 3]});
+    let exclude = |element: i64| Write::Exclude {
+        path: path.clone(),
+        element: json!(element),
+    };
+    assert_eq!(
+        seen(&chain, 2).element(&held, &path, &json!("low"), false),
+        Ok(vec![exclude(1), exclude(2)])
+    );
+    // What is not there is taken out in the form that it would be written in.
+    assert_eq!(
+        seen(&chain, 2).element(&json!({}), &path, &json!("low"), false),
+        Ok(vec![exclude(1)])
     );
 }

@@ -48,6 +48,6 @@ pub use rows::{
 };
 pub use sandbox::{
     SQL_ANSWER_BYTES_MAX, SQL_BYTES_MAX, SQL_MEMORY_MAX, SQL_ROWS_MAX, SQL_TIME_MAX, Sandbox,
-    SqlAnswer, SqlCell, SqlError, SqlSeen, SqlView,
+    SqlAnswer, SqlCell, SqlError, SqlHeld, SqlSeen, SqlView,
 };
 pub use write::Tx;

@@ -20,7 +20,7 @@ use rusqlite::{Connection, ErrorCode};
 use crate::StoreError;
 use crate::open::Reader;
 use views::{SEEN, columns};
-pub use views::{SqlSeen, SqlView};
+pub use views::{SqlHeld, SqlSeen, SqlView};
 
 /// Longest statement, in bytes.
 pub const SQL_BYTES_MAX: usize = 64 << 10;

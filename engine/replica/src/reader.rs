@@ -5,8 +5,8 @@ use std::sync::Arc;
 use stead_base::{DocId, SpaceId};
 use stead_schema::Projection;
 use stead_store::{
-    DocRow, Found, Grouped, Grouping, Interrupt, Plan, Query, Read, Reader, SqlAnswer, SqlSeen,
-    SqlView, StoreError,
+    DocRow, Found, Grouped, Grouping, Interrupt, Plan, Query, Read, Reader, SqlAnswer, SqlHeld,
+    SqlSeen, SqlView, StoreError,
 };
 
 use crate::{Replica, ReplicaError};
@@ -183,7 +183,10 @@ impl SqlReader {
 fn seen_by(revision: Projection) -> SqlSeen {
     let fields = revision.fields().keys().map(|name| {
         let held = revision.key_path(std::slice::from_ref(name));
-        let held = held.filter(|held| held.is_exact).map(|held| held.path);
+        let held = held.filter(|held| !held.converts).map(|held| SqlHeld {
+            path: held.path,
+            default: held.default,
+        });
         (name.clone(), held)
     });
     SqlSeen {

@@ -347,11 +347,16 @@ fn what_is_wrong_is_said_in_sqlites_words() {
 fn documents_are_seen_as_the_view_says_and_not_as_they_are_held() {
     let mut world = world();
     let people = world.views.first_mut().expect("a view");
+    let held = |name: &str, default| {
+        let path = vec![name.to_owned()];
+        Some(SqlHeld { path, default })
+    };
     people.seen = Some(SqlSeen {
         fields: vec![
-            ("called".to_owned(), Some(vec!["name".to_owned()])),
+            ("called".to_owned(), held("name", None)),
+            ("tags".to_owned(), held("tags", Some(json!(["none"])))),
             ("century".to_owned(), None),
-            ("secret".to_owned(), Some(vec!["secret".to_owned()])),
+            ("secret".to_owned(), held("secret", None)),
         ],
         look: std::sync::Arc::new(|held| {
             let held: serde_json::Value = serde_json::from_str(held).ok()?;
@@ -362,11 +367,12 @@ fn documents_are_seen_as_the_view_says_and_not_as_they_are_held() {
     let answer = world
         .run("SELECT * FROM people WHERE century = 19")
         .expect("rows");
-    assert_eq!(answer.columns, ["id", "called", "century", "json"]);
+    assert_eq!(answer.columns, ["id", "called", "tags", "century", "json"]);
     let text = |text: &str| SqlCell::Text(text.to_owned());
     let row = [
         text("p0"),
         text("Ada"),
+        text("[\"none\"]"),
         SqlCell::Int(19),
         text("{\"called\":\"Ada\",\"century\":19}"),
     ];

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 use rusqlite::functions::{Context, FunctionFlags};
+use serde_json::Value;
 
 use super::quoted;
 use crate::StoreError;
@@ -38,11 +39,19 @@ type Look = dyn Fn(&str) -> Option<String> + Send + Sync + std::panic::RefUnwind
 /// What is seen of documents that are held in another form.
 #[derive(Clone)]
 pub struct SqlSeen {
-    /// The fields of what is seen, each a column; with the path at which documents hold just that, where
-    /// they do.
-    pub fields: Vec<(String, Option<Vec<String>>)>,
+    /// The fields of what is seen, each a column; with where documents hold just that, if they do.
+    pub fields: Vec<(String, Option<SqlHeld>)>,
     /// Makes what is seen of what is held.
     pub look: Arc<Look>,
+}
+
+/// Where documents hold what is seen of them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SqlHeld {
+    /// The path.
+    pub path: Vec<String>,
+    /// What is seen where nothing is held.
+    pub default: Option<Value>,
 }
 
 impl fmt::Debug for SqlSeen {
@@ -79,42 +88,37 @@ pub(super) fn add_seen(conn: &Connection, views: &[SqlView]) -> Result<(), Store
 pub(super) fn columns(conn: &Connection, view: &SqlView) -> Result<String, StoreError> {
     let no = view.collection.0;
     let seen = format!("{SEEN}({no},json(body))");
-    let (all, fields) = match &view.seen {
+    let (all, fields): (_, Vec<(String, String)>) = match &view.seen {
         Some(of) => {
-            let fields = of.fields.iter().map(|(name, held)| match held {
-                Some(path) => (name.clone(), "body", json_path(path)),
-                None => (
-                    name.clone(),
-                    &seen[..],
-                    json_path(std::slice::from_ref(name)),
-                ),
+            let fields = of.fields.iter().map(|(name, held)| {
+                let value = match held {
+                    Some(held) => held_value(held),
+                    None => value_at(&seen, std::slice::from_ref(name)),
+                };
+                (name.clone(), value)
             });
             (&seen[..], fields.collect())
         }
         None => {
             let often = often_there(conn, view)?.into_iter();
             let fields = often.map(|name| {
-                let path = json_path(std::slice::from_ref(&name));
-                (name, "body", path)
+                let value = value_at("body", std::slice::from_ref(&name));
+                (name, value)
             });
-            ("body", fields.collect::<Vec<_>>())
+            ("body", fields.collect())
         }
     };
     // SQLite's names are the same in either case; the first has the name.
     let mut taken = BTreeSet::from(["id".to_owned(), "json".to_owned()]);
     let mut columns = "stead_id(id) AS id".to_owned();
-    for (name, of, path) in fields.into_iter().take(COLUMNS_MAX) {
+    for (name, value) in fields.into_iter().take(COLUMNS_MAX) {
         if view.hidden.contains(&name)
             || name.contains('\0')
             || !taken.insert(name.to_ascii_lowercase())
         {
             continue;
         }
-        let name = quoted(&name);
-        columns.push_str(&format!(
-            ", json_extract({of},{}) AS {name}",
-            literal(&path)
-        ));
+        columns.push_str(&format!(", {value} AS {}", quoted(&name)));
     }
     let hidden: String = (view.hidden.iter())
         .map(|name| format!(",{}", literal(&json_path(std::slice::from_ref(name)))))
@@ -141,10 +145,25 @@ fn often_there(conn: &Connection, view: &SqlView) -> Result<Vec<String>, StoreEr
     Ok(names.collect::<rusqlite::Result<_>>()?)
 }
 
+/// What a document holds at a place, or what is seen where nothing is held.
+fn held_value(held: &SqlHeld) -> String {
+    let value = value_at("body", &held.path);
+    let Some(default) = &held.default else {
+        return value;
+    };
+    let path = literal(&json_path(&held.path));
+    let default = value_at(&literal(&default.to_string()), &[]);
+    format!("CASE WHEN json_type(body,{path}) IS NULL THEN {default} ELSE {value} END")
+}
+
+fn value_at(json: &str, path: &[String]) -> String {
+    format!("json_extract({json},{})", literal(&json_path(path)))
+}
+
 /// A path as SQLite's JSON functions take it.
 fn json_path(names: &[String]) -> String {
     let steps = names
         .iter()
-        .map(|name| format!(".{}", serde_json::Value::from(name.as_str())));
+        .map(|name| format!(".{}", Value::from(name.as_str())));
     std::iter::once("$".to_owned()).chain(steps).collect()
 }

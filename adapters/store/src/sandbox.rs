@@ -41,6 +41,7 @@ const NESTING_MAX: i32 = 200;
 /// Deepest stack of SQLite's parser, which also bounds brackets and queries within queries. What is
 /// nested takes a few places a level.
 const PARSER_DEPTH_MAX: i32 = 1_000;
+
 /// Functions that only compute from what they are given.
 const FUNCTIONS: &[&str] = &[
     "abs",

@@ -72,7 +72,7 @@ pub use json::{
 };
 pub use kind::{Fault, Field, Fields, Items, Kind};
 pub use lens::Lens;
-pub use projection::{KeyPath, Projection, Reference};
+pub use projection::{KeyPath, Projection, Reference, Shown};
 pub use revision::{Index, IndexField, Revision, RevisionId};
 pub use scalar::{Bounds, Pattern, Scalar};
 pub use typescript::typescript;

@@ -27,17 +27,23 @@ pub struct Projection {
 pub struct KeyPath {
     /// The names by which state, rows and JSONB hold it.
     pub path: Vec<String>,
-    /// Whether what is held is what is seen: no conversion, no other form, no default for what is missing.
-    /// Only then can a condition be asked of what is held.
-    pub is_exact: bool,
-    /// Whether what is held, where something is, has another form than what is seen.
-    pub converts: bool,
+    /// How what is held there is seen.
+    pub shown: Shown,
     /// Whether what is held sorts as what is seen does.
     pub keeps_order: bool,
-    /// What is seen where nothing is held, if that does not convert.
-    pub default: Option<Value>,
     /// What the field is.
     pub kind: Kind,
+}
+
+/// How what a document holds at one place is seen.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Shown {
+    /// As it is held, and not at all where nothing is: a condition can be asked of what is held.
+    AsHeld,
+    /// As it is held, and like this where nothing is.
+    OrElse(Value),
+    /// In another form, or depending on what is held elsewhere.
+    Otherwise,
 }
 
 /// A reference of a document to another one.
@@ -119,10 +125,8 @@ impl Projection {
         if !rest.is_empty() {
             return Some(KeyPath {
                 path: key,
-                is_exact: true,
-                converts: false,
+                shown: Shown::AsHeld,
                 keeps_order: true,
-                default: None,
                 kind: Kind::Any,
             });
         }
@@ -136,13 +140,17 @@ impl Projection {
             _ => (false, true),
         };
         let default = node.default.clone().or_else(|| node.to_kind().empty());
-        let is_filled = default.is_some() || node.fallback.is_some();
+        let shown = match default {
+            _ if converts || node.is_spread || node.fallback.is_some() => Shown::Otherwise,
+            None => Shown::AsHeld,
+            // Further in, it is seen only where what it lies in is.
+            Some(_) if path.len() > 1 => Shown::Otherwise,
+            Some(default) => Shown::OrElse(default),
+        };
         Some(KeyPath {
             path: key,
-            is_exact: !converts && !is_filled && !node.is_spread,
-            converts: converts || node.is_spread || node.fallback.is_some(),
+            shown,
             keeps_order: keeps_order && !node.is_spread,
-            default,
             kind: node.to_kind(),
         })
     }

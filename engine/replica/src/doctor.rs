@@ -127,10 +127,8 @@ impl Replica {
                 Some(hint),
             );
         }
-        for info in self.checkpoints(&space.id)? {
-            if !info.is_held_back {
-                continue;
-            }
+        let checkpoints = self.checkpoints(&space.id)?.into_iter();
+        for info in checkpoints.filter(|info| info.is_held_back) {
             let device = info.made_by;
             let device = device.and_then(|device| self.name_in(&space.id, &device));
             let device = device.unwrap_or_else(|| info.log.short());

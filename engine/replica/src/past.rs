@@ -6,6 +6,7 @@
 
 mod rich;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -106,7 +107,11 @@ pub struct Moment {
 }
 
 /// From a document as it is held to what somebody sees of it.
-pub type Look<'l> = dyn Fn(&Value) -> Value + 'l;
+pub type Look<'l> = dyn for<'v> Fn(&'v Value) -> Cow<'v, Value> + 'l;
+
+fn as_held(document: &Value) -> Cow<'_, Value> {
+    Cow::Borrowed(document)
+}
 
 /// A document's story, oldest first.
 #[derive(Debug, Default)]
@@ -366,7 +371,7 @@ impl ReplicaReader {
         collection: &str,
         id: &DocId,
     ) -> Result<Story, ReplicaError> {
-        self.story_until(past, collection, id, None, None)
+        self.story_as(past, collection, id, &as_held)
     }
 
     /// The same, with changes of what `look` shows of the document as it is held.
@@ -377,7 +382,7 @@ impl ReplicaReader {
         id: &DocId,
         look: &Look<'_>,
     ) -> Result<Story, ReplicaError> {
-        self.story_until(past, collection, id, None, Some(look))
+        self.story_until(past, collection, id, None, look)
     }
 
     /// A document as it was at a time: behind the last transaction that was not later.
@@ -388,7 +393,8 @@ impl ReplicaReader {
         id: &DocId,
         at: Hlc,
     ) -> Result<Moment, ReplicaError> {
-        Ok(self.story_until(past, collection, id, Some(at), None)?.now)
+        let story = self.story_until(past, collection, id, Some(at), &as_held)?;
+        Ok(story.now)
     }
 
     fn story_until(
@@ -397,7 +403,7 @@ impl ReplicaReader {
         collection: &str,
         id: &DocId,
         until: Option<Hlc>,
-        look: Option<&Look<'_>>,
+        look: &Look<'_>,
     ) -> Result<Story, ReplicaError> {
         let mut changes = Changes::default();
         let mut touching: BTreeMap<Stamp, Touching> = BTreeMap::new();
@@ -511,10 +517,7 @@ impl ReplicaReader {
                 seq,
                 void: !applied,
                 deleted: (before.deleted != story.now.deleted).then_some(story.now.deleted),
-                changes: match look {
-                    Some(look) => differences(&look(&before.value), &look(&story.now.value)),
-                    None => differences(&before.value, &story.now.value),
-                },
+                changes: differences(&look(&before.value), &look(&story.now.value)),
                 words: std::mem::take(&mut said),
                 redacts,
             });

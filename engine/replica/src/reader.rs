@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use stead_base::{DocId, SpaceId};
-use stead_schema::Projection;
+use stead_schema::{KeyPath, Projection, Shown};
 use stead_store::{
     DocRow, Found, Grouped, Grouping, Interrupt, Plan, Query, Read, Reader, SqlAnswer, SqlHeld,
     SqlSeen, SqlView, StoreError,
@@ -183,9 +183,16 @@ impl SqlReader {
 fn seen_by(revision: Projection) -> SqlSeen {
     let fields = revision.fields().keys().map(|name| {
         let held = revision.key_path(std::slice::from_ref(name));
-        let held = held.filter(|held| !held.converts).map(|held| SqlHeld {
-            path: held.path,
-            default: held.default,
+        let held = held.and_then(|KeyPath { path, shown, .. }| match shown {
+            Shown::AsHeld => Some(SqlHeld {
+                path,
+                default: None,
+            }),
+            Shown::OrElse(default) => Some(SqlHeld {
+                path,
+                default: Some(default),
+            }),
+            Shown::Otherwise => None,
         });
         (name.clone(), held)
     });

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{chain, seen};
 use crate::{
-    AsideReason, Chain, Declaration, Known, Revision, RevisionId, SchemaError, Write, diff,
+    AsideReason, Chain, Declaration, Known, Revision, RevisionId, SchemaError, Shown, Write, diff,
     lenses_from_json, preview,
 };
 
@@ -504,8 +504,13 @@ fn conditions_are_asked_of_what_is_held_only_where_it_is_what_is_seen() {
     let new = seen(&chain, 2);
     let key = |path: &[&str]| {
         let path: Vec<String> = path.iter().map(|name| (*name).to_owned()).collect();
-        new.key_path(&path)
-            .map(|key| (key.path.join("/"), key.is_exact, key.keeps_order))
+        new.key_path(&path).map(|key| {
+            (
+                key.path.join("/"),
+                key.shown == Shown::AsHeld,
+                key.keeps_order,
+            )
+        })
     };
     let at = |path: &str, exact, order| Some((path.to_owned(), exact, order));
     assert_eq!(key(&["b"]), at("a", true, true));
@@ -517,6 +522,23 @@ fn conditions_are_asked_of_what_is_held_only_where_it_is_what_is_seen() {
     assert_eq!(key(&["x", "y", "z"]), at("x/y/z", true, true));
     assert_eq!(key(&["a"]), None);
     assert_eq!(key(&["b", "c"]), None);
+}
+
+#[test]
+fn a_default_stands_for_what_is_not_held_only_where_nothing_around_it_decides_that() {
+    let chain = chain(
+        json!({"d": {"type": "int", "default": 1},
+               "home": {"type": "record?", "fields": {"floor": {"type": "int", "default": 0}}}}),
+        &[],
+    );
+    let view = seen(&chain, 1);
+    let shown = |path: &[&str]| {
+        let path: Vec<String> = path.iter().map(|name| (*name).to_owned()).collect();
+        view.key_path(&path).unwrap().shown
+    };
+    assert_eq!(shown(&["d"]), Shown::OrElse(json!(1)));
+    assert_eq!(shown(&["home", "floor"]), Shown::Otherwise);
+    assert_eq!(view.read(&json!({})), json!({"d": 1}));
 }
 
 #[test]

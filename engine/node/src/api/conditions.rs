@@ -1,41 +1,44 @@
 //! Conditions that name fields as a client sees them, as they can be asked of what documents hold.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use stead_api::{ApiError, DocQuery, ErrorKind, Predicate, Where};
 use stead_base::SpaceId;
+use stead_replica::ReplicaReader;
+use stead_schema::Shown;
 use stead_store::{NoLookup, fits};
 
 use super::schemas::Seen;
 use super::{Node, convert};
+use crate::faults;
 
-/// The collections that conditions lead to.
-fn led_to<'w>(filters: &'w [Where], found: &mut BTreeSet<&'w str>) {
-    for filter in filters {
-        match filter {
-            Where::Is(_) => {}
-            Where::All { all: inner } | Where::Any { any: inner } => led_to(inner, found),
-            Where::Not { not } => led_to(std::slice::from_ref(&**not), found),
-            Where::Refers { to, filters, .. } => {
-                found.insert(to);
-                led_to(filters, found);
-            }
-        }
+/// Whether a condition is on other documents.
+pub(super) fn refers(filter: &Where) -> bool {
+    match filter {
+        Where::Is(_) => false,
+        Where::All { all: inner } | Where::Any { any: inner } => inner.iter().any(refers),
+        Where::Not { not } => refers(not),
+        Where::Refers { .. } => true,
     }
 }
 
 /// Has conditions on documents that are referred to ask what those hold.
-fn hold_led_to(filters: &mut [Where], others: &BTreeMap<String, Seen>) -> Result<(), ApiError> {
+fn hold_referred(
+    reader: &mut ReplicaReader,
+    space: &SpaceId,
+    filters: &mut [Where],
+) -> Result<(), ApiError> {
     for filter in filters {
         match filter {
             Where::Is(_) => {}
-            Where::All { all: inner } | Where::Any { any: inner } => hold_led_to(inner, others)?,
-            Where::Not { not } => hold_led_to(std::slice::from_mut(&mut **not), others)?,
+            Where::All { all: inner } | Where::Any { any: inner } => {
+                hold_referred(reader, space, inner)?;
+            }
+            Where::Not { not } => hold_referred(reader, space, std::slice::from_mut(&mut **not))?,
             Where::Refers { to, filters, .. } => {
-                hold_led_to(filters, others)?;
-                let Some(seen) = others.get(to) else { continue };
+                hold_referred(reader, space, filters)?;
+                let seen = Seen::newest(reader, space, to);
+                let seen = seen.map_err(|error| faults::replica(&error))?;
                 for filter in filters {
-                    *filter = held(filter, seen)?.ok_or_else(|| {
+                    *filter = held(filter, &seen)?.ok_or_else(|| {
                         let message = format!("A field of {to:?} that its schema converts cannot be asked through a reference.");
                         ApiError::new(ErrorKind::InvalidParams, message)
                             .hint(format!("Ask {to:?} by itself, and look for its ids here."))
@@ -59,7 +62,7 @@ impl Node {
             .seen(space, &ask.collection, ask.revision.as_deref())
             .await?;
         let mut ask = ask.clone();
-        self.hold_references(space, &mut ask).await?;
+        ask.filters = self.hold_references(space, ask.filters).await?;
         for filter in &mut ask.filters {
             *filter = held(filter, &seen)?.ok_or_else(|| {
                 let message = format!(
@@ -70,9 +73,7 @@ impl Node {
                     .hint("Choose by other fields, or keep the whole collection.")
             })?;
         }
-        for key in ask.sort.iter_mut().filter(|key| !convert::is_id(&key.path)) {
-            key.path = seen.order_key(&key.path)?;
-        }
+        seen.hold_order(&mut ask.sort)?;
         Ok(ask)
     }
 
@@ -80,15 +81,15 @@ impl Node {
     pub(super) async fn hold_references(
         &self,
         space: SpaceId,
-        ask: &mut DocQuery,
-    ) -> Result<(), ApiError> {
-        let mut names = BTreeSet::new();
-        led_to(&ask.filters, &mut names);
-        let mut others = BTreeMap::new();
-        for name in names {
-            others.insert(name.to_owned(), self.seen(space, name, None).await?);
+        mut filters: Vec<Where>,
+    ) -> Result<Vec<Where>, ApiError> {
+        if !filters.iter().any(refers) {
+            return Ok(filters);
         }
-        hold_led_to(&mut ask.filters, &others)
+        let held = self
+            .readers
+            .read(move |reader| Ok(hold_referred(reader, &space, &mut filters).map(|()| filters)));
+        held.await?
     }
 }
 
@@ -109,10 +110,10 @@ pub(super) fn held(filter: &Where, seen: &Seen) -> Result<Option<Where>, ApiErro
                 })
             };
             let of_presence = matches!(filter.is, Predicate::Exists | Predicate::Missing);
-            match &key.default {
-                _ if key.is_exact => Some(at(&key.path, filter.is)),
+            match &key.shown {
+                Shown::AsHeld => Some(at(&key.path, filter.is)),
                 // Where nothing is held, it is the default that fits or does not.
-                Some(default) if !key.converts && !of_presence => {
+                Shown::OrElse(default) if !of_presence => {
                     let alone = ["it".to_owned()];
                     let asked = convert::filters(&[at(&alone, filter.is)])?;
                     let shown = serde_json::json!({"it": default});
@@ -122,7 +123,7 @@ pub(super) fn held(filter: &Where, seen: &Seen) -> Result<Option<Where>, ApiErro
                     any.extend(fits_default.then(|| at(&key.path, Predicate::Missing)));
                     Some(Where::Any { any })
                 }
-                _ => None,
+                Shown::OrElse(_) | Shown::Otherwise => None,
             }
         }
         Where::All { all: inner } => all(inner)?.map(|all| Where::All { all }),

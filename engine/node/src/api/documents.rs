@@ -181,7 +181,7 @@ impl Node {
 
     async fn query_now(&self, mut ask: DocQuery) -> Result<Page, ApiError> {
         let space = self.find_space(&ask.space)?;
-        self.hold_references(space, &mut ask).await?;
+        ask.filters = self.hold_references(space, ask.filters).await?;
         let limit = u64::from(ask.limit.unwrap_or(PAGE_DEFAULT).min(PAGE_MAX)) as usize;
         let spoken = ask.revision.as_deref();
         let seen = self.seen(space, &ask.collection, spoken).await?;
@@ -227,6 +227,7 @@ fn join(
 ) -> Result<Result<(), ApiError>, ReplicaError> {
     let mut bytes = 0;
     for (join, veil) in joins.iter().zip(veils) {
+        let seen = Seen::newest(reader, space, &join.collection)?;
         for doc in &page.docs {
             let field = join
                 .path
@@ -246,7 +247,6 @@ fn join(
                     continue;
                 }
                 let row = reader.get(space, &join.collection, &id)?;
-                let seen = Seen::newest(reader, space, &join.collection)?;
                 if let Some(row) = row.filter(|row| !row.deleted) {
                     bytes += row.json.len();
                     match convert::document(&id, &row.json, false) {
@@ -293,9 +293,7 @@ impl Search {
             }
         }
         let mut sort = ask.sort.clone();
-        for key in sort.iter_mut().filter(|key| !convert::is_id(&key.path)) {
-            key.path = seen.order_key(&key.path)?;
-        }
+        seen.hold_order(&mut sort)?;
         let query = Query {
             filter: convert::filters(&there)?,
             search: search.map_err(fault)?,

@@ -1,5 +1,7 @@
 //! Calls about indexes: asked for here, built on the store thread between other work.
 
+use std::collections::BTreeMap;
+
 use stead_api::{
     ApiError, Done, ErrorKind, IndexAdd, IndexInfo, IndexList, IndexRemove, Indexes, Path,
 };
@@ -8,6 +10,7 @@ use stead_replica::SpaceInfo;
 use stead_store::{IndexKind, IndexOrigin, IndexSpec};
 
 use super::Node;
+use super::schemas::Seen;
 use crate::clock::wall_ms;
 use crate::faults;
 
@@ -96,27 +99,31 @@ impl Node {
     }
 
     pub(super) async fn indexes_of(&self, space: SpaceId) -> Result<Vec<IndexInfo>, ApiError> {
-        let found = self
-            .readers
-            .read(move |reader| reader.indexes(&space))
-            .await?;
-        let mut told = Vec::with_capacity(found.len());
-        for index in found {
-            let seen = self.seen(space, &index.collection, None).await?;
-            let held = index.row.spec.paths.iter();
-            told.push(IndexInfo {
-                space: String::new(),
-                text: index.row.spec.kind == IndexKind::Text,
-                by_hand: index.row.is_wanted(IndexOrigin::ByHand),
-                by_schema: index.row.is_wanted(IndexOrigin::BySchema),
-                complete: index.row.is_complete(),
-                done: index.progress.map_or(0, |progress| progress.done),
-                total: index.progress.map_or(0, |progress| progress.total),
-                fields: held.map(|path| seen.name_of(path)).collect(),
-                collection: index.collection,
-            });
-        }
-        Ok(told)
+        let read = self.readers.read(move |reader| {
+            let mut told = Vec::new();
+            let mut known: BTreeMap<String, Seen> = BTreeMap::new();
+            for index in reader.indexes(&space)? {
+                if !known.contains_key(&index.collection) {
+                    let seen = Seen::newest(reader, &space, &index.collection)?;
+                    known.insert(index.collection.clone(), seen);
+                }
+                let seen = &known[&index.collection];
+                let held = index.row.spec.paths.iter();
+                told.push(IndexInfo {
+                    space: String::new(),
+                    text: index.row.spec.kind == IndexKind::Text,
+                    by_hand: index.row.is_wanted(IndexOrigin::ByHand),
+                    by_schema: index.row.is_wanted(IndexOrigin::BySchema),
+                    complete: index.row.is_complete(),
+                    done: index.progress.map_or(0, |progress| progress.done),
+                    total: index.progress.map_or(0, |progress| progress.total),
+                    fields: held.map(|path| seen.name_of(path)).collect(),
+                    collection: index.collection,
+                });
+            }
+            Ok(told)
+        });
+        read.await
     }
 
     /// The indexes that are not complete, for the status.

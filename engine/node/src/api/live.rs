@@ -8,12 +8,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
-use stead_api::{
-    ApiError, Change, DocQuery, DocWatch, ErrorKind, Event, Notification, WINDOW_MAX, Where,
-};
+use stead_api::{ApiError, Change, DocQuery, DocWatch, ErrorKind, Event, Notification, WINDOW_MAX};
 use stead_base::{DocId, SpaceId};
 
 use super::client::Outgoing;
+use super::conditions::refers;
 use super::documents::Search;
 use super::schemas::Seen;
 use super::veil::Veil;
@@ -343,15 +342,6 @@ fn in_space(noted: Noted) -> Result<Noted, ApiError> {
             "this device left the space.",
         )),
         false => Ok(noted),
-    }
-}
-
-fn refers(filter: &Where) -> bool {
-    match filter {
-        Where::Is(_) => false,
-        Where::All { all: inner } | Where::Any { any: inner } => inner.iter().any(refers),
-        Where::Not { not } => refers(not),
-        Where::Refers { .. } => true,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Calls about earlier times: a document's story, what it was, and back to it; and queries as of a
 //! time. The logs are read on a reading thread.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde_json::Value;
@@ -44,8 +45,7 @@ impl Node {
         let past = self.past(space).await?;
         let (within, wanted) = (collection.to_owned(), convert::doc_id(id)?);
         let read = self.readers.read(move |reader| {
-            let look = |held: &Value| seen.of(held);
-            let story = reader.story_as(&past, &within, &wanted, &look)?;
+            let story = reader.story_as(&past, &within, &wanted, &|held| seen.of(held))?;
             Ok((story, past))
         });
         let (story, past) = read.await?;
@@ -213,11 +213,11 @@ impl Node {
         let to_ms = ask.to_ms.unwrap_or(u64::MAX >> 16);
         let (to, _) = self.moment(past, &ask.collection, &ask.id, to_ms).await?;
         let seen = self.seen(space, &ask.collection, None).await?;
-        let seen = |moment: &Moment| match moment.is_there && !moment.deleted {
+        let [from, to] = [&from, &to].map(|moment| match moment.is_there && !moment.deleted {
             true => seen.of(&moment.value),
-            false => Value::Null,
-        };
-        let changes = differences(&seen(&from), &seen(&to));
+            false => Cow::Owned(Value::Null),
+        });
+        let changes = differences(&from, &to);
         Ok(DocDiffs {
             changes: changes.iter().map(|change| diff(change, veil)).collect(),
         })

@@ -1,20 +1,21 @@
 //! Calls about schemas, and what a client that speaks a revision is shown of documents.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde_json::Value;
 use stead_api::{
     ApiError, Aside, ErrorKind, PAGE_DEFAULT, PAGE_MAX, Revision, Schema, SchemaCheck,
-    SchemaChecked, SchemaFault, SchemaMade, SchemaPut, SchemaShow, Schemas,
+    SchemaChecked, SchemaFault, SchemaMade, SchemaPut, SchemaShow, Schemas, SortKey,
 };
 use stead_base::SpaceId;
 use stead_replica::{AS_HELD, DocRow, ReplicaError, ReplicaReader};
 use stead_schema::{
-    Chain, Declaration, KeyPath, Known, Lens, Projection, SchemaError, Wanted, indexes_from_json,
-    lenses_from_json, lenses_to_json, search_from_json,
+    Chain, Declaration, KeyPath, Known, Lens, Projection, SchemaError, Shown, Wanted,
+    indexes_from_json, lenses_from_json, lenses_to_json, search_from_json,
 };
 
-use super::Node;
+use super::{Node, convert};
 use crate::clock::wall_ms;
 use crate::faults;
 
@@ -76,10 +77,10 @@ impl Seen {
     }
 
     /// What the client sees of a document as it is held.
-    pub(super) fn of(&self, held: &Value) -> Value {
+    pub(super) fn of<'v>(&self, held: &'v Value) -> Cow<'v, Value> {
         match &self.0 {
-            Some(projection) => projection.read(held),
-            None => held.clone(),
+            Some(projection) => Cow::Owned(projection.read(held)),
+            None => Cow::Borrowed(held),
         }
     }
 
@@ -88,10 +89,8 @@ impl Seen {
         let Some(projection) = &self.0 else {
             return Ok(KeyPath {
                 path: path.to_vec(),
-                is_exact: true,
-                converts: false,
+                shown: Shown::AsHeld,
                 keeps_order: true,
-                default: None,
                 kind: stead_schema::Kind::Any,
             });
         };
@@ -116,20 +115,23 @@ impl Seen {
         named.unwrap_or_else(|| held.to_vec())
     }
 
-    /// Where the fields of an order are held; refuses one that what is held does not follow.
-    pub(super) fn order_key(&self, path: &[String]) -> Result<Vec<String>, ApiError> {
-        let key = self.key(path)?;
-        match key.keeps_order {
-            true => Ok(key.path),
-            false => Err(ApiError::new(
-                ErrorKind::InvalidParams,
-                format!(
-                    "Documents cannot be ordered by {:?}: it is held in another form, by an older revision.",
-                    path.join(".")
-                ),
-            )
-            .hint("Order them by another field, or in the program.")),
+    /// Has an order be of fields as they are held; refuses one that what is held does not follow.
+    pub(super) fn hold_order(&self, sort: &mut [SortKey]) -> Result<(), ApiError> {
+        for key in sort.iter_mut().filter(|key| !convert::is_id(&key.path)) {
+            let held = self.key(&key.path)?;
+            if !held.keeps_order {
+                return Err(ApiError::new(
+                    ErrorKind::InvalidParams,
+                    format!(
+                        "Documents cannot be ordered by {:?}: it is held in another form, by an older revision.",
+                        key.path.join(".")
+                    ),
+                )
+                .hint("Order them by another field, or in the program."));
+            }
+            key.path = held.path;
         }
+        Ok(())
     }
 }
 

@@ -5,28 +5,11 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use stead_api::{
     Aggregate, ChangeKind, DocAt, DocBack, DocDiff, DocHistory, DocPut, DocQuery, DocWatch, Edit,
-    ErrorKind, Filter, GroupBy, IndexAdd, IndexList, IndexRemove, Join, Measure, Op, Predicate,
-    SchemaPut, SortKey, SqlRun, Where,
+    ErrorKind, GroupBy, IndexAdd, IndexList, IndexRemove, Join, Measure, Op, Predicate, SchemaPut,
+    SortKey, SqlRun, Where,
 };
 
-use crate::support::{Device, until};
-
-fn path(field: &str) -> Vec<String> {
-    field.split('.').map(str::to_owned).collect()
-}
-
-fn is(field: &str, is: Predicate, value: Value) -> Where {
-    let path = path(field);
-    Where::Is(Filter { path, is, value })
-}
-
-fn query(collection: &str) -> DocQuery {
-    DocQuery {
-        space: "world".into(),
-        collection: collection.into(),
-        ..DocQuery::default()
-    }
-}
+use crate::support::{Device, is, path, query, until};
 
 fn ids(page: &stead_api::Page) -> Vec<String> {
     page.docs.iter().map(|doc| doc.id.clone()).collect()

@@ -3,21 +3,12 @@
 
 use serde_json::{Value, json};
 use stead_api::{
-    DocDiff, DocHistory, DocPut, DocQuery, Edit, ErrorKind, Filter, IndexAdd, IndexList,
-    IndexRemove, Join, Keep, Notification, Op, Predicate, RichShow, RichWatch, SchemaPut, SortKey,
-    SpaceKeep, SqlRun, TextEdit, Where,
+    DocDiff, DocHistory, DocPut, DocQuery, Edit, ErrorKind, IndexAdd, IndexList, IndexRemove, Join,
+    Keep, Notification, Op, Predicate, RichShow, RichWatch, SchemaPut, SortKey, SpaceKeep, SqlRun,
+    TextEdit, Where,
 };
 
-use crate::support::{Device, PATIENCE, in_step, linked, until};
-
-fn path(field: &str) -> Vec<String> {
-    field.split('.').map(str::to_owned).collect()
-}
-
-fn is(field: &str, is: Predicate, value: Value) -> Where {
-    let path = path(field);
-    Where::Is(Filter { path, is, value })
-}
+use crate::support::{Device, PATIENCE, in_step, is, linked, path, query, until};
 
 fn schema(node: &Device, collection: &str, lenses: Option<Value>, fields: Option<Value>) {
     node.call(&SchemaPut {
@@ -37,6 +28,7 @@ fn evolve(node: &Device) {
         None,
         Some(json!({
             "name": "string", "length": "int?", "wet": {"type": "bool", "default": true}, "body": "text",
+            "mouth": {"type": "record?", "fields": {"tides": {"type": "bool", "default": false}}},
         })),
     );
     node.put(
@@ -52,12 +44,11 @@ fn evolve(node: &Device) {
     schema(node, "rivers", Some(lenses), None);
 }
 
-fn query(collection: &str) -> DocQuery {
-    DocQuery {
-        space: "world".into(),
-        collection: collection.into(),
-        ..DocQuery::default()
-    }
+async fn rivers() -> Device {
+    let node = Device::start("tower").await;
+    node.space("world");
+    evolve(&node);
+    node
 }
 
 fn ids(node: &Device, ask: &DocQuery) -> Vec<String> {
@@ -87,9 +78,7 @@ fn typed(node: &Device, at: usize, insert: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn history_and_sql_name_fields_as_the_newest_revision_does() {
-    let node = Device::start("tower").await;
-    node.space("world");
-    evolve(&node);
+    let node = rivers().await;
     // In another millisecond.
     tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     node.put("world", "rivers", "aare", json!({"title": "Aare"}));
@@ -152,9 +141,7 @@ async fn history_and_sql_name_fields_as_the_newest_revision_does() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn texts_are_shown_and_watched_by_their_newest_names() {
-    let node = Device::start("tower").await;
-    node.space("world");
-    evolve(&node);
+    let node = rivers().await;
     typed(&node, 0, "long");
     let show = |field: &str, revision: Option<&str>| RichShow {
         space: "world".into(),
@@ -197,9 +184,7 @@ async fn texts_are_shown_and_watched_by_their_newest_names() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn indexes_by_hand_serve_queries_that_name_fields_as_the_newest_revision_does() {
-    let node = Device::start("tower").await;
-    node.space("world");
-    evolve(&node);
+    let node = rivers().await;
     typed(&node, 0, "long and wide");
     let index = |fields: &[&str], text| IndexAdd {
         space: "world".into(),
@@ -251,9 +236,7 @@ async fn indexes_by_hand_serve_queries_that_name_fields_as_the_newest_revision_d
 #[tokio::test(flavor = "multi_thread")]
 async fn conditions_through_references_and_joined_documents_name_fields_as_the_newest_revision_does()
  {
-    let node = Device::start("tower").await;
-    node.space("world");
-    evolve(&node);
+    let node = rivers().await;
     node.put("world", "cities", "bern", json!({"river": "aare"}));
     node.put("world", "cities", "rome", json!({"river": "tiber"}));
     let through = |filter: Where| {
@@ -287,6 +270,9 @@ async fn conditions_through_references_and_joined_documents_name_fields_as_the_n
     assert_eq!(ids(&node, &ask), [""; 0]);
     node.put("world", "rivers", "aare", json!({"wet": false}));
     assert_eq!(ids(&node, &ask), ["aare"]);
+    // A default within a record that is not there is seen by nobody.
+    ask.filters = vec![is("mouth.tides", Predicate::Eq, json!(false))];
+    assert_eq!(ids(&node, &ask), [""; 0]);
     // What is held in another form cannot be asked there.
     let converted = is("length", Predicate::Eq, json!([288]));
     let error = node.try_call(&through(converted)).unwrap_err();

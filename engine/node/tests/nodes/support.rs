@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use stead_api::{
-    ApiError, Client, ClientError, Commit, DocGet, DocPut, Edit, ErrorKind, LinkAccept,
-    LinkAccepted, LinkApprove, LinkArrival, LinkArrive, LinkBegun, LinkCreate, LinkOutcome, Method,
-    NodeStatus, Op, SpaceCreate, SpaceInfo, SpaceList, Status, SyncPhase,
+    ApiError, Client, ClientError, Commit, DocGet, DocPut, DocQuery, Edit, ErrorKind, Filter,
+    LinkAccept, LinkAccepted, LinkApprove, LinkArrival, LinkArrive, LinkBegun, LinkCreate,
+    LinkOutcome, Method, NodeStatus, Op, Predicate, SpaceCreate, SpaceInfo, SpaceList, Status,
+    SyncPhase, Where,
 };
 use stead_node::{Bind, Lan, Node, NodeConfig};
 
@@ -181,6 +182,26 @@ pub fn until_asking(old: &Device) -> stead_api::LinkNewcomer {
         }
         assert!(Instant::now() < deadline, "nobody asks");
         std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A path of dotted names.
+pub fn path(field: &str) -> Vec<String> {
+    field.split('.').map(str::to_owned).collect()
+}
+
+/// A condition on a field.
+pub fn is(field: &str, is: Predicate, value: Value) -> Where {
+    let path = path(field);
+    Where::Is(Filter { path, is, value })
+}
+
+/// All documents of a collection of the space "world".
+pub fn query(collection: &str) -> DocQuery {
+    DocQuery {
+        space: "world".into(),
+        collection: collection.into(),
+        ..DocQuery::default()
     }
 }
 

@@ -64,8 +64,7 @@ impl Replica {
         }
         // The newest need not be the one that goes further in this very log.
         for info in self.checkpoints(id)? {
-            let fits = info.is_whole && info.counts && !info.is_held_back && !info.is_beginning;
-            if !fits || !self.reaches(id, &info.log)? || self.is_superseded(id, &info.log)? {
+            if info.is_beginning || !self.is_fit(id, &info)? {
                 continue;
             }
             let covered = self.covered(id, &info.log)?;

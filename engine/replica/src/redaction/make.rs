@@ -133,8 +133,7 @@ impl Writing<'_> {
                 Some(_) => {
                     "no change there is in the history here, which begins with a checkpoint: redact it on a device \
                      that kept more; if none did, take the field out (`stead put DOC --unset FIELD`), make a \
-                     checkpoint and drop the history below it; nothing of the value is in this device's files once its \
-                     node was started anew"
+                     checkpoint and drop the history below it; then nothing of the value is in this device's files"
                 }
             };
             return Err(ReplicaError::Refused(why.to_owned()));

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::kind::{Fault, Fields, Kind, check_fields};
+use crate::kind::{Fault, Fields, Kind, below, check_fields};
+use crate::limits::FAULTS_MAX;
 use crate::revision::{Index, RevisionId};
 use crate::scalar::{Scalar, found};
 use crate::shape::{Node, NodeKind};
@@ -135,8 +136,9 @@ impl Projection {
                 !seen.by.is_empty(),
                 seen.by.iter().all(|step| step.by.keeps_order()),
             ),
-            NodeKind::Items { of, .. } => (!is_plain(of), false),
-            NodeKind::Record(_) | NodeKind::Map(_) => (!is_plain(node), false),
+            NodeKind::Items { of, .. } => (!is_plain(of) || may_be_marked(of), false),
+            NodeKind::Record(_) => (true, false),
+            NodeKind::Map(_) => (!is_plain(node) || may_be_marked(node), false),
             _ => (false, true),
         };
         let default = node.default.clone().or_else(|| node.to_kind().empty());
@@ -205,6 +207,7 @@ impl Projection {
         if let Value::Object(seen) = self.read(held) {
             check_fields(&self.fields, &seen, "", &mut faults);
         }
+        unexpected_lists(&self.root, held, "", &mut faults);
         faults
     }
 
@@ -221,16 +224,39 @@ impl Projection {
         if let Value::Object(seen) = seen {
             for (name, field) in &self.fields {
                 if let Some(value) = seen.get(name) {
-                    references(
-                        &field.kind,
-                        value,
-                        &crate::kind::below("", name),
-                        &mut found,
-                    );
+                    references(&field.kind, value, &below("", name), &mut found);
                 }
             }
         }
         found
+    }
+}
+
+/// Finds lists that are held for single values which no revision sees as lists: of those the first item is seen.
+fn unexpected_lists(node: &Node, held: &Value, path: &str, faults: &mut Vec<Fault>) {
+    for (name, node) in node.fields().into_iter().flatten() {
+        let path = below(path, name);
+        if node.fields().is_some() {
+            unexpected_lists(node, held, &path, faults);
+            continue;
+        }
+        match (&node.kind, at(held, &node.key)) {
+            (NodeKind::Value(seen), Some(Value::Array(_)))
+                if !node.is_spread && !node.is_held_as_list && faults.len() < FAULTS_MAX =>
+            {
+                faults.push(Fault {
+                    path,
+                    expected: seen.scalar.expected(),
+                    found: "a list".to_owned(),
+                });
+            }
+            (NodeKind::Map(of), Some(Value::Object(entries))) => {
+                for (key, entry) in entries {
+                    unexpected_lists(of, entry, &below(&path, key), faults);
+                }
+            }
+            _ => {}
+        }
     }
 }
 
@@ -239,7 +265,7 @@ fn missing(fields: &Fields, seen: &Value, path: &str, faults: &mut Vec<Fault>) {
         return;
     };
     for (name, field) in fields {
-        let place = crate::kind::below(path, name);
+        let place = below(path, name);
         match (seen.get(name), &field.kind) {
             (None, kind) if field.must_be_written() => faults.push(Fault {
                 path: place,
@@ -250,7 +276,7 @@ fn missing(fields: &Fields, seen: &Value, path: &str, faults: &mut Vec<Fault>) {
             (Some(Value::Object(entries)), Kind::Map(of)) => {
                 if let Kind::Record(fields) = &**of {
                     for (key, value) in entries {
-                        missing(fields, value, &crate::kind::below(&place, key), faults);
+                        missing(fields, value, &below(&place, key), faults);
                     }
                 }
             }
@@ -287,13 +313,13 @@ fn references(kind: &Kind, value: &Value, path: &str, found: &mut Vec<Reference>
         }
         (Kind::Map(of), Value::Object(entries)) => {
             for (key, value) in entries {
-                references(of, value, &crate::kind::below(path, key), found);
+                references(of, value, &below(path, key), found);
             }
         }
         (Kind::Record(fields), Value::Object(entries)) => {
             for (name, field) in fields {
                 if let Some(value) = entries.get(name) {
-                    references(&field.kind, value, &crate::kind::below(path, name), found);
+                    references(&field.kind, value, &below(path, name), found);
                 }
             }
         }
@@ -312,6 +338,18 @@ pub(crate) fn is_plain(node: &Node) -> bool {
             node.key.last() == Some(name) && node.to_kind().empty().is_none() && is_plain(node)
         }),
         _ => true,
+    }
+}
+
+/// Whether what is held of a map or item may say of a record in it that it is there.
+fn may_be_marked(node: &Node) -> bool {
+    match &node.kind {
+        NodeKind::Record(fields) => fields
+            .values()
+            .any(|node| node.fields().is_some() || may_be_marked(node)),
+        NodeKind::Map(of) => of.fields().is_some() || may_be_marked(of),
+        NodeKind::Items { of, .. } => may_be_marked(of),
+        _ => false,
     }
 }
 
@@ -339,28 +377,34 @@ pub(crate) fn read_node(node: &Node, held: &Value) -> Option<Value> {
         }
         return Some(Value::Object(read_fields(fields, held)));
     }
-    match at(held, &node.key) {
-        Some(value) => read_value(node, value),
-        None => match &node.fallback {
-            Some(_) if node.default.is_some() => node.default.clone(),
-            Some(fallback) => read_value(node, fallback),
-            None if node.default.is_some() => node.default.clone(),
-            None if node.optional => None,
-            None => node.to_kind().empty(),
-        },
-    }
+    // A list without a first value shows none where that is seen.
+    let shown = at(held, &node.key).and_then(|value| read_value(node, value));
+    shown.or_else(|| match &node.fallback {
+        Some(_) if node.default.is_some() => node.default.clone(),
+        Some(fallback) => read_value(node, fallback),
+        None if node.default.is_some() => node.default.clone(),
+        None if node.optional => None,
+        None => node.to_kind().empty(),
+    })
 }
 
-/// Whether something is held of a field that is seen; of a record, the empty map that stands for it too.
+/// Whether something is held of a field, and seen; of a record, its mark or the empty map that stands for it too.
 pub(crate) fn is_present(node: &Node, held: &Value) -> bool {
     let there = at(held, &node.key);
     match &node.kind {
         NodeKind::Record(fields) => {
             there.is_some_and(|there| there.as_object().is_none_or(Map::is_empty))
+                || at(held, &node.mark()).is_some()
                 || fields.values().any(|node| is_present(node, held))
         }
-        _ => there.is_some(),
+        _ => there.is_some_and(|there| is_seen(node, there)),
     }
+}
+
+/// Whether what is held of a field that is no record is seen: of an empty list nothing is, where its first value would be.
+pub(crate) fn is_seen(node: &Node, held: &Value) -> bool {
+    let is_single = matches!(node.kind, NodeKind::Value(_));
+    !is_single || held.as_array().is_none_or(|items| !items.is_empty())
 }
 
 /// What is seen of a held value. What cannot be converted is seen as it is, and reported as a fault.
@@ -368,7 +412,8 @@ pub(crate) fn read_value(node: &Node, held: &Value) -> Option<Value> {
     match &node.kind {
         NodeKind::Value(seen) => {
             let single = match held {
-                Value::Array(items) if node.is_spread || node.is_held_as_list => items.first()?,
+                // Of a revision that sees a list here, be it one that this device has not heard of.
+                Value::Array(items) => items.first()?,
                 held => held,
             };
             Some(seen.forth(single).unwrap_or_else(|| single.clone()))

@@ -10,13 +10,19 @@ use crate::convert::Converting;
 use crate::kind::{Field, Fields, Items, Kind, field_fault};
 use crate::lens::Lens;
 use crate::limits::FIELDS_MAX;
+use crate::projection::read_value;
 use crate::scalar::{Bounds, Scalar};
+use crate::write::to_held_value;
 
 /// Names that lead to a field's place in a document; [`EACH`] stands for every key or item.
 pub(crate) type KeyPath = Vec<String>;
 
 /// Stands in a key path for every key of a map, item of a list or element of a set.
 pub(crate) const EACH: &str = "";
+
+/// Under this name a record of a document holds that it is there, where no visible field of it says so: an assignment
+/// of the record would take along what is written in it elsewhere. No field is held under it.
+pub(crate) const MARK: &str = "~";
 
 /// One visible field, and how documents hold it.
 #[derive(Debug, Clone, PartialEq)]
@@ -107,6 +113,11 @@ impl Node {
             is_spread: false,
             fallback: None,
         }
+    }
+
+    /// Where a record holds that it is there, from what the record is a part of.
+    pub(crate) fn mark(&self) -> KeyPath {
+        full(&self.key, &[MARK.to_owned()])
     }
 
     /// The fields of a record.
@@ -255,6 +266,8 @@ impl Applying<'_> {
             Lens::Map { name, lenses } => {
                 let node = child(target, name, is_item)?;
                 let place = each_of(&full(scope, &node.key));
+                let default = node.default.as_ref();
+                let held_default = default.and_then(|it| to_held_value(node, None, it, name).ok());
                 for lens in lenses {
                     match &mut node.kind {
                         NodeKind::Map(of) | NodeKind::Items { of, .. } => {
@@ -264,9 +277,12 @@ impl Applying<'_> {
                         _ => return Err(format!("{name:?} is no map, list or set")),
                     }
                 }
-                // A default is a whole list: its items changed with the lens.
+                // A default is a whole list: its items change with the lens.
                 if node.default.is_some() {
                     let mut faults = Vec::new();
+                    if let Some(held) = held_default {
+                        node.default = read_value(node, &held);
+                    }
                     let default = node.default.clone().unwrap_or_default();
                     node.to_kind().check(&default, name, &mut faults);
                     if let Some(fault) = faults.first() {
@@ -463,7 +479,7 @@ impl Applying<'_> {
         }
         let mut key = full(base, &[name.to_owned()]);
         let mut nth = 2;
-        while self.keys.contains_key(&key) {
+        while self.keys.contains_key(&key) || key.last().is_some_and(|last| last == MARK) {
             key.pop();
             key.push(format!("{name}~{nth}"));
             nth += 1;

@@ -8,7 +8,7 @@ use crate::apply::{Write, apply, remove};
 use crate::convert::same;
 use crate::kind::{Fault, below, item, unknown};
 use crate::projection::{
-    Projection, at, is_plain, is_present, name_of, read_fields, read_node, read_value,
+    Projection, at, is_plain, is_present, is_seen, name_of, read_fields, read_node, read_value,
 };
 use crate::shape::{Node, NodeKind, Seen};
 
@@ -47,7 +47,21 @@ impl Projection {
             let value = to_held_value(node, None, value, &text)?;
             writes.push(Write::Set { path: key, value });
         }
+        if writes.is_empty() {
+            writes.extend(self.mark_around(held, path));
+        }
         Ok(writes)
+    }
+
+    /// Says that the record around a field is there, where that is not seen: then what is seen of the field by
+    /// itself is, too.
+    fn mark_around(&self, held: &Value, path: &[String]) -> Option<Write> {
+        let (_, around) = path.split_last()?;
+        let (record, key, _) = self.locate(around).filter(|_| !around.is_empty())?;
+        record.fields()?;
+        let mut plan = Plan::new(held);
+        plan.scope = key[..key.len() - record.key.len()].to_vec();
+        (!plan.shows(record, held)).then(|| plan.mark(record))
     }
 
     /// Deletes one field.
@@ -278,9 +292,7 @@ impl<'p> Plan<'p> {
         }
         if replace {
             for (name, node) in fields {
-                // What is not seen is not deleted: an empty list has no first value.
-                let is_seen = is_present(node, held) && read_node(node, held).is_some();
-                if entries.contains_key(name) || !is_seen {
+                if entries.contains_key(name) || !is_present(node, held) {
                     continue;
                 }
                 if node.to_field().must_be_written() {
@@ -460,13 +472,26 @@ impl<'p> Plan<'p> {
     /// whole, as a document does.
     fn unset(&mut self, node: &Node) {
         let place = self.path(node);
-        let held = at(self.held, &place).map(|_| place);
+        let there = at(self.held, &place);
+        let held = there.map(|_| place);
         match &node.kind {
             NodeKind::Record(fields) if !node.key.is_empty() => {
                 fields.values().for_each(|node| self.unset(node));
+                let mark = [&self.scope[..], &node.mark()].concat();
+                self.gone.extend(at(self.held, &mark).map(|_| mark));
                 self.left.extend(held);
             }
+            // What is not seen is not deleted.
+            _ if there.is_some_and(|there| !is_seen(node, there)) => {}
             _ => self.gone.extend(held),
+        }
+    }
+
+    /// Says that a record is there, and nothing of what is in it.
+    fn mark(&self, record: &Node) -> Write {
+        Write::Set {
+            path: [&self.scope[..], &record.mark()].concat(),
+            value: Value::Bool(true),
         }
     }
 
@@ -490,9 +515,12 @@ impl<'p> Plan<'p> {
             let before = self.writes.len();
             self.write_down(node, entries);
             if self.writes.len() == before {
-                self.writes.push(Write::Merge {
-                    path: self.path(node),
-                    value: Value::Object(Map::new()),
+                self.writes.push(match &node.kind {
+                    NodeKind::Record(_) => self.mark(node),
+                    _ => Write::Merge {
+                        path: self.path(node),
+                        value: Value::Object(Map::new()),
+                    },
                 });
             }
             for write in &self.writes[before..] {
@@ -562,7 +590,7 @@ fn to_held(seen: &Seen, value: &Value, text: &str) -> Result<Value, Fault> {
 
 /// The held form of a checked value. What is there gives what the app cannot see: the further values
 /// of a list that it sees the first of, and hidden fields of items.
-fn to_held_value(
+pub(crate) fn to_held_value(
     node: &Node,
     there: Option<&Value>,
     value: &Value,
@@ -572,7 +600,7 @@ fn to_held_value(
         (NodeKind::Value(seen), value) => {
             let held = to_held(seen, value, text)?;
             Ok(match there {
-                Some(Value::Array(items)) if node.is_spread && !items.is_empty() => {
+                Some(Value::Array(items)) if !items.is_empty() => {
                     let mut items = items.clone();
                     items[0] = held;
                     items.into()

@@ -9,9 +9,7 @@
 //! Left out, because a model could only copy what there is: which item of a list was which one before (lists have single
 //! values here), how a line of numbers is rounded (conversions are tables), rich fields, the refusal of wrong writes with
 //! `refine`, and which of several fields of one name comes back.
-//! Left out, because documents do not tell it: whether a record shows that was said to be there and to hold nothing.
-//! Left out, because it is not of schemas: putting a deleted document anew, and purging it. And a replica is told of a
-//! revision before it gets what was written through it.
+//! Left out, because it is not of schemas: putting a deleted document anew, and purging it.
 
 mod speaking;
 
@@ -25,6 +23,9 @@ pub type Path = Vec<String>;
 
 /// Stands in a path for every key of a map.
 pub const EACH: &str = "*";
+
+/// Leads from a record to where it is said that it is there.
+const THERE: &str = "there";
 
 /// How a field holds and merges what is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -177,6 +178,11 @@ impl Place {
         self.tables.iter().rev().fold(text.clone(), convert)
     }
 
+    /// Where it is said of a record, below these keys of maps, that it is there.
+    fn mark_below(&self, keys: &[String]) -> Path {
+        [self.home_below(keys), vec![THERE.to_owned()]].concat()
+    }
+
     /// What shows where these texts are held.
     fn shown(&self, texts: &[Value]) -> Option<Value> {
         let mut texts = texts.iter().map(|text| self.forth(text));
@@ -306,10 +312,11 @@ impl Chain {
                     let row = table.iter().find(|(old, _)| *text == **old);
                     row.map(|(_, new)| Value::from(new.as_str()))
                 };
-                // That of a list is declared as a whole, and stays.
-                if place.field.form == Form::Single {
-                    place.field.default = place.field.default.as_ref().and_then(convert);
-                }
+                let default = place.field.default.as_ref();
+                place.field.default = default.and_then(|default| match default {
+                    Value::Array(texts) => texts.iter().map(convert).collect(),
+                    text => convert(text),
+                });
                 place.field.texts = table.iter().map(|(_, new)| new.clone()).collect();
                 place.field.texts.sort();
                 place.field.texts.dedup();
@@ -369,13 +376,15 @@ impl Chain {
     ) -> Option<Value> {
         let held = fields.at(&place.home_below(keys));
         Some(match place.field.form {
-            Form::Single | Form::List => match held {
-                Some(Value::Array(texts)) => place.shown(&texts)?,
-                _ => match (&place.field.default, self.fallback(place)) {
-                    (Some(default), _) => default.clone(),
-                    (None, texts) => place.shown(texts?)?,
-                },
-            },
+            Form::Single | Form::List => {
+                let texts = held.as_ref().and_then(Value::as_array);
+                let shown = texts.and_then(|texts| place.shown(texts));
+                match (shown, &place.field.default, self.fallback(place)) {
+                    (Some(shown), _, _) => shown,
+                    (None, Some(default), _) => default.clone(),
+                    (None, None, texts) => place.shown(texts?)?,
+                }
+            }
             Form::Counter => held.unwrap_or_else(|| 0.into()),
             Form::Set => {
                 let mut shown: Vec<Value> = Vec::new();
@@ -406,13 +415,18 @@ impl Chain {
         })
     }
 
-    /// Whether a document holds something of a field that the revision shows there.
+    /// Whether a document holds something of a field that shows there.
     fn holds(&self, revision: usize, place: &Place, keys: &[String], fields: &Fields) -> bool {
         match place.field.form {
-            Form::Record => self
-                .within(revision, &place.path)
-                .any(|inner| self.holds(revision, inner, keys, fields)),
-            _ => fields.at(&place.home_below(keys)).is_some(),
+            Form::Record => {
+                let mut within = self.within(revision, &place.path);
+                fields.at(&place.mark_below(keys)).is_some()
+                    || within.any(|inner| self.holds(revision, inner, keys, fields))
+            }
+            form => match fields.at(&place.home_below(keys)) {
+                Some(Value::Array(texts)) if form == Form::Single => !texts.is_empty(),
+                held => held.is_some(),
+            },
         }
     }
 

@@ -10,7 +10,7 @@ use super::random::{chains, object_of};
 use super::seen;
 use crate::apply::apply;
 use crate::convert::same;
-use crate::shape::{Node, NodeKind};
+use crate::shape::{MARK, Node, NodeKind};
 use crate::{Chain, Fields, Projection, Revision, Write, lenses_from_json, lenses_to_json};
 
 /// A write: through which revision, whether it replaces, and seeds of what is written.
@@ -99,6 +99,13 @@ fn hidden(node: &Node, held: &Value, other: &Value) -> Value {
 
 fn blank(node: &Node, rest: &mut Value, other: &Value) {
     if let NodeKind::Record(fields) = &node.kind {
+        let record = node
+            .key
+            .iter()
+            .try_fold(&mut *rest, |at, name| at.get_mut(name));
+        if let Some(Value::Object(entries)) = record {
+            entries.remove(MARK);
+        }
         for node in fields.values() {
             match &node.kind {
                 NodeKind::Record(_) => blank(node, rest, other),

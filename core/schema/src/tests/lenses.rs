@@ -557,3 +557,31 @@ fn what_older_replicas_hold_of_unknown_revisions_stays_in_what_is_held() {
         }]
     );
 }
+
+#[test]
+fn an_old_app_sees_a_default_where_a_newer_one_emptied_the_list() {
+    let fields = json!({"mail": {"type": "string", "default": "none"}});
+    let chain = chain(fields, &[json!([{"wrap": "mail"}])]);
+    let held = json!({"mail": []});
+    assert_eq!(seen(&chain, 1).read(&held), json!({"mail": "none"}));
+    assert_eq!(seen(&chain, 2).read(&held), json!({"mail": []}));
+}
+
+#[test]
+fn the_default_of_a_list_changes_with_its_items() {
+    let levels = json!({"type": "enum", "values": ["a", "b"]});
+    let rows = json!({"type": "array", "of": {"fields": {"q": levels}}, "default": [{"q": "a"}]});
+    let table = json!([["a", "b"], ["b", "a"]]);
+    let convert = json!({"convert": {"name": "q", "to": levels, "table": table}});
+    let rename = json!({"rename": {"from": "q", "to": "level"}});
+    let lens = json!([{"map": {"name": "rows", "lenses": [convert, rename]}}]);
+    let chain = chain(json!({ "rows": rows }), &[lens]);
+    assert_eq!(
+        seen(&chain, 1).read(&json!({})),
+        json!({"rows": [{"q": "a"}]})
+    );
+    assert_eq!(
+        seen(&chain, 2).read(&json!({})),
+        json!({"rows": [{"level": "b"}]})
+    );
+}

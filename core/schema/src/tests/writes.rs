@@ -311,6 +311,74 @@ fn an_empty_record_is_seen_until_it_is_deleted() {
 }
 
 #[test]
+fn that_a_record_is_there_is_said_beside_its_fields_and_takes_none_of_them() {
+    let home = json!({"city": "string?", "visits": "counter"});
+    let added =
+        json!([{"in": {"name": "home", "lenses": [{"add": {"name": "floor", "field": "int?"}}]}}]);
+    let fields = json!({
+        "home": {"type": "record?", "fields": home},
+        "homes": {"type": "map", "of": {"fields": home}},
+    });
+    let chain = chain(fields, &[added]);
+    let (old, new) = (seen(&chain, 1), seen(&chain, 2));
+    let path = |names: &[&str]| {
+        names
+            .iter()
+            .map(|name| (*name).to_owned())
+            .collect::<Vec<_>>()
+    };
+    let mark = |names: &[&str]| {
+        Ok(vec![Write::Set {
+            path: path(names),
+            value: json!(true),
+        }])
+    };
+    let held = json!({});
+    let put = |value| old.put(&held, &value, false);
+    assert_eq!(put(json!({"home": {}})), mark(&["home", "~"]));
+    assert_eq!(put(json!({"home": {"visits": 0}})), mark(&["home", "~"]));
+    assert_eq!(
+        put(json!({"homes": {"sea": {}}})),
+        mark(&["homes", "sea", "~"])
+    );
+    let visits = path(&["home", "visits"]);
+    assert_eq!(old.set(&held, &visits, &json!(0)), mark(&["home", "~"]));
+    // It stays when a newer app writes what the older one does not see, and goes with the record.
+    let now = after(
+        &new,
+        &json!({"home": {"~": true}}),
+        json!({"home": {"floor": 3}}),
+        false,
+    );
+    assert_eq!(old.read(&now), json!({"home": {"visits": 0}, "homes": {}}));
+    let gone = after(&old, &now, json!({}), true);
+    assert_eq!(gone, json!({"home": {"floor": 3}}));
+    assert_eq!(old.read(&gone), json!({"homes": {}}));
+    // No field is held under the mark's name.
+    let fields = json!({"r": {"type": "record?", "fields": {"~": "int?"}}});
+    let view = seen(&super::chain(fields, &[]), 1);
+    assert_eq!(
+        view.key_path(&path(&["r", "~"])).map(|key| key.path),
+        Some(path(&["r", "~~2"]))
+    );
+}
+
+#[test]
+fn an_app_that_has_not_heard_of_a_list_sees_its_first_value_and_leaves_the_rest() {
+    let view = seen(&chain(json!({"mail": "string?"}), &[]), 1);
+    let held = json!({"mail": ["x", "y"]});
+    assert_eq!(view.read(&held), json!({"mail": "x"}));
+    let now = after(&view, &held, json!({"mail": "z"}), false);
+    assert_eq!(now, json!({"mail": ["z", "y"]}));
+    let faults = view.faults(&held);
+    assert_eq!(faults.len(), 1);
+    assert_eq!(faults[0].to_string(), "mail needs text, found a list");
+    // Nor does it delete what it does not see.
+    let held = json!({"mail": []});
+    assert_eq!(after(&view, &held, json!({}), true), held);
+}
+
+#[test]
 fn an_entry_of_a_map_is_deleted_whole() {
     let removed = json!([{"map": {"name": "people", "lenses": [{"remove": {"name": "age"}}]}}]);
     let fields = json!({

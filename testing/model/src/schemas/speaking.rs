@@ -48,6 +48,14 @@ impl<'m> Speaker<'m> {
             if self.said.0.is_empty() && !self.holds(place, &keys) {
                 self.say_default(place, &keys, value);
             }
+            // It shows then by itself, where the record around it does.
+            let around = place.path.split_last().and_then(|(_, path)| self.at(path));
+            if let (true, Some(record)) = (self.said.0.is_empty(), around)
+                && record.field.form == Form::Record
+                && !self.shows_now(record, &keys)
+            {
+                self.assign(record.mark_below(&keys), true.into());
+            }
         }
         self.said
     }
@@ -134,11 +142,7 @@ impl<'m> Speaker<'m> {
                     .path
                     .last()
                     .is_some_and(|name| entries.contains_key(name));
-                let shown = self
-                    .chain
-                    .show_place(self.revision, place, keys, self.fields);
-                // What does not show is not deleted: an empty list has no first text.
-                if !is_named && shown.is_some() {
+                if !is_named {
                     self.drop(place, keys);
                 }
             }
@@ -154,7 +158,11 @@ impl<'m> Speaker<'m> {
             (Form::Record, Value::Object(entries)) => {
                 self.record(&place.path, keys, entries, replace);
                 if !self.shows_now(place, keys) {
+                    let before = self.said.0.len();
                     self.say_defaults(&place.path, keys, entries);
+                    if self.said.0.len() == before {
+                        self.assign(place.mark_below(keys), true.into());
+                    }
                 }
             }
             (Form::Map, Value::Object(entries)) => {
@@ -196,10 +204,8 @@ impl<'m> Speaker<'m> {
         }
     }
 
-    /// A record or entry shows once it was written: where all that was given is what shows anyway, that is said; and of an
-    /// entry that is given nothing, that it is there.
+    /// A record or entry shows once it was written: where all that was given is what shows anyway, defaults are said.
     fn say_defaults(&mut self, path: &[String], keys: &[String], entries: &Map<String, Value>) {
-        let before = self.said.0.len();
         for place in self.chain.within(self.revision, path) {
             match place.path.last().and_then(|name| entries.get(name)) {
                 Some(Value::Object(entries)) if place.field.form == Form::Record => {
@@ -208,10 +214,6 @@ impl<'m> Speaker<'m> {
                 Some(value) => self.say_default(place, keys, value),
                 None => {}
             }
-        }
-        let is_entry = path.last().is_some_and(|name| name == EACH);
-        if let (true, true, Some(place)) = (is_entry, self.said.0.len() == before, self.at(path)) {
-            self.assign(place.home_below(keys), Value::Object(Map::new()));
         }
     }
 
@@ -222,14 +224,16 @@ impl<'m> Speaker<'m> {
         }
     }
 
-    /// Deletes a field; of a record what shows in it.
+    /// Deletes a field; of a record what shows in it. What does not show is not deleted: an empty list has no first text.
     fn drop(&mut self, place: &Place, keys: &[String]) {
         match place.field.form {
             Form::Record => {
                 for inner in self.chain.within(self.revision, &place.path) {
                     self.drop(inner, keys);
                 }
+                self.drop_held(place.mark_below(keys));
             }
+            _ if !self.holds(place, keys) => {}
             _ => self.drop_held(place.home_below(keys)),
         }
     }

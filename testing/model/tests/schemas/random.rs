@@ -454,7 +454,7 @@ fn object_of(
     object
 }
 
-/// A value for a place; none for a record of which nothing would be said.
+/// A value for a place.
 fn value_of(
     chain: &Chain,
     revision: usize,
@@ -474,14 +474,7 @@ fn value_of(
             let chosen = texts.iter().filter(|_| seed().is_multiple_of(2));
             chosen.map(|text| json!(text)).collect()
         }
-        Form::Record => {
-            let object = object_of(chain, revision, &place.path, seed);
-            let is_entry = place.path.last().is_some_and(|name| name == EACH);
-            if !is_entry && !tells(chain, revision, &place.path, &object) {
-                return None;
-            }
-            object.into()
-        }
+        Form::Record => object_of(chain, revision, &place.path, seed).into(),
         Form::Map => {
             let each = [&place.path[..], &[EACH.to_owned()]].concat();
             let each = chain
@@ -495,24 +488,6 @@ fn value_of(
                 }
             }
             entries.into()
-        }
-    })
-}
-
-/// Whether an object gives a record something that it holds then.
-fn tells(chain: &Chain, revision: usize, path: &[String], object: &Map<String, Value>) -> bool {
-    object.iter().any(|(name, value)| {
-        let path = [path, std::slice::from_ref(name)].concat();
-        let place = chain
-            .places(revision)
-            .iter()
-            .find(|place| place.path == path);
-        match place.map(|place| place.field.form) {
-            Some(Form::Single | Form::List) => true,
-            Some(Form::Record) => value
-                .as_object()
-                .is_some_and(|inner| tells(chain, revision, &path, inner)),
-            _ => false,
         }
     })
 }

@@ -100,10 +100,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for (what, query) in queries(cities) {
         ask(&store, what, &query)?;
     }
-    let by_country = IndexSpec {
-        kind: IndexKind::Fields,
-        paths: vec![vec!["country".to_owned()], vec!["name".to_owned()]],
-    };
+    let paths = vec![vec!["country".to_owned()], vec!["name".to_owned()]];
+    let by_country = IndexSpec::new(IndexKind::Fields, paths);
     let tx = store.begin()?;
     let (no, _) = tx.add_index(cities, &by_country, IndexOrigin::ByHand)?;
     tx.commit()?;
@@ -209,10 +207,7 @@ fn queries(cities: CollectionNo) -> Vec<(&'static str, Query)> {
         path: vec!["pop".to_owned()],
         test: Test::Gt(Scalar::Int(990_000)),
     };
-    let by_name = SortKey {
-        path: vec!["name".to_owned()],
-        direction: Direction::Desc,
-    };
+    let by_name = SortKey::new(vec!["name".to_owned()], Direction::Desc);
     let mut first = Query::all(cities);
     first.limit = Some(20);
     let mut filtered = Query::all(cities);

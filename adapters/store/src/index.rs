@@ -11,12 +11,13 @@ use std::sync::Arc;
 
 use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, params};
+use serde_json::{Value, json};
 use stead_base::DocId;
 
 use crate::StoreError;
 use crate::body::Kind;
 use crate::key::DocKey;
-use crate::query::{QueryError, encoded, text_of};
+use crate::query::{QueryError, encoded, literal_of, text_of};
 use crate::read::wrong_type;
 use crate::rows::{CollectionNo, SpaceNo};
 use crate::write::Tx;
@@ -61,12 +62,14 @@ pub enum IndexKind {
 }
 
 /// What an index holds.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IndexSpec {
     /// What it is for.
     pub kind: IndexKind,
     /// The fields, in the order that matters.
     pub paths: Vec<Vec<String>>,
+    /// As what documents that lack a field are sorted. Ends with the last that says so.
+    or_else: Vec<Option<Value>>,
 }
 
 /// Who wants an index. It goes when nobody does.
@@ -141,6 +144,32 @@ pub enum IndexError {
 }
 
 impl IndexSpec {
+    /// An index of fields as they are, absent where they are absent.
+    pub const fn new(kind: IndexKind, paths: Vec<Vec<String>>) -> Self {
+        Self {
+            kind,
+            paths,
+            or_else: Vec::new(),
+        }
+    }
+
+    /// An index for comparing and sorting, of fields and as what documents that lack them are sorted.
+    pub fn filled(fields: impl IntoIterator<Item = (Vec<String>, Option<Value>)>) -> Self {
+        let (paths, mut or_else): (_, Vec<Option<Value>>) = fields.into_iter().unzip();
+        let len = or_else.iter().rposition(Option::is_some);
+        or_else.truncate(len.map_or(0, |last| last + 1));
+        Self {
+            kind: IndexKind::Fields,
+            paths,
+            or_else,
+        }
+    }
+
+    /// As what documents that lack the field at a place are sorted.
+    pub fn or_else(&self, at: usize) -> Option<&Value> {
+        self.or_else.get(at)?.as_ref()
+    }
+
     fn check(&self) -> std::result::Result<(), IndexError> {
         if self.paths.is_empty() || self.paths.len() > INDEX_FIELDS_MAX {
             return Err(IndexError::Fields);
@@ -158,7 +187,12 @@ impl IndexSpec {
     }
 
     fn paths_json(&self) -> String {
-        serde_json::Value::from_iter(self.paths.iter().cloned()).to_string()
+        let fields = self.paths.iter().enumerate().map(|(at, path)| {
+            let names = path.iter().map(|name| Value::from(name.as_str()));
+            let or_else = self.or_else(at).map(|value| json!({ "else": value }));
+            names.chain(or_else).collect::<Value>()
+        });
+        fields.collect::<Value>().to_string()
     }
 
     /// The statements that make the tables of index `no`.
@@ -219,7 +253,14 @@ impl IndexSpec {
                 .map(|byte| format!("{byte:02x}"))
                 .collect();
             types.push(format!("(stead_kind({body},x'{path}')<<{})", 3 * at));
-            keys.push(format!("stead_field({body},x'{path}',{})", Kind::SCALARS));
+            let value = format!("stead_field({body},x'{path}',{})", Kind::SCALARS);
+            keys.push(match self.or_else(at) {
+                None => value,
+                Some(other) => format!(
+                    "CASE stead_kind({body},x'{path}') WHEN 0 THEN {} ELSE {value} END",
+                    literal_of(other)
+                ),
+            });
         }
         Ok((types.join("|"), keys))
     }
@@ -336,8 +377,10 @@ pub(crate) fn all(conn: &Connection) -> Result<Vec<IndexRow>> {
 }
 
 fn read_row(row: &rusqlite::Row<'_>) -> Result<IndexRow> {
-    let paths: String = row.get(3)?;
+    let fields: String = row.get(3)?;
     let upto: Option<Vec<u8>> = row.get(5)?;
+    let (paths, or_else) =
+        read_fields(&fields).ok_or_else(|| wrong_type("the fields of an index"))?;
     Ok(IndexRow {
         no: row.get(0)?,
         collection: row.get(1)?,
@@ -347,18 +390,32 @@ fn read_row(row: &rusqlite::Row<'_>) -> Result<IndexRow> {
                 2 => IndexKind::Text,
                 other => return Err(wrong_type(format!("an index of kind {other}"))),
             },
-            paths: read_paths(&paths).ok_or_else(|| wrong_type("the fields of an index"))?,
+            paths,
+            or_else,
         },
         origins: row.get(4)?,
         upto,
     })
 }
 
-fn read_paths(text: &str) -> Option<Vec<Vec<String>>> {
-    let value: serde_json::Value = serde_json::from_str(text).ok()?;
-    let name = |name: &serde_json::Value| name.as_str().map(str::to_owned);
-    let path = |path: &serde_json::Value| path.as_array()?.iter().map(name).collect();
-    value.as_array()?.iter().map(path).collect()
+type FieldsRead = (Vec<Vec<String>>, Vec<Option<Value>>);
+
+fn read_fields(text: &str) -> Option<FieldsRead> {
+    let value: Value = serde_json::from_str(text).ok()?;
+    let (mut paths, mut or_else) = (Vec::new(), Vec::new());
+    for (at, field) in value.as_array()?.iter().enumerate() {
+        let (names, other) = match field.as_array()?.split_last() {
+            Some((Value::Object(last), names)) => (names, Some(last.get("else")?.clone())),
+            _ => (&field.as_array()?[..], None),
+        };
+        let names = names.iter().map(|name| name.as_str().map(str::to_owned));
+        paths.push(names.collect::<Option<_>>()?);
+        if other.is_some() {
+            or_else.resize(at, None);
+            or_else.push(other);
+        }
+    }
+    Some((paths, or_else))
 }
 
 /// How far an index is, in documents.

@@ -35,10 +35,10 @@ pub use index::{
 pub use key::{DocKey, KeyError};
 pub use open::{Durability, Interrupt, Options, Reader, Store};
 pub use query::{
-    Aggregate, Condition, Cursor, Direction, Filter, Found, Grouped, Grouping, HIT_END, HIT_START,
-    Lookup, Measure, NoLookup, Plan, QUERY_CONDITIONS_MAX, QUERY_DEPTH_MAX, QUERY_GROUPS_MAX,
-    QUERY_IN_MAX, QUERY_SORT_KEYS_MAX, Query, QueryError, SEARCH_WORDS_MAX, Scalar, ScalarError,
-    SearchText, SortKey, Test, fits,
+    Aggregate, Condition, Cursor, Direction, Filter, Found, GroupKey, Grouped, Grouping, HIT_END,
+    HIT_START, Lookup, Measure, NoLookup, Plan, QUERY_CONDITIONS_MAX, QUERY_DEPTH_MAX,
+    QUERY_GROUPS_MAX, QUERY_IN_MAX, QUERY_SORT_KEYS_MAX, Query, QueryError, SEARCH_WORDS_MAX,
+    Scalar, ScalarError, SearchText, SortKey, Tally, Test, fits,
 };
 pub use read::{EachDoc, EachSegment, Read};
 pub use rich::{ReadRich, RichOwner, RichRow};

@@ -9,21 +9,22 @@ mod field;
 mod group;
 mod plan;
 mod search;
+mod tally;
 
 use rusqlite::Connection;
 use rusqlite::types::Value as SqlValue;
+use serde_json::Value;
 use stead_base::DocId;
 
 pub use cursor::Cursor;
 pub use eval::{Lookup, NoLookup, fits};
-pub use group::{Aggregate, Grouped, Grouping, Measure, QUERY_GROUPS_MAX};
+pub use group::{Aggregate, GroupKey, Grouped, Grouping, Measure, QUERY_GROUPS_MAX};
 pub use plan::Plan;
 pub use search::{SEARCH_WORDS_MAX, SearchText};
+pub use tally::Tally;
 
-#[cfg(test)]
-pub(crate) use eval::at;
-pub(crate) use eval::referred;
-pub(crate) use field::{encoded, literal, text_of};
+pub(crate) use eval::{at, compare_sql, referred, sort_value};
+pub(crate) use field::{encoded, literal, literal_of, text_of};
 
 use crate::body::json_of;
 use crate::index::IndexRow;
@@ -162,6 +163,18 @@ impl TryFrom<serde_json::Value> for Scalar {
     }
 }
 
+impl From<Scalar> for Value {
+    fn from(scalar: Scalar) -> Self {
+        match scalar {
+            Scalar::Null => Self::Null,
+            Scalar::Bool(value) => value.into(),
+            Scalar::Int(value) => value.into(),
+            Scalar::Float(value) => value.into(),
+            Scalar::Text(value) => value.into(),
+        }
+    }
+}
+
 impl From<Condition> for Filter {
     fn from(condition: Condition) -> Self {
         Self::Is(condition)
@@ -173,8 +186,21 @@ impl From<Condition> for Filter {
 pub struct SortKey {
     /// Names from the document's root to the field; empty stands for the id.
     pub path: Vec<String>,
+    /// What a document without the field is sorted as.
+    pub or_else: Option<Value>,
     /// Which way.
     pub direction: Direction,
+}
+
+impl SortKey {
+    /// An order by a field; what lacks it comes first.
+    pub const fn new(path: Vec<String>, direction: Direction) -> Self {
+        Self {
+            path,
+            or_else: None,
+            direction,
+        }
+    }
 }
 
 /// Which way to sort.

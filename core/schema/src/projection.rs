@@ -10,6 +10,7 @@ use crate::limits::FAULTS_MAX;
 use crate::revision::{Index, RevisionId};
 use crate::scalar::{Scalar, found};
 use crate::shape::{Node, NodeKind};
+use crate::write::to_held_value;
 
 /// One revision, compiled: from JSON paths to where documents hold the fields, and conversions.
 #[derive(Debug, Clone)]
@@ -32,6 +33,9 @@ pub struct KeyPath {
     pub shown: Shown,
     /// Whether what is held sorts as what is seen does.
     pub keeps_order: bool,
+    /// What would be held if that had to be for what is seen where nothing is held. None: nothing is seen there, or it
+    /// depends on what is held elsewhere.
+    pub absent: Option<Value>,
     /// What the field is.
     pub kind: Kind,
 }
@@ -128,6 +132,7 @@ impl Projection {
                 path: key,
                 shown: Shown::AsHeld,
                 keeps_order: true,
+                absent: None,
                 kind: Kind::Any,
             });
         }
@@ -141,19 +146,34 @@ impl Projection {
             NodeKind::Map(_) => (!is_plain(node) || may_be_marked(node), false),
             _ => (false, true),
         };
-        let default = node.default.clone().or_else(|| node.to_kind().empty());
+        let default = read_node(node, &Value::Null);
+        let is_record = node.fields().is_some();
+        // Further in, it is seen only where what it lies in is.
+        let is_open = !is_record && self.is_always_seen_around(path);
+        let absent = default.as_ref().filter(|_| is_open);
+        let absent = absent.and_then(|default| to_held_value(node, None, default, "").ok());
         let shown = match default {
-            _ if converts || node.is_spread || node.fallback.is_some() => Shown::Otherwise,
+            _ if converts || node.is_spread => Shown::Otherwise,
             None => Shown::AsHeld,
-            // Further in, it is seen only where what it lies in is.
-            Some(_) if path.len() > 1 => Shown::Otherwise,
+            Some(_) if !is_open => Shown::Otherwise,
             Some(default) => Shown::OrElse(default),
         };
         Some(KeyPath {
             path: key,
             shown,
             keeps_order: keeps_order && !node.is_spread,
+            absent,
             kind: node.to_kind(),
+        })
+    }
+
+    /// Whether the records around a field are seen in every document.
+    fn is_always_seen_around(&self, path: &[String]) -> bool {
+        (1..path.len()).all(|len| {
+            let around = self.locate(&path[..len]);
+            around.is_some_and(|(node, _, _)| {
+                node.fields().is_some() && read_node(node, &Value::Null).is_some()
+            })
         })
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use stead_base::SpaceId;
-use stead_schema::Projection;
+use stead_schema::{KeyPath, Projection};
 use stead_store::{IndexKind, IndexOrigin, IndexProgress, IndexRow, IndexSpec, Read, StoreError};
 
 use crate::schemas::SCHEMAS;
@@ -163,7 +163,7 @@ impl Writing<'_> {
     fn follow_schema(&mut self, space: &SpaceId, collection: &str) -> Result<(), ReplicaError> {
         let compiled = self.schema(space, collection)?;
         let newest = compiled.and_then(|compiled| compiled.newest);
-        let wanted = newest.map_or_else(BTreeSet::new, |newest| declared(&newest));
+        let wanted = newest.map_or_else(Vec::new, |newest| declared(&newest));
         // What has no schema and no document has no index either.
         let space_no = self.space(space)?.no;
         let no = match (wanted.is_empty(), self.tx.collection(space_no, collection)?) {
@@ -191,21 +191,16 @@ impl Writing<'_> {
 }
 
 /// The indexes that a revision declares, over what documents hold.
-fn declared(revision: &Projection) -> BTreeSet<IndexSpec> {
-    let held = |path: &[String]| revision.key_path(path).map(|key| key.path);
+fn declared(revision: &Projection) -> Vec<IndexSpec> {
     let fields = revision.indexes().iter().map(|index| {
-        let paths: Option<Vec<_>> = index.iter().map(|field| held(&field.path)).collect();
-        (IndexKind::Fields, paths)
+        let held = index.iter().map(|field| revision.key_path(&field.path));
+        let held: Option<Vec<KeyPath>> = held.collect();
+        let held = held?.into_iter().map(|key| (key.path, key.absent));
+        Some(IndexSpec::filled(held))
     });
-    let texts = revision.search().iter().map(|path| held(path)).collect();
-    let text = (!revision.search().is_empty()).then_some((IndexKind::Text, texts));
-    fields
-        .chain(text)
-        .filter_map(|(kind, paths)| {
-            Some(IndexSpec {
-                kind,
-                paths: paths?,
-            })
-        })
-        .collect()
+    let held = |path: &Vec<String>| revision.key_path(path).map(|key| key.path);
+    let texts = revision.search().iter().map(held).collect::<Option<_>>();
+    let text = texts.map(|texts| IndexSpec::new(IndexKind::Text, texts));
+    let text = text.filter(|spec| !spec.paths.is_empty());
+    fields.flatten().chain(text).collect()
 }

@@ -580,10 +580,7 @@ fn indexes(device: &mut Device, space: &SpaceId) -> Vec<(IndexKind, Vec<Vec<Stri
 fn collections_are_indexed_everywhere_as_their_newest_revisions_say() {
     let mut a = Device::on_disk(1);
     let space = a.replica.create_space("work", a.now).unwrap();
-    let by_rank = IndexSpec {
-        kind: IndexKind::Fields,
-        paths: vec![path(&["rank"])],
-    };
+    let by_rank = IndexSpec::new(IndexKind::Fields, vec![path(&["rank"])]);
     a.replica
         .add_index(&space, "tasks", &by_rank, IndexOrigin::ByHand, a.now)
         .unwrap();

@@ -160,10 +160,7 @@ fn query() -> Query {
             path: vec!["country".to_owned()],
             test: Test::Eq(Scalar::Text("PT".to_owned())),
         })],
-        sort: vec![SortKey {
-            path: vec!["lat".to_owned()],
-            direction: Direction::Desc,
-        }],
+        sort: vec![SortKey::new(vec!["lat".to_owned()], Direction::Desc)],
         limit: Some(20),
         ..Query::all(CollectionNo(0))
     }

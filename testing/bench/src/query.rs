@@ -39,7 +39,7 @@ pub(crate) fn run(scale: Scale) -> Result<Vec<Row>, Failure> {
             .into_iter()
             .map(|name| vec![name.to_owned()])
             .collect();
-        let spec = IndexSpec { kind, paths };
+        let spec = IndexSpec::new(kind, paths);
         replica.add_index(&space, "cities", &spec, IndexOrigin::ByHand, now_ms())?;
     }
     while replica.build_indexes(500, now_ms())? {}
@@ -58,20 +58,20 @@ pub(crate) fn run(scale: Scale) -> Result<Vec<Row>, Failure> {
         }
         .into(),
     ];
-    page.sort = vec![stead_replica::SortKey {
-        path: vec!["name".into()],
-        direction: Direction::Asc,
-    }];
+    page.sort = vec![stead_replica::SortKey::new(
+        vec!["name".into()],
+        Direction::Asc,
+    )];
     page.limit = Some(50);
     let sql = "SELECT id, name, country, admin1, admin2, lat, lng FROM city WHERE country='US' AND lat>35.0 ORDER BY name, id LIMIT 50";
     let ours = ask(&mut reader, &space, &page)?;
     let theirs = asked(&peer, sql)?;
     let mut bare = page.clone();
     bare.filter.remove(0);
-    bare.sort = vec![stead_replica::SortKey {
-        path: vec!["admin2".into()],
-        direction: Direction::Asc,
-    }];
+    bare.sort = vec![stead_replica::SortKey::new(
+        vec!["admin2".into()],
+        Direction::Asc,
+    )];
     let bare_sql = "SELECT id, name, country, admin1, admin2, lat, lng FROM city WHERE lat>35.0 ORDER BY admin2, id LIMIT 50";
     let ours_bare = ask(&mut reader, &space, &bare)?;
     let theirs_bare = asked(&peer, bare_sql)?;

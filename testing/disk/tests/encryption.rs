@@ -86,10 +86,7 @@ fn no_write_to_the_disk_shows_what_an_encrypted_store_holds() {
         }
         // More to sort than the cache holds, and a whole file written anew.
         let mut query = Query::all(CollectionNo(1));
-        query.sort = vec![SortKey {
-            path: vec!["text".to_owned()],
-            direction: Direction::Desc,
-        }];
+        query.sort = vec![SortKey::new(vec!["text".to_owned()], Direction::Desc)];
         assert_eq!(store.query(&query).expect("a query").len(), 1000);
         store.compact().expect("rewriting");
         assert_eq!(held(&store), 1000);

@@ -237,4 +237,9 @@ pub const TARGETS: &[Target] = &[
         run: targets::query::question,
         seeds: seeds::query::questions,
     },
+    Target {
+        name: "doc_body",
+        run: targets::query::body,
+        seeds: seeds::query::bodies,
+    },
 ];

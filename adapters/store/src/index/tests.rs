@@ -10,10 +10,7 @@ use crate::{Query, Read, Store};
 
 fn spec(kind: IndexKind, names: &[&str]) -> IndexSpec {
     let paths = names.iter().map(|name| vec![(*name).to_owned()]);
-    IndexSpec {
-        kind,
-        paths: paths.collect(),
-    }
+    IndexSpec::new(kind, paths.collect())
 }
 
 fn jsonb(store: &Store, doc: &Value) -> Vec<u8> {

@@ -3,12 +3,14 @@
 //! no input can change what is asked.
 
 use rusqlite::types::Value as SqlValue;
+use serde_json::Value;
 
-use super::field::{self, Field};
+use super::field::{self, Field, Fills};
 use super::plan::Chosen;
 use super::{
     Condition, Cursor, Direction, Filter, HIT_END, HIT_START, QUERY_CONDITIONS_MAX,
     QUERY_DEPTH_MAX, QUERY_IN_MAX, QUERY_SORT_KEYS_MAX, Query, QueryError, Scalar, Test,
+    sort_value,
 };
 use crate::body::Kind;
 use crate::index::{IndexKind, IndexRow};
@@ -40,8 +42,7 @@ pub(super) fn find(query: &Query, chosen: &Chosen<'_>) -> Result<Compiled, Query
     };
     let mut columns = Vec::new();
     for key in &keys {
-        let field = build.field(&key.path, BODY)?;
-        build.reads_body |= matches!(field, Field::Body { .. });
+        let field = build.filled(&key.path, key.or_else.as_ref())?;
         columns.push((field.sort_value(), key.direction));
     }
     let ranked = query.search.is_some() && query.sort.is_empty();
@@ -263,10 +264,39 @@ impl<'i> Build<'i> {
             && let Some(index) = self.index.filter(|_| self.is_fields())
             && let Some(at) = index.spec.paths.iter().position(|known| known == path)
         {
-            return Ok(Field::Index { at });
+            let fills = match index.spec.or_else(at) {
+                None => Fills::Nothing,
+                Some(_) => Fills::Unasked,
+            };
+            return Ok(Field::Index { at, fills });
         }
         self.reads_body |= place.body == BODY.body;
         field::bound(path, place.body, place.id, &mut |value| self.bind(value))
+    }
+
+    /// A field of the document asked for, or something else where it has nothing: from the index where that has the same.
+    pub(super) fn filled(
+        &mut self,
+        path: &[String],
+        or_else: Option<&Value>,
+    ) -> Result<Field, QueryError> {
+        if let Some(index) = self.index.filter(|_| self.is_fields())
+            && let Some(at) = index.spec.paths.iter().position(|known| known == path)
+            && index.spec.or_else(at) == or_else
+        {
+            let fills = or_else.map_or(Fills::Nothing, |value| Fills::With(field::kind_of(value)));
+            return Ok(Field::Index { at, fills });
+        }
+        self.reads_body = true;
+        let bound = field::bound(path, BODY.body, BODY.id, &mut |value| self.bind(value))?;
+        Ok(match or_else {
+            None => bound,
+            Some(value) => Field::Filled {
+                field: Box::new(bound),
+                value: self.bind(sort_value(Some(value))),
+                kind: field::kind_of(value),
+            },
+        })
     }
 
     fn filter(

@@ -134,7 +134,7 @@ fn number(number: &Number) -> SqlValue {
 }
 
 /// SQLite's order: null, then numbers (whole and other compared exactly), then texts.
-fn compare_sql(a: &SqlValue, b: &SqlValue) -> Option<Ordering> {
+pub(crate) fn compare_sql(a: &SqlValue, b: &SqlValue) -> Option<Ordering> {
     use SqlValue::{Integer, Null, Real, Text};
     Some(match (a, b) {
         (Integer(a), Integer(b)) => a.cmp(b),
@@ -167,7 +167,8 @@ fn compare_int_float(a: i64, b: f64) -> Option<Ordering> {
     )
 }
 
-fn sort_value(value: Option<&Value>) -> SqlValue {
+/// What a value is sorted as.
+pub(crate) fn sort_value(value: Option<&Value>) -> SqlValue {
     match value {
         None | Some(Value::Null | Value::Array(_) | Value::Object(_)) => SqlValue::Null,
         Some(Value::Bool(value)) => SqlValue::Integer(i64::from(*value)),
@@ -182,7 +183,7 @@ impl Cursor {
         let keys = sort.iter().take_while(|key| !key.path.is_empty());
         let values = keys.map(|key| match (at(document, &key.path), &key.path[..]) {
             (None, [name]) if name == "id" => SqlValue::Text(id.to_string()),
-            (found, _) => sort_value(found),
+            (found, _) => sort_value(found.or(key.or_else.as_ref())),
         });
         Self::new(id.clone(), values.collect())
     }

@@ -2,9 +2,10 @@
 //! has. Paths are bound; where an index is defined they stand in the statement, as a blob or quoted.
 
 use rusqlite::types::Value as SqlValue;
+use serde_json::Value;
 use stead_base::limits::{NAME_BYTES_MAX, PATH_DEPTH_MAX};
 
-use super::QueryError;
+use super::{QueryError, sort_value};
 use crate::body::{FieldPath, Kind};
 
 /// Most names of one path that may stand for an element of a list.
@@ -23,7 +24,29 @@ pub(super) enum Field {
         or_id: Option<String>,
     },
     /// Read from column `at` of the index that the statement calls `i`.
-    Index { at: usize },
+    Index {
+        at: usize,
+        /// Whether the column has something else where nothing is, and whether that is meant.
+        fills: Fills,
+    },
+    /// A field of a body, or something else where nothing is.
+    Filled {
+        field: Box<Self>,
+        /// A parameter.
+        value: String,
+        kind: Kind,
+    },
+}
+
+/// What an index has where a document has nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fills {
+    /// Nothing.
+    Nothing,
+    /// Something of this type, which is meant.
+    With(Kind),
+    /// Something that is not meant.
+    Unasked,
 }
 
 impl Field {
@@ -31,7 +54,18 @@ impl Field {
     /// whatever it is: those that have no order are null there.
     fn value_of(&self, kinds: u8) -> String {
         match self {
-            Self::Index { at } => format!("i.k{at}"),
+            Self::Index { at, .. } => format!("i.k{at}"),
+            Self::Filled { field, value, kind } => {
+                let value = match kinds & kind.bit() != 0 {
+                    true => value,
+                    false => "NULL",
+                };
+                let held = field.value_of(kinds);
+                format!(
+                    "(CASE {} WHEN 0 THEN {value} ELSE {held} END)",
+                    field.kind()
+                )
+            }
             Self::Body { body, path, or_id } => {
                 let value = format!("stead_field({body},{path},{kinds})");
                 match or_id {
@@ -55,7 +89,7 @@ impl Field {
             Self::Index { .. } => {
                 format!("CASE WHEN {} THEN {} END", self.is(kind), self.sort_value())
             }
-            Self::Body { .. } => self.value_of(kind.bit()),
+            Self::Body { .. } | Self::Filled { .. } => self.value_of(kind.bit()),
         }
     }
 
@@ -69,7 +103,9 @@ impl Field {
                     self.sort_value()
                 )
             }
-            Self::Body { .. } => self.value_of(Kind::Number.bit() | Kind::Text.bit()),
+            Self::Body { .. } | Self::Filled { .. } => {
+                self.value_of(Kind::Number.bit() | Kind::Text.bit())
+            }
         }
     }
 
@@ -77,20 +113,37 @@ impl Field {
     pub(super) fn compares(&self, kind: Kind, comparison: &str) -> String {
         match self {
             // What is stored as a text is one.
-            Self::Index { .. } if kind == Kind::Text && !comparison.starts_with('<') => {
+            Self::Index {
+                fills: Fills::Nothing,
+                ..
+            } if kind == Kind::Text && !comparison.starts_with('<') => {
                 format!("({}{comparison})", self.sort_value())
             }
             Self::Index { .. } => {
                 format!("({}{comparison} AND {})", self.sort_value(), self.is(kind))
             }
-            Self::Body { .. } => format!("({}{comparison})", self.only(kind)),
+            Self::Body { .. } | Self::Filled { .. } => {
+                format!("({}{comparison})", self.only(kind))
+            }
         }
     }
 
     /// The number of the type.
     fn kind(&self) -> String {
         match self {
-            Self::Index { at } => format!("((i.t>>{})&7)", 3 * at),
+            Self::Index { at, fills } => {
+                let kind = format!("((i.t>>{})&7)", 3 * at);
+                match fills {
+                    Fills::With(with) => {
+                        format!("(CASE {kind} WHEN 0 THEN {} ELSE {kind} END)", *with as u8)
+                    }
+                    Fills::Nothing | Fills::Unasked => kind,
+                }
+            }
+            Self::Filled { field, kind, .. } => {
+                let held = field.kind();
+                format!("(CASE {held} WHEN 0 THEN {} ELSE {held} END)", *kind as u8)
+            }
             Self::Body { body, path, .. } => format!("stead_kind({body},{path})"),
         }
     }
@@ -160,6 +213,28 @@ pub(crate) fn paths_of(path: &[String]) -> Result<Vec<String>, QueryError> {
 /// A checked path as a literal, for the definition of an index.
 pub(crate) fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
+}
+
+/// A value as it is sorted by, as a literal.
+pub(crate) fn literal_of(value: &Value) -> String {
+    match sort_value(Some(value)) {
+        SqlValue::Integer(whole) => whole.to_string(),
+        SqlValue::Real(float) => format!("{float:?}"),
+        SqlValue::Text(text) => literal(&text),
+        SqlValue::Null | SqlValue::Blob(_) => "NULL".to_owned(),
+    }
+}
+
+/// The type of a value.
+pub(super) const fn kind_of(value: &Value) -> Kind {
+    match value {
+        Value::Null => Kind::Null,
+        Value::Bool(_) => Kind::Bool,
+        Value::Number(_) => Kind::Number,
+        Value::String(_) => Kind::Text,
+        Value::Array(_) => Kind::Array,
+        Value::Object(_) => Kind::Object,
+    }
 }
 
 /// All texts at and below a field, one a line, for a text index. `body` is a column or a parameter.

@@ -4,8 +4,8 @@ use rusqlite::types::Value as SqlValue;
 use rusqlite::{Connection, Row};
 use serde_json::Value;
 
-use super::compile::{BODY, Build};
-use super::{Query, QueryError, plan};
+use super::compile::Build;
+use super::{QUERY_SORT_KEYS_MAX, Query, QueryError, plan};
 use crate::StoreError;
 use crate::body::Kind;
 use crate::index::IndexRow;
@@ -17,7 +17,7 @@ pub const QUERY_GROUPS_MAX: usize = 10_000;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Grouping {
     /// Fields whose values make the groups; empty for one group of all.
-    pub by: Vec<Vec<String>>,
+    pub by: Vec<GroupKey>,
     /// What to find out.
     pub measures: Vec<Measure>,
 }
@@ -28,7 +28,16 @@ pub struct Measure {
     /// How.
     pub aggregate: Aggregate,
     /// Of which field.
+    pub of: GroupKey,
+}
+
+/// A field of which groups are made, or that is measured.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GroupKey {
+    /// Names from the document's root to the field.
     pub path: Vec<String>,
+    /// What a document without the field counts as.
+    pub or_else: Option<Value>,
 }
 
 /// How values become one. Values that it does not apply to are passed over.
@@ -58,6 +67,18 @@ pub struct Grouped {
     pub measures: Vec<Value>,
 }
 
+impl Grouping {
+    pub(super) fn check(&self, query: &Query) -> Result<(), QueryError> {
+        if query.search.is_some() {
+            return Err(QueryError::GroupedSearch);
+        }
+        match self.by.len().max(self.measures.len()) > QUERY_SORT_KEYS_MAX {
+            true => Err(QueryError::TooLong),
+            false => Ok(()),
+        }
+    }
+}
+
 /// Groups everything that fits, in the order of the groups' values.
 pub(crate) fn group(
     conn: &Connection,
@@ -65,24 +86,19 @@ pub(crate) fn group(
     grouping: &Grouping,
     indexes: &[IndexRow],
 ) -> Result<Vec<Grouped>, StoreError> {
-    if query.search.is_some() {
-        return Err(QueryError::GroupedSearch.into());
-    }
-    if grouping.by.len().max(grouping.measures.len()) > super::QUERY_SORT_KEYS_MAX {
-        return Err(QueryError::TooLong.into());
-    }
+    grouping.check(query)?;
     let chosen = plan::choose(query, indexes, false)?;
     let mut build = Build::filtered(query, &chosen)?;
     let mut columns = Vec::new();
-    for path in &grouping.by {
-        let field = build.field(path, BODY)?;
+    for key in &grouping.by {
+        let field = build.filled(&key.path, key.or_else.as_ref())?;
         columns.push(field.sort_value());
         columns.push(format!("ifnull({},0)", field.is(Kind::Bool)));
     }
     let groups = columns.len();
     columns.push("count(*)".to_owned());
     for measure in &grouping.measures {
-        let field = build.field(&measure.path, BODY)?;
+        let field = build.filled(&measure.of.path, measure.of.or_else.as_ref())?;
         let numbers = field.only(Kind::Number);
         columns.push(match measure.aggregate {
             Aggregate::Count => format!("count(CASE WHEN {} THEN 1 END)", field.exists()),
@@ -142,7 +158,7 @@ pub(crate) fn group(
     }
 }
 
-fn key(value: SqlValue, is_bool: bool) -> Value {
+pub(super) fn key(value: SqlValue, is_bool: bool) -> Value {
     match value {
         SqlValue::Integer(whole) if is_bool => Value::Bool(whole != 0),
         SqlValue::Integer(whole) => whole.into(),

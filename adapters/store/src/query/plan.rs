@@ -156,10 +156,9 @@ fn weigh(query: &Query, conditions: &[&Condition], index: &IndexRow, counting: b
         && !keys.is_empty()
         && single == equal
         && paths.len() >= equal + keys.len()
-        && keys
-            .iter()
-            .zip(&paths[equal..])
-            .all(|(key, path)| key.path == *path)
+        && keys.iter().zip(equal..).all(|(key, at)| {
+            key.path == paths[at] && index.spec.or_else(at) == key.or_else.as_ref()
+        })
         && keys.iter().all(|key| key.direction == keys[0].direction);
     let covers = counting
         && !query.filter.is_empty()

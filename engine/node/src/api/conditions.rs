@@ -2,7 +2,7 @@
 
 use stead_api::{ApiError, DocQuery, ErrorKind, Predicate, Where};
 use stead_base::SpaceId;
-use stead_replica::ReplicaReader;
+use stead_replica::{Question, ReplicaReader};
 use stead_schema::Shown;
 use stead_store::{NoLookup, fits};
 
@@ -51,19 +51,17 @@ fn hold_referred(
 }
 
 impl Node {
-    /// Conditions and an order as they can be asked of what documents of a collection hold, by whoever
-    /// has them.
-    pub(super) async fn as_held(
+    /// A query as it can be asked of what documents of a collection hold, by whoever has them.
+    pub(super) async fn question(
         &self,
         space: SpaceId,
         ask: &DocQuery,
-    ) -> Result<DocQuery, ApiError> {
+    ) -> Result<Question, ApiError> {
         let seen = self
             .seen(space, &ask.collection, ask.revision.as_deref())
             .await?;
-        let mut ask = ask.clone();
-        ask.filters = self.hold_references(space, ask.filters).await?;
-        for filter in &mut ask.filters {
+        let mut filters = self.hold_references(space, ask.filters.clone()).await?;
+        for filter in &mut filters {
             *filter = held(filter, &seen)?.ok_or_else(|| {
                 let message = format!(
                     "A field of {:?} that its schema converts cannot decide what is kept.",
@@ -73,8 +71,11 @@ impl Node {
                     .hint("Choose by other fields, or keep the whole collection.")
             })?;
         }
-        seen.hold_order(&mut ask.sort)?;
-        Ok(ask)
+        Ok(Question {
+            filter: convert::filters(&filters)?,
+            sort: seen.order(&ask.sort)?,
+            limit: ask.limit.map_or(0, u64::from),
+        })
     }
 
     /// Has conditions on documents that are referred to ask what those hold.

@@ -176,15 +176,9 @@ pub(crate) fn order(sort: &[SortKey]) -> Vec<stead_store::SortKey> {
         } else {
             Direction::Asc
         };
-        keys.push(stead_store::SortKey {
-            path: key.path.clone(),
-            direction,
-        });
-        if matches!(&key.path[..], [name] if name == ID_FIELD) {
-            keys.push(stead_store::SortKey {
-                path: Vec::new(),
-                direction,
-            });
+        keys.push(stead_store::SortKey::new(key.path.clone(), direction));
+        if is_id(&key.path) {
+            keys.push(stead_store::SortKey::new(Vec::new(), direction));
         }
     }
     keys

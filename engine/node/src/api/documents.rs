@@ -11,9 +11,10 @@ use stead_api::{
 };
 use stead_base::{DocId, SpaceId};
 use stead_replica::{AS_HELD, ReplicaError, ReplicaReader};
+use stead_schema::Shown;
 use stead_store::{
-    Aggregate, CollectionNo, Cursor, Filter, Found, Grouping, IndexKind, Measure, NoLookup, Query,
-    QueryError, StoreError, fits,
+    Aggregate, CollectionNo, Cursor, Filter, Found, GroupKey, Grouped, Grouping, IndexKind,
+    Measure, NoLookup, Query, QueryError, StoreError, Tally, fits,
 };
 use tokio::sync::oneshot;
 
@@ -292,12 +293,10 @@ impl Search {
                 None => here.push(filter.clone()),
             }
         }
-        let mut sort = ask.sort.clone();
-        seen.hold_order(&mut sort)?;
         let query = Query {
             filter: convert::filters(&there)?,
             search: search.map_err(fault)?,
-            sort: convert::order(&sort),
+            sort: seen.order(&ask.sort)?,
             after: after.map_err(fault)?,
             include_deleted: ask.deleted,
             ..Query::all(CollectionNo(0))
@@ -363,40 +362,56 @@ impl Search {
         collection: &str,
         group: &GroupBy,
     ) -> Result<Result<Page, ApiError>, ReplicaError> {
-        if self.is_partly_here() {
-            let message =
-                "Fields that the schema converts cannot be grouped by conditions on them.";
-            return Ok(Err(ApiError::new(ErrorKind::InvalidParams, message)));
+        // Fields that are held in another form are read document by document.
+        let mut is_here = self.is_partly_here();
+        let mut key = |path: &Path| {
+            let key = self.seen.key(path)?;
+            is_here |= key.shown == Shown::Otherwise;
+            Ok::<_, ApiError>(GroupKey {
+                path: key.path,
+                or_else: key.absent,
+            })
+        };
+        let by = group.by.iter().map(&mut key).collect();
+        let of = group.measures.iter().map(|measure| key(&measure.path));
+        let (mut by, mut of): (Vec<_>, Vec<_>) = match (by, of.collect::<Result<_, _>>()) {
+            (Ok(by), Ok(of)) => (by, of),
+            (Err(error), _) | (_, Err(error)) => return Ok(Err(error)),
+        };
+        if is_here {
+            let as_seen = |path: &Path| GroupKey {
+                path: path.clone(),
+                or_else: None,
+            };
+            by = group.by.iter().map(as_seen).collect();
+            of = group
+                .measures
+                .iter()
+                .map(|measure| as_seen(&measure.path))
+                .collect();
         }
-        let held = |path: &Path| self.seen.key(path).map(|key| key.path);
-        let by = match group.by.iter().map(held).collect::<Result<Vec<_>, _>>() {
-            Ok(by) => by,
-            Err(error) => return Ok(Err(error)),
-        };
-        let paths = group.measures.iter().map(|measure| held(&measure.path));
-        let paths = match paths.collect::<Result<Vec<_>, _>>() {
-            Ok(paths) => paths,
-            Err(error) => return Ok(Err(error)),
-        };
-        let measures = group
-            .measures
-            .iter()
-            .zip(paths)
-            .map(|(measure, path)| Measure {
-                aggregate: match measure.of {
-                    stead_api::Aggregate::Count => Aggregate::Count,
-                    stead_api::Aggregate::Sum => Aggregate::Sum,
-                    stead_api::Aggregate::Avg => Aggregate::Avg,
-                    stead_api::Aggregate::Min => Aggregate::Min,
-                    stead_api::Aggregate::Max => Aggregate::Max,
-                },
-                path,
-            });
+        let measures = group.measures.iter().zip(of);
+        let measures = measures.map(|(measure, of)| Measure {
+            aggregate: match measure.of {
+                stead_api::Aggregate::Count => Aggregate::Count,
+                stead_api::Aggregate::Sum => Aggregate::Sum,
+                stead_api::Aggregate::Avg => Aggregate::Avg,
+                stead_api::Aggregate::Min => Aggregate::Min,
+                stead_api::Aggregate::Max => Aggregate::Max,
+            },
+            of,
+        });
         let grouping = Grouping {
             by,
             measures: measures.collect(),
         };
-        let groups = reader.group(space, collection, self.query.clone(), &grouping)?;
+        let groups = match is_here {
+            true => match self.group_here(reader, space, collection, &grouping)? {
+                Ok(groups) => groups,
+                Err(error) => return Ok(Err(error)),
+            },
+            false => reader.group(space, collection, self.query.clone(), &grouping)?,
+        };
         let groups = groups.into_iter().map(|group| GroupRow {
             by: group.by,
             count: group.count,
@@ -405,6 +420,30 @@ impl Search {
         Ok(Ok(Page {
             groups: Some(groups.collect()),
             ..Page::default()
+        }))
+    }
+
+    /// Groups what fits by what is seen of it.
+    fn group_here(
+        &self,
+        reader: &mut ReplicaReader,
+        space: &SpaceId,
+        collection: &str,
+        grouping: &Grouping,
+    ) -> Result<Result<Vec<Grouped>, ApiError>, ReplicaError> {
+        let fault = |error: QueryError| faults::store(&StoreError::Query(error));
+        let mut groups = match Tally::new(grouping, &self.query) {
+            Ok(groups) => groups,
+            Err(error) => return Ok(Err(fault(error))),
+        };
+        let mut failed = None;
+        let walked = self.each(reader, space, collection, STRIDE, |found, value| {
+            failed = groups.add(&found.id.to_string(), &value).err();
+            failed.is_none()
+        })?;
+        Ok(walked.and_then(|()| match failed {
+            Some(error) => Err(fault(error)),
+            None => groups.finish().map_err(fault),
         }))
     }
 

@@ -14,17 +14,6 @@ use super::schemas::Seen;
 use crate::clock::wall_ms;
 use crate::faults;
 
-fn spec(fields: &[Path], text: bool) -> IndexSpec {
-    IndexSpec {
-        kind: if text {
-            IndexKind::Text
-        } else {
-            IndexKind::Fields
-        },
-        paths: fields.to_vec(),
-    }
-}
-
 fn in_words(fields: &[Path]) -> String {
     let fields: Vec<String> = fields.iter().map(|path| path.join(".")).collect();
     fields.join(", ")
@@ -34,8 +23,8 @@ impl Node {
     pub(super) async fn add_index(&self, add: IndexAdd) -> Result<Done, ApiError> {
         let space = self.find_space(&add.space)?;
         self.veil(&space, &add.collection).check(&add.fields)?;
-        let held = self.held_paths(space, &add.collection, &add.fields).await?;
-        let (collection, spec) = (add.collection.clone(), spec(&held, add.text));
+        let spec = self.spec(space, &add.collection, &add.fields, add.text);
+        let (collection, spec) = (add.collection.clone(), spec.await?);
         let added = self.store.change(move |desk| {
             desk.index_more();
             desk.replica
@@ -51,8 +40,8 @@ impl Node {
 
     pub(super) async fn remove_index(&self, remove: IndexRemove) -> Result<Done, ApiError> {
         let space = self.find_space(&remove.space)?;
-        let held = self.held_paths(space, &remove.collection, &remove.fields);
-        let (collection, spec) = (remove.collection.clone(), spec(&held.await?, remove.text));
+        let spec = self.spec(space, &remove.collection, &remove.fields, remove.text);
+        let (collection, spec) = (remove.collection.clone(), spec.await?);
         let removed = self.store.change(move |desk| {
             desk.replica
                 .remove_index(&space, &collection, &spec, IndexOrigin::ByHand, wall_ms())
@@ -76,16 +65,21 @@ impl Node {
         }
     }
 
-    /// Where documents hold the fields that the newest revision names so.
-    async fn held_paths(
+    /// An index over what documents hold of the fields that the newest revision names so.
+    async fn spec(
         &self,
         space: SpaceId,
         collection: &str,
         fields: &[Path],
-    ) -> Result<Vec<Path>, ApiError> {
+        text: bool,
+    ) -> Result<IndexSpec, ApiError> {
         let seen = self.seen(space, collection, None).await?;
-        let held = fields.iter().map(|path| Ok(seen.key(path)?.path));
-        held.collect()
+        let held = fields.iter().map(|path| seen.key(path));
+        let held = held.collect::<Result<Vec<_>, ApiError>>()?.into_iter();
+        Ok(match text {
+            true => IndexSpec::new(IndexKind::Text, held.map(|key| key.path).collect()),
+            false => IndexSpec::filled(held.map(|key| (key.path, key.absent))),
+        })
     }
 
     pub(super) async fn list_indexes(&self, list: IndexList) -> Result<Indexes, ApiError> {

@@ -15,8 +15,21 @@ use crate::faults;
 /// How long a document that is not here may take to come.
 const COME_MAX: Duration = Duration::from_secs(5);
 
-/// Reads what is to be kept.
-pub(crate) fn chosen(keep: &Keep) -> Result<Chosen, ApiError> {
+/// Reads what is to be kept, of a space of which no schema is known.
+pub(crate) fn chosen_blindly(keep: &Keep) -> Result<Chosen, ApiError> {
+    let as_said = |query: &DocQuery| {
+        Ok(Question {
+            filter: convert::filters(&query.filters)?,
+            sort: convert::order(&query.sort),
+            limit: query.limit.map_or(0, u64::from),
+        })
+    };
+    let questions: Result<Vec<_>, _> = keep.queries.iter().map(as_said).collect();
+    chosen(keep, &questions?)
+}
+
+/// Reads what is to be kept, its queries as questions.
+fn chosen(keep: &Keep, questions: &[Question]) -> Result<Chosen, ApiError> {
     let mut units = Units::default();
     for name in &keep.collections {
         units.collections.insert(collection(name)?);
@@ -30,11 +43,14 @@ pub(crate) fn chosen(keep: &Keep) -> Result<Chosen, ApiError> {
             .documents
             .insert((collection(of)?, convert::doc_id(id)?));
     }
-    for query in &keep.queries {
-        let question = question(query)?;
+    for (query, question) in keep.queries.iter().zip(questions) {
+        let bytes = question.encode().ok_or_else(|| {
+            ApiError::new(ErrorKind::TooLarge, "The query is too long to be kept.")
+                .hint("Keep the whole collection, or several shorter queries.")
+        })?;
         units
             .queries
-            .insert((collection(&query.collection)?, question));
+            .insert((collection(&query.collection)?, bytes));
     }
     let default = Chosen::default();
     Ok(Chosen {
@@ -48,18 +64,6 @@ fn collection(name: &str) -> Result<String, ApiError> {
         Ok(()) => Ok(name.to_owned()),
         Err(error) => Err(faults::sentence(ErrorKind::BadName, &error)),
     }
-}
-
-fn question(query: &DocQuery) -> Result<Vec<u8>, ApiError> {
-    let question = Question {
-        filter: convert::filters(&query.filters)?,
-        sort: convert::order(&query.sort),
-        limit: query.limit.map_or(0, u64::from),
-    };
-    question.encode().ok_or_else(|| {
-        ApiError::new(ErrorKind::TooLarge, "The query is too long to be kept.")
-            .hint("Keep the whole collection, or several shorter queries.")
-    })
 }
 
 /// What was chosen, as it is shown. Queries are told by their collection only.
@@ -93,11 +97,11 @@ impl Node {
             ));
         }
         if let Some(keep) = &ask.keep {
-            let mut keep = keep.clone();
-            for query in &mut keep.queries {
-                *query = self.as_held(space, query).await?;
+            let mut questions = Vec::with_capacity(keep.queries.len());
+            for query in &keep.queries {
+                questions.push(self.question(space, query).await?);
             }
-            let chosen = chosen(&keep)?;
+            let chosen = chosen(keep, &questions)?;
             let was_whole = !self
                 .store
                 .look(move |desk| desk.replica.is_part(&space))
@@ -155,7 +159,7 @@ impl Node {
     /// Notes what is to be kept of spaces that are to come.
     async fn wish(&self, keep: &BTreeMap<String, Keep>) -> Result<(), ApiError> {
         let wishes = keep.iter();
-        let wishes = wishes.map(|(name, keep)| Ok((name.clone(), chosen(keep)?)));
+        let wishes = wishes.map(|(name, keep)| Ok((name.clone(), chosen_blindly(keep)?)));
         let wishes = wishes.collect::<Result<Vec<_>, ApiError>>()?;
         if wishes.is_empty() {
             return Ok(());

@@ -300,7 +300,8 @@ impl Node {
         let past = self.past(space).await?;
         let read = self.readers.read(move |reader| {
             let earlier = reader.earlier(&past, &ask.collection, end_of(at_ms))?;
-            let sort = search.query.sort.clone();
+            // Of what is seen: here nothing is asked of the store in this order.
+            let sort = convert::order(&ask.sort);
             let mut found: Vec<(Cursor, Value)> = Vec::new();
             let mut too_many = false;
             let mut take = |place: Cursor, value: Value| {

@@ -91,6 +91,7 @@ impl Seen {
                 path: path.to_vec(),
                 shown: Shown::AsHeld,
                 keeps_order: true,
+                absent: None,
                 kind: stead_schema::Kind::Any,
             });
         };
@@ -115,9 +116,11 @@ impl Seen {
         named.unwrap_or_else(|| held.to_vec())
     }
 
-    /// Has an order be of fields as they are held; refuses one that what is held does not follow.
-    pub(super) fn hold_order(&self, sort: &mut [SortKey]) -> Result<(), ApiError> {
-        for key in sort.iter_mut().filter(|key| !convert::is_id(&key.path)) {
+    /// An order for the store, by fields as they are held; refuses one that what is held does not follow.
+    pub(super) fn order(&self, sort: &[SortKey]) -> Result<Vec<stead_store::SortKey>, ApiError> {
+        let mut keys = convert::order(sort);
+        let fields = keys.iter_mut().filter(|key| !key.path.is_empty());
+        for key in fields.filter(|key| !convert::is_id(&key.path)) {
             let held = self.key(&key.path)?;
             if !held.keeps_order {
                 return Err(ApiError::new(
@@ -129,9 +132,9 @@ impl Seen {
                 )
                 .hint("Order them by another field, or in the program."));
             }
-            key.path = held.path;
+            (key.path, key.or_else) = (held.path, held.absent);
         }
-        Ok(())
+        Ok(keys)
     }
 }
 

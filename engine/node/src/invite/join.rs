@@ -40,7 +40,7 @@ impl Joiner {
         text: &str,
         keep: Option<&stead_api::Keep>,
     ) -> Result<SpaceJoined, ApiError> {
-        let keep = keep.map(crate::api::parts::chosen).transpose()?;
+        let keep = keep.map(crate::api::parts::chosen_blindly).transpose()?;
         if PublicLink::is_meant(text) {
             return self.open_public(text, keep).await;
         }

@@ -3,6 +3,7 @@
 mod at_rest;
 mod checkpoints;
 mod clients;
+mod defaults;
 mod faults;
 mod guarding;
 mod link_attacks;

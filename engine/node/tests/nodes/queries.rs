@@ -251,9 +251,31 @@ async fn sql_reads_the_space_and_nothing_else() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_window_shows_after_each_step_what_the_query_finds() {
     let node = world().await;
+    let unbounded = DocWatch {
+        limit: None,
+        ..window_follows_query(&node, "scores")
+    };
+    assert_eq!(
+        node.try_call(&unbounded).unwrap_err().kind,
+        ErrorKind::InvalidParams
+    );
+    // The same where most documents have only what their schema says for them.
+    node.call(&SchemaPut {
+        space: "world".into(),
+        collection: "ranks".into(),
+        declaration: Some(json!({"fields": {
+            "n": {"type": "int", "default": 50}, "note": "int?"
+        }})),
+        ..SchemaPut::default()
+    });
+    window_follows_query(&node, "ranks");
+}
+
+/// Compares a window with what the query finds, after each of many transactions.
+fn window_follows_query(node: &Device, collection: &str) -> DocWatch {
     let watch = DocWatch {
         space: "world".into(),
-        collection: "scores".into(),
+        collection: collection.into(),
         sort: vec![SortKey {
             path: path("n"),
             descending: true,
@@ -261,7 +283,7 @@ async fn a_window_shows_after_each_step_what_the_query_finds() {
         limit: Some(3),
         ..DocWatch::default()
     };
-    let mut ask = query("scores");
+    let mut ask = query(collection);
     ask.sort.clone_from(&watch.sort);
     ask.limit = Some(3);
     tokio::task::block_in_place(|| {
@@ -275,10 +297,14 @@ async fn a_window_shows_after_each_step_what_the_query_finds() {
         for round in 0..60_i64 {
             let edits: Vec<Edit> = (0..3)
                 .map(|at| Edit {
-                    collection: "scores".into(),
+                    collection: collection.into(),
                     id: Some(format!("p{}", (round * 7 + at * 5) % 20)),
                     op: match (round + at) % 5 {
                         0 => Op::Delete,
+                        1 => Op::Put {
+                            value: json!({"note": round}),
+                            replace: true,
+                        },
                         _ => Op::Put {
                             value: json!({"n": (round * 37 + at * 11) % 100}),
                             replace: false,
@@ -316,14 +342,7 @@ async fn a_window_shows_after_each_step_what_the_query_finds() {
             }
         }
     });
-    let unbounded = DocWatch {
-        limit: None,
-        ..watch.clone()
-    };
-    assert_eq!(
-        node.try_call(&unbounded).unwrap_err().kind,
-        ErrorKind::InvalidParams
-    );
+    watch
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -137,10 +137,7 @@ impl Replica {
         writer: &WriterId,
     ) -> Result<u64, ReplicaError> {
         let last = Query {
-            sort: vec![SortKey {
-                path: Vec::new(),
-                direction: Direction::Desc,
-            }],
+            sort: vec![SortKey::new(Vec::new(), Direction::Desc)],
             limit: Some(1),
             after: Some(cursor(&format!("{}~", prefix(writer)))?),
             // A number is never used twice, also when its value was deleted.

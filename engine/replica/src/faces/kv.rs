@@ -271,13 +271,11 @@ impl Replica {
             None if range.reverse => None,
             None => Some(cursor("")?),
         };
-        let sort = vec![SortKey {
-            path: Vec::new(),
-            direction: match range.reverse {
-                true => Direction::Desc,
-                false => Direction::Asc,
-            },
-        }];
+        let direction = match range.reverse {
+            true => Direction::Desc,
+            false => Direction::Asc,
+        };
+        let sort = vec![SortKey::new(Vec::new(), direction)];
         loop {
             let page = Query {
                 sort: sort.clone(),

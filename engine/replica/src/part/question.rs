@@ -1,7 +1,8 @@
 //! The bytes of a query that was chosen: what travels to a device that can answer it.
 //!
 //! ```text
-//! question = filter sorts:uint (path 00 up | 01 down)* limit:uint          the filters, all of them
+//! question = filter sorts:uint (path way)* limit:uint                      the filters, all of them
+//! way      = 00 up | 01 down | 02 up value | 03 down value                 what lacks the field is sorted as the value
 //! filter   = filters:uint (00 path test | 01 filter all | 02 filter any | 03 filter not
 //!                          | 04 path text filter)*
 //! path     = names:uint text*
@@ -39,7 +40,12 @@ impl Question {
         out.uint(self.sort.len() as u64);
         for key in &self.sort {
             put_path(&mut out, &key.path);
-            out.byte((key.direction == Direction::Desc).into());
+            let down = u8::from(key.direction == Direction::Desc);
+            // A list or map is sorted as nothing.
+            match key.or_else.clone().map(Scalar::try_from) {
+                Some(Ok(value)) => put_value(out.byte(2 | down), &value),
+                Some(Err(_)) | None => drop(out.byte(down)),
+            }
         }
         out.uint(self.limit);
         Some(out.finish()).filter(|bytes| bytes.len() <= PART_QUERY_BYTES_MAX)
@@ -52,13 +58,23 @@ impl Question {
         let filter = filters(&mut input, 0, &mut left)?;
         let sort = (0..input.count(QUERY_SORT_KEYS_MAX, 2, WHAT)?)
             .map(|_| {
+                let path = path(&mut input)?;
+                let way = input.byte(WHAT)?;
+                if way > 3 {
+                    return Err(input.error(WHAT, DecodeFault::Undefined));
+                }
+                let or_else = match way & 2 {
+                    0 => None,
+                    _ => Some(value(&mut input)?.into()),
+                };
+                let direction = match way & 1 {
+                    0 => Direction::Asc,
+                    _ => Direction::Desc,
+                };
                 Ok(SortKey {
-                    path: path(&mut input)?,
-                    direction: match input.byte(WHAT)? {
-                        0 => Direction::Asc,
-                        1 => Direction::Desc,
-                        _ => return Err(input.error(WHAT, DecodeFault::Undefined)),
-                    },
+                    path,
+                    or_else,
+                    direction,
                 })
             })
             .collect::<Result<_, DecodeError>>()?;
@@ -254,10 +270,13 @@ mod tests {
                     filter: vec![is(Test::Prefix("p".to_owned()))],
                 },
             ],
-            sort: vec![SortKey {
-                path: vec!["when".to_owned()],
-                direction: Direction::Desc,
-            }],
+            sort: vec![
+                SortKey::new(vec!["when".to_owned()], Direction::Desc),
+                SortKey {
+                    or_else: Some(3.into()),
+                    ..SortKey::new(vec!["rank".to_owned()], Direction::Asc)
+                },
+            ],
             limit: 20,
         };
         let bytes = question.encode().unwrap();

@@ -61,3 +61,8 @@ pub fn questions() -> Vec<Vec<u8>> {
     .map(<[u8]>::to_vec)
     .to_vec()
 }
+
+/// Bodies of documents with every kind of value.
+pub fn bodies() -> Vec<Vec<u8>> {
+    crate::targets::query::bodies()
+}

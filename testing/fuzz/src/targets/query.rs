@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use stead_base::{DocId, Hlc, SpaceId, Stamp, WriterId};
 use stead_doc::{Document, Put, Transaction};
 use stead_store::{
-    CollectionNo, Cursor, Found, IndexKind, IndexOrigin, IndexSpec, Lookup, Query, QueryError,
-    Read, SearchText, SortKey, Store, StoreError, fits,
+    CollectionNo, Condition, Cursor, Direction, Filter, Found, IndexKind, IndexOrigin, IndexSpec,
+    Lookup, Query, QueryError, Read, Scalar, SearchText, SortKey, Store, StoreError, Test, fits,
 };
 
 use super::doc::numbers;
@@ -105,8 +105,10 @@ impl Library {
             (IndexKind::Fields, vec![path("c"), path("a")]),
             (IndexKind::Text, vec![path("b"), path("a")]),
         ];
-        for (kind, paths) in specs {
-            let spec = IndexSpec { kind, paths };
+        let filled = [("c", Some(json!(3))), ("b", Some(json!("sea")))];
+        let filled = filled.map(|(name, or_else)| (path(name), or_else));
+        let specs = specs.map(|(kind, paths)| IndexSpec::new(kind, paths));
+        for spec in specs.into_iter().chain([IndexSpec::filled(filled)]) {
             let (no, _) = tx.add_index(indexed, &spec, IndexOrigin::ByHand)?;
             while !tx.build_index(no, 100)? {}
         }
@@ -276,4 +278,50 @@ pub fn question(data: &[u8]) -> bool {
         }
         accepted
     })
+}
+
+/// Bytes where a document's body stands in the file: it is read whole, field by field and into indexes, or refused as
+/// damage.
+pub fn body(data: &[u8]) -> bool {
+    LIBRARY.with_borrow_mut(|library| {
+        let (plain, indexed) = (library.plain, library.indexed);
+        let id = DocId::parse("any").expect("a name");
+        // Never committed.
+        let tx = library.store.begin().expect("a transaction");
+        let kept = tx.put_doc(plain, &id, b"", data, false);
+        kept.expect("a body is not looked into where no index wants it");
+        // Every index reads it, or says that it cannot.
+        let is_indexed = tx.put_doc(indexed, &id, b"", data, false).is_ok();
+        let whole = tx.doc(plain, &id).map(|row| row.expect("it was put").json);
+        let Ok(json) = whole else {
+            return false;
+        };
+        let value: Value = serde_json::from_str(&json).expect("what is read is JSON");
+        for collection in [plain, indexed] {
+            for name in ["a", "b", "c", "id"] {
+                let query = Query {
+                    filter: vec![Filter::Not(Box::new(Filter::Is(Condition {
+                        path: vec![name.to_owned()],
+                        test: Test::Eq(Scalar::Null),
+                    })))],
+                    sort: vec![SortKey::new(vec![name.to_owned()], Direction::Desc)],
+                    ..Query::all(collection)
+                };
+                match tx.query(&query) {
+                    Ok(found) => assert!(found.len() >= library.documents.len() / 2),
+                    Err(StoreError::Query(error)) => panic!("{query:?}: {error}"),
+                    Err(_) => {}
+                }
+            }
+        }
+        value.is_object() && is_indexed
+    })
+}
+
+/// The bodies of the documents that are asked for.
+pub(crate) fn bodies() -> Vec<Vec<u8>> {
+    documents()
+        .iter()
+        .map(|(_, value)| body_of(value))
+        .collect()
 }

@@ -57,11 +57,14 @@ fn any_query(chance: &mut Chance) -> Option<(String, Vec<u8>)> {
     let sort = match chance.below(3) {
         0 => Vec::new(),
         n => vec![SortKey {
-            path: Vec::clone(&path),
-            direction: match n {
-                1 => Direction::Asc,
-                _ => Direction::Desc,
-            },
+            or_else: chance.one_in(3).then(|| 50.into()),
+            ..SortKey::new(
+                Vec::clone(&path),
+                match n {
+                    1 => Direction::Asc,
+                    _ => Direction::Desc,
+                },
+            )
         }],
     };
     let limit = match sort.is_empty() {

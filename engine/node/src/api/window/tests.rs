@@ -76,7 +76,7 @@ proptest! {
     ) {
         let condition = Condition { path: vec!["k".into()], test: Test::Ge(Scalar::Int(least)) };
         let direction = if desc { Direction::Desc } else { Direction::Asc };
-        let sort = limit.map(|_| SortKey { path: vec!["n".into()], direction });
+        let sort = limit.map(|_| SortKey::new(vec!["n".into()], direction));
         let asked = Asked { filter: vec![condition.into()], sort: sort.into_iter().collect(), limit };
         let (mut model, mut client) = (Model::default(), Client::default());
         let mut window = Window::new(asked.clone());
@@ -124,10 +124,7 @@ proptest! {
 #[test]
 fn one_change_among_150_thousand_documents_takes_less_than_a_millisecond() {
     for limit in [None, Some(100)] {
-        let sort = vec![SortKey {
-            path: vec!["n".into()],
-            direction: Direction::Asc,
-        }];
+        let sort = vec![SortKey::new(vec!["n".into()], Direction::Asc)];
         let condition = Condition {
             path: vec!["k".into()],
             test: Test::Ge(Scalar::Int(0)),

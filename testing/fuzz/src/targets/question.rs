@@ -151,7 +151,7 @@ pub(super) fn order(reader: &mut Reader<'_>) -> Vec<SortKey> {
         let name = NAMES.get(usize::from(choice / 2) % (NAMES.len() + 1));
         SortKey {
             path: name.map(|&name| name.to_owned()).into_iter().collect(),
-            or_else: (choice > 128).then(|| i64::from(choice - 160).into()),
+            or_else: (choice > 128).then(|| (i64::from(choice) - 160).into()),
             direction: match choice % 2 {
                 0 => Direction::Asc,
                 _ => Direction::Desc,

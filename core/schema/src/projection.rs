@@ -146,7 +146,12 @@ impl Projection {
             NodeKind::Map(_) => (!is_plain(node) || may_be_marked(node), false),
             _ => (false, true),
         };
-        let default = read_node(node, &Value::Null);
+        // An entry of a map that is not held is no entry.
+        let is_entry = node.key.is_empty();
+        let default = match is_entry {
+            true => None,
+            false => read_node(node, &Value::Null),
+        };
         let is_record = node.fields().is_some();
         // Further in, it is seen only where what it lies in is.
         let is_open = !is_record && self.is_always_seen_around(path);

@@ -291,6 +291,8 @@ impl<'i> Build<'i> {
         let bound = field::bound(path, BODY.body, BODY.id, &mut |value| self.bind(value))?;
         Ok(match or_else {
             None => bound,
+            // Every document has an id.
+            Some(_) if matches!(bound, Field::Body { or_id: Some(_), .. }) => bound,
             Some(value) => Field::Filled {
                 field: Box::new(bound),
                 value: self.bind(sort_value(Some(value))),

@@ -497,6 +497,14 @@ fn the_id_is_found_under_its_name_unless_a_field_has_it() {
     assert_eq!(by(Op::Eq, json!(null)), [id(2).to_string()]);
     assert_eq!(by(Op::Exists, json!(true)).len(), 3);
     assert_eq!(by(Op::Contains, json!("000")), [id(0).to_string()]);
+    // Nothing else stands for an id.
+    let (store, notes) = store_of(&[json!({}), json!({}), json!({})]);
+    let mut query = Query::all(notes);
+    query.sort = vec![SortKey {
+        or_else: Some(json!(7)),
+        ..SortKey::new(path(&["id"]), Direction::Desc)
+    }];
+    assert_eq!(found(&store, &query), [2, 1, 0].map(|i| id(i).to_string()));
 }
 
 #[test]

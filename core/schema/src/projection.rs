@@ -146,15 +146,13 @@ impl Projection {
             NodeKind::Map(_) => (!is_plain(node) || may_be_marked(node), false),
             _ => (false, true),
         };
-        // An entry of a map that is not held is no entry.
-        let is_entry = node.key.is_empty();
-        let default = match is_entry {
+        // An entry of a map that is not held is no entry, and a record is read as a whole.
+        let default = match node.key.is_empty() || node.fields().is_some() {
             true => None,
             false => read_node(node, &Value::Null),
         };
-        let is_record = node.fields().is_some();
         // Further in, it is seen only where what it lies in is.
-        let is_open = !is_record && self.is_always_seen_around(path);
+        let is_open = self.is_always_seen_around(path);
         let absent = default.as_ref().filter(|_| is_open);
         let absent = absent.and_then(|default| to_held_value(node, None, default, "").ok());
         let shown = match default {

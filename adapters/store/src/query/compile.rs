@@ -258,16 +258,19 @@ impl<'i> Build<'i> {
         format!("?{}", self.params.len())
     }
 
+    /// The column of the index that has a field, and what it has where a document has nothing.
+    fn column(&self, path: &[String]) -> Option<(usize, Option<&'i Value>)> {
+        let spec = &self.index.filter(|_| self.is_fields())?.spec;
+        let at = spec.paths.iter().position(|known| known == path)?;
+        Some((at, spec.or_else(at)))
+    }
+
     /// A field of the document asked for from the index where that has it, else from a body.
     pub(super) fn field(&mut self, path: &[String], place: Place) -> Result<Field, QueryError> {
         if place.body == BODY.body
-            && let Some(index) = self.index.filter(|_| self.is_fields())
-            && let Some(at) = index.spec.paths.iter().position(|known| known == path)
+            && let Some((at, filled)) = self.column(path)
         {
-            let fills = match index.spec.or_else(at) {
-                None => Fills::Nothing,
-                Some(_) => Fills::Unasked,
-            };
+            let fills = filled.map_or(Fills::Nothing, |_| Fills::Unasked);
             return Ok(Field::Index { at, fills });
         }
         self.reads_body |= place.body == BODY.body;
@@ -280,9 +283,8 @@ impl<'i> Build<'i> {
         path: &[String],
         or_else: Option<&Value>,
     ) -> Result<Field, QueryError> {
-        if let Some(index) = self.index.filter(|_| self.is_fields())
-            && let Some(at) = index.spec.paths.iter().position(|known| known == path)
-            && index.spec.or_else(at) == or_else
+        if let Some((at, filled)) = self.column(path)
+            && filled == or_else
         {
             let fills = or_else.map_or(Fills::Nothing, |value| Fills::With(field::kind_of(value)));
             return Ok(Field::Index { at, fills });

@@ -60,22 +60,8 @@ impl Node {
         let seen = self
             .seen(space, &ask.collection, ask.revision.as_deref())
             .await?;
-        let mut filters = self.hold_references(space, ask.filters.clone()).await?;
-        for filter in &mut filters {
-            *filter = held(filter, &seen)?.ok_or_else(|| {
-                let message = format!(
-                    "A field of {:?} that its schema converts cannot decide what is kept.",
-                    ask.collection
-                );
-                ApiError::new(ErrorKind::InvalidParams, message)
-                    .hint("Choose by other fields, or keep the whole collection.")
-            })?;
-        }
-        Ok(Question {
-            filter: convert::filters(&filters)?,
-            sort: seen.order(&ask.sort)?,
-            limit: ask.limit.map_or(0, u64::from),
-        })
+        let filters = self.hold_references(space, ask.filters.clone()).await?;
+        question(ask, filters, &seen)
     }
 
     /// Has conditions on documents that are referred to ask what those hold.
@@ -92,6 +78,29 @@ impl Node {
             .read(move |reader| Ok(hold_referred(reader, &space, &mut filters).map(|()| filters)));
         held.await?
     }
+}
+
+/// A query of these conditions, as it can be asked of what documents hold.
+pub(super) fn question(
+    ask: &DocQuery,
+    mut filters: Vec<Where>,
+    seen: &Seen,
+) -> Result<Question, ApiError> {
+    for filter in &mut filters {
+        *filter = held(filter, seen)?.ok_or_else(|| {
+            let message = format!(
+                "A field of {:?} that its schema converts cannot decide what is kept.",
+                ask.collection
+            );
+            ApiError::new(ErrorKind::InvalidParams, message)
+                .hint("Choose by other fields, or keep the whole collection.")
+        })?;
+    }
+    Ok(Question {
+        filter: convert::filters(&filters)?,
+        sort: seen.order(&ask.sort)?,
+        limit: ask.limit.map_or(0, u64::from),
+    })
 }
 
 /// A condition as the store can ask it of what is held; none where what is held is not what is seen.

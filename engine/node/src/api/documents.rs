@@ -11,7 +11,7 @@ use stead_api::{
 };
 use stead_base::{DocId, SpaceId};
 use stead_replica::{AS_HELD, ReplicaError, ReplicaReader};
-use stead_schema::Shown;
+use stead_schema::{KeyPath, Shown};
 use stead_store::{
     Aggregate, CollectionNo, Cursor, Filter, Found, GroupKey, Grouped, Grouping, IndexKind,
     Measure, NoLookup, Query, QueryError, StoreError, Tally, fits,
@@ -362,48 +362,9 @@ impl Search {
         collection: &str,
         group: &GroupBy,
     ) -> Result<Result<Page, ApiError>, ReplicaError> {
-        // Fields that are held in another form are read document by document.
-        let mut is_here = self.is_partly_here();
-        let mut key = |path: &Path| {
-            let key = self.seen.key(path)?;
-            is_here |= key.shown == Shown::Otherwise;
-            Ok::<_, ApiError>(GroupKey {
-                path: key.path,
-                or_else: key.absent,
-            })
-        };
-        let by = group.by.iter().map(&mut key).collect();
-        let of = group.measures.iter().map(|measure| key(&measure.path));
-        let (mut by, mut of): (Vec<_>, Vec<_>) = match (by, of.collect::<Result<_, _>>()) {
-            (Ok(by), Ok(of)) => (by, of),
-            (Err(error), _) | (_, Err(error)) => return Ok(Err(error)),
-        };
-        if is_here {
-            let as_seen = |path: &Path| GroupKey {
-                path: path.clone(),
-                or_else: None,
-            };
-            by = group.by.iter().map(as_seen).collect();
-            of = group
-                .measures
-                .iter()
-                .map(|measure| as_seen(&measure.path))
-                .collect();
-        }
-        let measures = group.measures.iter().zip(of);
-        let measures = measures.map(|(measure, of)| Measure {
-            aggregate: match measure.of {
-                stead_api::Aggregate::Count => Aggregate::Count,
-                stead_api::Aggregate::Sum => Aggregate::Sum,
-                stead_api::Aggregate::Avg => Aggregate::Avg,
-                stead_api::Aggregate::Min => Aggregate::Min,
-                stead_api::Aggregate::Max => Aggregate::Max,
-            },
-            of,
-        });
-        let grouping = Grouping {
-            by,
-            measures: measures.collect(),
+        let (grouping, is_here) = match self.grouping(group) {
+            Ok(grouping) => grouping,
+            Err(error) => return Ok(Err(error)),
         };
         let groups = match is_here {
             true => match self.group_here(reader, space, collection, &grouping)? {
@@ -421,6 +382,42 @@ impl Search {
             groups: Some(groups.collect()),
             ..Page::default()
         }))
+    }
+
+    /// A grouping by what documents hold; or by what is seen of them, and true, where that is read document by document.
+    fn grouping(&self, group: &GroupBy) -> Result<(Grouping, bool), ApiError> {
+        let measured = group.measures.iter().map(|measure| &measure.path);
+        let keys = group.by.iter().chain(measured).map(|path| {
+            let key = self.seen.key(path)?;
+            Ok((path, key))
+        });
+        let keys: Vec<(&Path, KeyPath)> = keys.collect::<Result<_, ApiError>>()?;
+        let is_otherwise = |(_, key): &(&Path, KeyPath)| key.shown == Shown::Otherwise;
+        let is_here = self.is_partly_here() || keys.iter().any(is_otherwise);
+        let mut keys = keys.into_iter().map(|(path, key)| match is_here {
+            true => GroupKey {
+                path: path.clone(),
+                or_else: None,
+            },
+            false => GroupKey {
+                path: key.path,
+                or_else: key.absent,
+            },
+        });
+        let by = keys.by_ref().take(group.by.len()).collect();
+        let measures = group.measures.iter().zip(keys);
+        let measures = measures.map(|(measure, of)| Measure {
+            aggregate: match measure.of {
+                stead_api::Aggregate::Count => Aggregate::Count,
+                stead_api::Aggregate::Sum => Aggregate::Sum,
+                stead_api::Aggregate::Avg => Aggregate::Avg,
+                stead_api::Aggregate::Min => Aggregate::Min,
+                stead_api::Aggregate::Max => Aggregate::Max,
+            },
+            of,
+        });
+        let measures = measures.collect();
+        Ok((Grouping { by, measures }, is_here))
     }
 
     /// Groups what fits by what is seen of it.

@@ -7,6 +7,8 @@ use stead_api::{ApiError, DocQuery, ErrorKind, Keep, SpaceKeep, SpaceKept};
 use stead_base::{DocId, SpaceId};
 use stead_replica::{Ask, Chosen, DocumentName, Question, Units};
 
+use super::conditions::question;
+use super::schemas::Seen;
 use super::{Node, convert};
 use crate::clock::wall_ms;
 use crate::desk::Desk;
@@ -17,13 +19,8 @@ const COME_MAX: Duration = Duration::from_secs(5);
 
 /// Reads what is to be kept, of a space of which no schema is known.
 pub(crate) fn chosen_blindly(keep: &Keep) -> Result<Chosen, ApiError> {
-    let as_said = |query: &DocQuery| {
-        Ok(Question {
-            filter: convert::filters(&query.filters)?,
-            sort: convert::order(&query.sort),
-            limit: query.limit.map_or(0, u64::from),
-        })
-    };
+    let seen = Seen::default();
+    let as_said = |query: &DocQuery| question(query, query.filters.clone(), &seen);
     let questions: Result<Vec<_>, _> = keep.queries.iter().map(as_said).collect();
     chosen(keep, &questions?)
 }

@@ -171,7 +171,6 @@ impl Replica {
             return Ok(());
         }
         self.write(now_ms, |writing| {
-            writing.began = true;
             writing.unsettled.extend(ids);
             Ok(())
         })

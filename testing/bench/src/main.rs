@@ -61,6 +61,7 @@ const BENCHES: &[(&str, Bench)] = &[
     ("rights", rights::run),
     ("query", query::run),
     ("typing", typing::run),
+    ("keystrokes", typing::keystrokes::run),
 ];
 
 fn main() -> ExitCode {

@@ -1,31 +1,19 @@
-//! Typing: real keystroke traces into one text. CPU a keystroke, durable keystrokes, merging what two people
-//! typed at once, loading and size.
+//! Typing: real keystroke traces into one text. CPU a keystroke, merging what two people typed at once, loading
+//! and size; what it takes to have each keystroke on the medium is in `keystrokes`.
 //!
 //! The traces are read where they lie: `automerge-paper` in the package of `loro-internal`, the others in
 //! the folder that `STEAD_DATA` names. What is not there is said and skipped.
 
+pub(crate) mod keystrokes;
 mod peers;
 mod trace;
 
-use std::fs::File;
-use std::io::Write as _;
-use std::path::Path;
 use std::time::Instant;
 
-use stead_base::DocId;
-use stead_replica::{Change, Edit, Folding, RichEdit, RichKind, TextUnit};
-use stead_store::Durability;
-
-use crate::device::{fresh, now_ms};
 use crate::rows::{Aim, Row};
 use crate::{Failure, Scale};
 use peers::{Automerge, Loro, Ours, Typist, Yrs};
 use trace::{Patch, Trace};
-
-/// Durable keystrokes that are measured, each with a sync of its own.
-const DURABLE: usize = 5_000;
-/// Typists that share one sync.
-const TYPISTS: usize = 16;
 
 pub(crate) fn run(scale: Scale) -> Result<Vec<Row>, Failure> {
     let mut rows = Vec::new();
@@ -72,9 +60,6 @@ pub(crate) fn run(scale: Scale) -> Result<Vec<Row>, Failure> {
                 .peer("yrs", yrs.bytes)
                 .peer("Automerge (first 20 thousand)", automerge.bytes),
         );
-        if name == "automerge-paper" {
-            rows.extend(durable(&patches[..count.min(scale.of(DURABLE))])?);
-        }
     }
     if let Some(trace) = Trace::find("friendsforever")? {
         let ours = merge::<Ours>(&trace)?;
@@ -125,94 +110,6 @@ fn replay<T: Typist>(patches: &[Patch], end: Option<&str>) -> Result<Replayed, F
         load_ms,
         bytes: saved.len() as f64,
     })
-}
-
-/// A peer's keystrokes, each appended to a file and synced.
-fn appended<T: Typist>(path: &Path, patches: &[Patch]) -> Result<f64, Failure> {
-    let mut file = File::create(path)?;
-    let mut typist = T::new(1)?;
-    let start = Instant::now();
-    for patch in patches {
-        typist.splice(patch)?;
-        let update = typist.update()?;
-        file.write_all(&(update.len() as u32).to_le_bytes())?;
-        file.write_all(&update)?;
-        file.sync_data()?;
-    }
-    Ok(patches.len() as f64 / start.elapsed().as_secs_f64())
-}
-
-fn splice(id: &DocId, patch: &Patch) -> Edit {
-    Edit {
-        collection: "notes".to_owned(),
-        id: Some(id.clone()),
-        change: Change::Rich {
-            path: vec!["body".to_owned()],
-            kind: RichKind::Text,
-            edit: RichEdit::Splice {
-                at: patch.at,
-                delete: patch.delete,
-                insert: patch.insert.clone(),
-                unit: TextUnit::Scalar,
-            },
-        },
-    }
-}
-
-fn durable(patches: &[Patch]) -> Result<Vec<Row>, Failure> {
-    let folder = tempfile::tempdir()?;
-    let loro = appended::<Loro>(&folder.path().join("loro"), patches)?;
-    let yrs = appended::<Yrs>(&folder.path().join("yrs"), patches)?;
-    let automerge = appended::<Automerge>(&folder.path().join("automerge"), patches)?;
-    let (mut replica, space) = fresh(&folder.path().join("stead.db"), Durability::Flushed)?;
-    replica.set_folding(Folding::WhenRead);
-    let signer = replica.signer();
-    let signing = std::thread::spawn(move || signer.run());
-    let id = DocId::parse("paper")?;
-    let start = Instant::now();
-    for patch in patches {
-        replica.transact(&space, &[splice(&id, patch)], now_ms())?;
-        replica.drain_events();
-    }
-    replica.flush()?;
-    let alone = patches.len() as f64 / start.elapsed().as_secs_f64();
-    let ids = (0..TYPISTS)
-        .map(|n| DocId::parse(&format!("paper-{n}")))
-        .collect::<Result<Vec<_>, _>>()?;
-    let start = Instant::now();
-    let mut typed = 0;
-    for patch in &patches[..patches.len() / 4] {
-        let waiting: Vec<_> = ids
-            .iter()
-            .map(|id| (space, vec![splice(id, patch)]))
-            .collect();
-        for receipt in replica.transact_many(&waiting, now_ms())? {
-            receipt?;
-            typed += 1;
-        }
-        replica.drain_events();
-    }
-    replica.flush()?;
-    let together = f64::from(typed) / start.elapsed().as_secs_f64();
-    drop(replica);
-    signing.join().map_err(|_| "the signing thread panicked")?;
-    let row = |name: String, ours| {
-        Row::new(name, "keystrokes/s", ours, Aim::TimesPeer(1.0))
-            .peer("Loro, updates appended and synced", loro)
-            .peer("yrs, the same", yrs)
-            .peer("Automerge, the same", automerge)
-    };
-    Ok(vec![
-        row(
-            "automerge-paper: each keystroke on the medium, sealed and signed, one typist"
-                .to_owned(),
-            alone,
-        ),
-        row(
-            format!("automerge-paper: each keystroke on the medium, {TYPISTS} typists of one node"),
-            together,
-        ),
-    ])
 }
 
 /// Two people's typing as it was, then all updates taken up by a third, one by one.

@@ -26,9 +26,7 @@ impl Entropy for Counting {
 fn open(disk: &SimDisk, durability: Durability, opened: u64) -> Option<Replica> {
     let options = Options {
         durability,
-        vfs: Some(disk.vfs().to_owned()),
-        exclusive: true,
-        ..Options::default()
+        ..disk.options()
     };
     let store = Store::open("stead.db", options).ok()?;
     let keys = DeviceKeys::from_seed(&[1; 32]);

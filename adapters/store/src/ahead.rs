@@ -56,13 +56,20 @@ impl Ahead {
         self.waiting.get() > 0
     }
 
+    /// Whether it is time to commit what waits and to begin the journal again.
+    pub(crate) fn is_full(&self) -> bool {
+        let journal = self.journal.borrow();
+        let has_room = journal.as_ref().is_none_or(Journal::takes_any);
+        self.is_waiting() && (self.waiting.get() >= WAITING_MAX || !has_room)
+    }
+
     /// Whether a transaction with such a record can wait.
     pub(crate) fn takes(&self, len: usize) -> bool {
         // After a loss of power there must be all commits up to some moment, and none of later ones.
         let in_order = !self.unflushed.get() && !self.lost.get();
         let journal = self.journal.borrow();
         let has_room = journal.as_ref().is_some_and(|journal| journal.takes(len));
-        in_order && has_room && self.waiting.get() < WAITING_MAX
+        in_order && has_room
     }
 
     /// Has the transaction that is open wait. Returns false if it must be committed.

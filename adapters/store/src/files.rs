@@ -23,14 +23,11 @@ pub trait FileSystem: Debug + Send + Sync {
     fn open(&self, path: &Path, create: bool) -> io::Result<Option<Box<dyn OpenFile>>>;
 }
 
-/// What positions and lengths of writes to an [`OpenFile`] are multiples of, in bytes.
-pub const BLOCK_BYTES: usize = 4096;
-
 /// An open file.
 pub trait OpenFile: Debug + Send {
     /// All that it holds, or its first `max` bytes.
     fn read(&mut self, max: u64) -> io::Result<Vec<u8>>;
-    /// Writes all of `bytes`, whole blocks of [`BLOCK_BYTES`], from position `at` on, where one begins.
+    /// Writes all of `bytes` from position `at` on.
     fn write_at(&mut self, at: u64, bytes: &[u8]) -> io::Result<()>;
     /// Puts what was written on the medium.
     fn sync(&mut self) -> io::Result<()>;
@@ -76,95 +73,34 @@ impl FileSystem for OsFiles {
             .truncate(false);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = match options.open(path) {
-            Ok(file) => file,
-            Err(error) if !create && error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        Ok(Some(Box::new(OsFile {
-            file,
-            direct: Direct::open(path),
-        })))
+        match options.open(path) {
+            Ok(file) => Ok(Some(Box::new(file))),
+            Err(error) if !create && error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }
 
-/// A file of the operating system.
-#[derive(Debug)]
-struct OsFile {
-    file: File,
-    /// The same without the system's cache between, where that is possible: a write and a sync of it take
-    /// a quarter less then.
-    direct: Option<Direct>,
-}
-
-impl OpenFile for OsFile {
+impl OpenFile for File {
     fn read(&mut self, max: u64) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        self.file.seek(SeekFrom::Start(0))?;
-        (&self.file).take(max).read_to_end(&mut bytes)?;
+        self.seek(SeekFrom::Start(0))?;
+        self.take(max).read_to_end(&mut bytes)?;
         Ok(bytes)
     }
 
+    #[cfg(unix)]
     fn write_at(&mut self, at: u64, bytes: &[u8]) -> io::Result<()> {
-        if let Some(direct) = &mut self.direct {
-            match direct.write_at(at, bytes) {
-                // Some file systems only say so now.
-                Err(error) if error.kind() == io::ErrorKind::InvalidInput => self.direct = None,
-                written => return written,
-            }
-        }
-        write_all_at(&mut self.file, at, bytes)
+        std::os::unix::fs::FileExt::write_all_at(self, bytes, at)
+    }
+
+    #[cfg(not(unix))]
+    fn write_at(&mut self, at: u64, bytes: &[u8]) -> io::Result<()> {
+        self.seek(SeekFrom::Start(at))?;
+        self.write_all(bytes)
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.file.sync_data()
-    }
-}
-
-#[cfg(unix)]
-fn write_all_at(file: &mut File, at: u64, bytes: &[u8]) -> io::Result<()> {
-    std::os::unix::fs::FileExt::write_all_at(file, bytes, at)
-}
-
-#[cfg(not(unix))]
-fn write_all_at(file: &mut File, at: u64, bytes: &[u8]) -> io::Result<()> {
-    file.seek(SeekFrom::Start(at))?;
-    file.write_all(bytes)
-}
-
-/// A file that is written past the system's cache, from memory that begins where a block may.
-#[derive(Debug)]
-struct Direct {
-    file: File,
-    memory: Vec<u8>,
-}
-
-impl Direct {
-    #[cfg(target_os = "linux")]
-    fn open(path: &Path) -> Option<Self> {
-        use std::os::unix::fs::OpenOptionsExt;
-        let flags = rustix::fs::OFlags::DIRECT.bits() as i32;
-        let file = File::options().write(true).custom_flags(flags).open(path);
-        let memory = Vec::new();
-        file.ok().map(|file| Self { file, memory })
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    const fn open(_path: &Path) -> Option<Self> {
-        None
-    }
-
-    fn write_at(&mut self, at: u64, bytes: &[u8]) -> io::Result<()> {
-        let needed = bytes.len() + BLOCK_BYTES;
-        if self.memory.len() < needed {
-            self.memory.resize(needed, 0);
-        }
-        let start = self.memory.as_ptr().align_offset(BLOCK_BYTES);
-        let aligned = self
-            .memory
-            .get_mut(start..start.saturating_add(bytes.len()));
-        let aligned = aligned.ok_or(io::ErrorKind::InvalidInput)?;
-        aligned.copy_from_slice(bytes);
-        write_all_at(&mut self.file, at, aligned)
+        self.sync_data()
     }
 }

@@ -7,12 +7,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::files::{BLOCK_BYTES, FileSystem, OpenFile};
+use crate::files::{FileSystem, OpenFile};
 
 /// What the file's name ends with, after that of the database.
 pub(crate) const SUFFIX: &str = "-ahead";
 /// The file's length: room that is there already is written to faster than a file that grows.
 const FILE_BYTES: u64 = 2 << 20;
+/// A record begins where one of these does: what is acknowledged is never written over by what follows.
+const BLOCK_BYTES: usize = 4096;
 /// Longest record, in bytes.
 pub(crate) const RECORD_BYTES_MAX: usize = 64 << 10;
 const MAGIC: [u8; 8] = *b"SteadAhd";
@@ -36,6 +38,8 @@ pub(crate) struct Journal {
     is_left: bool,
     /// A write failed: nothing is appended until all that is here is needless.
     broken: bool,
+    /// There is no room for the file, or none may be made: it is done without.
+    is_refused: bool,
     buffer: Vec<u8>,
 }
 
@@ -54,6 +58,7 @@ impl Journal {
             unsynced: false,
             is_left: false,
             broken: false,
+            is_refused: false,
             buffer: Vec::new(),
         };
         journal.file = journal.files.open(&journal.path, false)?;
@@ -91,8 +96,13 @@ impl Journal {
     /// Whether a record of `len` bytes can be appended.
     pub(crate) const fn takes(&self, len: usize) -> bool {
         let needed = (HEADER_BYTES + FRAME_BYTES + len).next_multiple_of(BLOCK_BYTES) as u64;
-        let is_open = !self.broken && !self.is_left;
+        let is_open = !self.broken && !self.is_left && !self.is_refused;
         is_open && len > 0 && len <= RECORD_BYTES_MAX && self.end + needed <= FILE_BYTES
+    }
+
+    /// Whether a record of any length can be appended.
+    pub(crate) const fn takes_any(&self) -> bool {
+        self.takes(RECORD_BYTES_MAX)
     }
 
     /// Appends a record that it [takes](Self::takes), and puts it on the medium if `sync` is said.
@@ -103,7 +113,10 @@ impl Journal {
     }
 
     fn try_append(&mut self, record: &[u8], sync: bool) -> io::Result<()> {
-        self.make()?;
+        if let Err(error) = self.make() {
+            self.is_refused = true;
+            return Err(error);
+        }
         let Some(file) = &mut self.file else {
             return Err(io::ErrorKind::NotFound.into());
         };

@@ -187,6 +187,9 @@ impl Store {
 
     /// Starts a transaction. Dropping it undoes it.
     pub fn begin(&mut self) -> Result<Tx<'_>, StoreError> {
+        if self.ahead.is_full() {
+            self.flush_commits()?;
+        }
         Tx::begin(&self.conn, &self.ahead, &self.indexes)
     }
 

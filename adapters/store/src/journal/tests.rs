@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::{FILE_BYTES, Journal, RECORD_BYTES_MAX, scan};
-use crate::files::{BLOCK_BYTES, OsFiles};
+use super::{BLOCK_BYTES, FILE_BYTES, Journal, RECORD_BYTES_MAX, scan};
+use crate::files::OsFiles;
 
 fn open(database: &Path) -> Journal {
     Journal::open(Arc::new(OsFiles), database).unwrap()

@@ -56,6 +56,11 @@ impl Ahead {
         self.waiting.get() > 0
     }
 
+    /// Whether there are [lost records](Self::lost_records).
+    pub(crate) const fn is_lost(&self) -> bool {
+        self.lost.get()
+    }
+
     /// Whether it is time to commit what waits and to begin the journal again.
     pub(crate) fn is_full(&self) -> bool {
         let journal = self.journal.borrow();
@@ -136,10 +141,10 @@ impl Ahead {
                 Ok(())
             }
             Err(error) => {
+                self.undone();
                 if !conn.is_autocommit() {
                     conn.execute_batch("ROLLBACK")?;
                 }
-                self.undone();
                 Err(error.into())
             }
         }

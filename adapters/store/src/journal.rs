@@ -62,7 +62,7 @@ impl Journal {
             buffer: Vec::new(),
         };
         journal.file = journal.files.open(&journal.path, false)?;
-        match journal.scan()? {
+        match journal.scan(FILE_BYTES)? {
             Some(found) => {
                 (journal.epoch, journal.end) = (found.epoch, found.end);
                 journal.is_left = found.end > 0;
@@ -75,15 +75,14 @@ impl Journal {
 
     /// The records of this turn, in order.
     pub(crate) fn records(&mut self) -> io::Result<Vec<Vec<u8>>> {
-        match self.end {
-            0 => Ok(Vec::new()),
-            _ => Ok(self.scan()?.map_or_else(Vec::new, |found| found.records)),
-        }
+        // One behind the end was not acknowledged: its sync failed.
+        let found = self.scan(self.end)?;
+        Ok(found.map_or_else(Vec::new, |found| found.records))
     }
 
-    fn scan(&mut self) -> io::Result<Option<Found>> {
+    fn scan(&mut self, end: u64) -> io::Result<Option<Found>> {
         match &mut self.file {
-            Some(file) => Ok(scan(&file.read(FILE_BYTES)?)),
+            Some(file) => Ok(scan(&file.read(end)?)),
             None => Ok(None),
         }
     }

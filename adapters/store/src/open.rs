@@ -232,6 +232,12 @@ impl Store {
         self.ahead.is_waiting()
     }
 
+    /// Whether there are [lost records](Self::lost_records): nothing may be written before they are made
+    /// again.
+    pub const fn has_lost(&self) -> bool {
+        self.ahead.is_lost()
+    }
+
     /// Records of transactions that were committed [ahead](Tx::commit_ahead) and may be in no commit, in
     /// order: a crash came between, or a later transaction was undone. Some of them may be committed
     /// all the same.

@@ -60,7 +60,10 @@ impl<'s> Tx<'s> {
     ) -> Result<Self> {
         // One in which others wait goes on.
         if conn.is_autocommit() {
-            ahead.undone();
+            if ahead.is_waiting() {
+                ahead.undone();
+                return Err(StoreError::Undone);
+            }
             conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         }
         Ok(Self {

@@ -148,9 +148,10 @@ impl Replica {
 
     /// Reads everything in memory again after a write that failed half-way.
     pub(crate) fn refresh(&mut self) -> Result<(), ReplicaError> {
-        if !self.stale {
+        if !self.stale && !self.store.has_lost() {
             return Ok(());
         }
+        self.stale = true;
         self.make_again()?;
         self.spaces.clear();
         self.collections.clear();

@@ -15,8 +15,9 @@ use crate::StoreError;
 use crate::files::FileSystem;
 use crate::journal::Journal;
 
-/// Transactions that wait for one commit at most: opening after a crash makes them again.
-const WAITING_MAX: u32 = 512;
+/// Transactions that wait for one commit at most: opening after a crash makes them again, and most of the
+/// journal stays unused, as room for the commit on a full disk.
+const WAITING_MAX: u32 = 128;
 
 /// What waits, and where it is kept meanwhile.
 #[derive(Debug, Default)]
@@ -172,6 +173,14 @@ impl Ahead {
         match self.journal.borrow_mut().as_mut() {
             Some(journal) if self.lost.get() => journal.records().map_err(|error| failed(&error)),
             _ => Ok(Vec::new()),
+        }
+    }
+
+    /// Leaves the room to commits that the journal keeps for what is to come.
+    pub(crate) fn give_room(&self) -> Result<(), StoreError> {
+        match self.journal.borrow_mut().as_mut() {
+            Some(journal) => journal.give_room().map_err(|error| failed(&error)),
+            None => Ok(()),
         }
     }
 

@@ -29,6 +29,8 @@ pub trait OpenFile: Debug + Send {
     fn read(&mut self, max: u64) -> io::Result<Vec<u8>>;
     /// Writes all of `bytes` from position `at` on.
     fn write_at(&mut self, at: u64, bytes: &[u8]) -> io::Result<()>;
+    /// Cuts off what lies behind the first `len` bytes.
+    fn cut(&mut self, len: u64) -> io::Result<()>;
     /// Puts what was written on the medium.
     fn sync(&mut self) -> io::Result<()>;
 }
@@ -98,6 +100,10 @@ impl OpenFile for File {
     fn write_at(&mut self, at: u64, bytes: &[u8]) -> io::Result<()> {
         self.seek(SeekFrom::Start(at))?;
         self.write_all(bytes)
+    }
+
+    fn cut(&mut self, len: u64) -> io::Result<()> {
+        self.set_len(len)
     }
 
     fn sync(&mut self) -> io::Result<()> {

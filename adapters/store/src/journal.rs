@@ -11,7 +11,8 @@ use crate::files::{FileSystem, OpenFile};
 
 /// What the file's name ends with, after that of the database.
 pub(crate) const SUFFIX: &str = "-ahead";
-/// The file's length: room that is there already is written to faster than a file that grows.
+/// The file's length: room that is there already is written to faster than a file that grows. What is not in use
+/// is also what a commit falls back on when the disk is full.
 const FILE_BYTES: u64 = 2 << 20;
 /// A record begins where one of these does: what is acknowledged is never written over by what follows.
 const BLOCK_BYTES: usize = 4096;
@@ -163,6 +164,15 @@ impl Journal {
         self.unsynced = false;
         self.is_left = false;
         self.broken = false;
+    }
+
+    /// Gives the disk the room back that is not in use.
+    pub(crate) fn give_room(&mut self) -> io::Result<()> {
+        self.is_made = false;
+        match &mut self.file {
+            Some(file) => file.cut(self.end),
+            None => Ok(()),
+        }
     }
 
     /// Removes the file, with whatever is in it.

@@ -245,6 +245,11 @@ impl Store {
         self.ahead.lost_records()
     }
 
+    /// Gives a full disk the room back that the journal does not use, for the commit of what it holds.
+    pub fn give_room(&self) -> Result<(), StoreError> {
+        self.ahead.give_room()
+    }
+
     /// To be told once everything that lost records said is committed.
     pub fn made_again(&mut self) -> Result<(), StoreError> {
         self.ahead.made_again();

@@ -12,7 +12,7 @@ use stead_base::{DecodeError, DecodeFault, Decoder, Encoder, SpaceId, WriterId};
 use stead_crypt::DeviceKeys;
 use stead_crypt::wrapkey::{self, WrapKey};
 use stead_log::EntryRef;
-use stead_store::{Read, Tx, WriterNo};
+use stead_store::{Read, StoreError, Tx, WriterNo};
 
 use crate::records::{SpaceRecord, WriterRecord};
 use crate::writing::Writing;
@@ -129,9 +129,19 @@ impl Replica {
         if records.is_empty() {
             return Ok(());
         }
+        match self.append_again(&records) {
+            Err(ReplicaError::Store(StoreError::DiskFull)) => {
+                self.store.give_room()?;
+                self.append_again(&records)
+            }
+            made => made,
+        }
+    }
+
+    fn append_again(&mut self, records: &[Vec<u8>]) -> Result<(), ReplicaError> {
         let tx = self.store.begin()?;
         let mut logs = own_logs(&tx)?;
-        for sealed in &records {
+        for sealed in records {
             let record = self.ahead_key.open(sealed);
             let record = record.map_err(|_| ReplicaError::ForeignKeys)?;
             let entries = decode(&record).map_err(damaged)?;

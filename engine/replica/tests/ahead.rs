@@ -122,6 +122,25 @@ fn what_waited_is_there_after_a_crash_and_its_log_goes_on_for_everybody() {
 }
 
 #[test]
+fn a_clock_that_was_ahead_before_a_crash_gives_no_earlier_time_after_it() {
+    let (mut a, mut b, home) = pair();
+    act(&mut a, &home, &[put("notes", "plan", json!({"n": 0}))]).unwrap();
+    let now = a.now;
+    a.now += 1000 * 24 * 3_600_000;
+    act(&mut a, &home, &[put("notes", "plan", json!({"n": 1}))]).unwrap();
+    assert!(a.replica.is_ahead());
+    a.now = now;
+    let mut a = a.after_a_crash();
+    act(&mut a, &home, &[put("notes", "plan", json!({"n": 2}))]).unwrap();
+    act(&mut a, &home, &[put("notes", "later", json!({"n": 3}))]).unwrap();
+    // Who sees all of it once its time has come finds what this device does.
+    b.now = now + 2000 * 24 * 3_600_000;
+    sync(&mut a, &mut b);
+    assert_eq!(b.get(&home, "notes", "plan"), Some(json!({"n": 2})));
+    assert_eq!(b.get(&home, "notes", "later"), Some(json!({"n": 3})));
+}
+
+#[test]
 fn a_refused_transaction_takes_nothing_of_those_that_wait() {
     let (mut a, _, home) = pair();
     act(&mut a, &home, &[put("notes", "plan", json!({"n": 0}))]).unwrap();

@@ -79,6 +79,12 @@ impl OpenFile for SimFile {
             .map_err(error)
     }
 
+    fn cut(&mut self, len: u64) -> io::Result<()> {
+        let mut state = self.disk.state();
+        let cut = state.truncate(self.life, self.inode, len as usize);
+        cut.map_err(error)
+    }
+
     fn sync(&mut self) -> io::Result<()> {
         self.disk.state().sync(self.life, self.inode).map_err(error)
     }

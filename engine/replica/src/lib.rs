@@ -13,7 +13,6 @@ extern crate self as stead_replica;
 #[path = "../tests/world/mod.rs"]
 mod world;
 
-mod ahead;
 mod asking;
 mod audit;
 mod checkpoint;

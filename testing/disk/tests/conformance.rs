@@ -21,8 +21,10 @@ fn conforms(key: Option<FileKey>) {
         let key = key.clone();
         Box::new(move || {
             let options = Options {
+                vfs: Some(disk.vfs().to_owned()),
+                exclusive: true,
                 key: key.clone(),
-                ..disk.options()
+                ..Options::default()
             };
             Store::open("stead.db", options).expect("open")
         })

@@ -4,7 +4,11 @@ use stead_disk::{Fault, SimDisk};
 use stead_store::{OpenError, Options, Read, Store, StoreError};
 
 fn options(disk: &SimDisk) -> Options {
-    disk.options()
+    Options {
+        vfs: Some(disk.vfs().to_owned()),
+        exclusive: true,
+        ..Options::default()
+    }
 }
 
 fn open(disk: &SimDisk) -> Store {

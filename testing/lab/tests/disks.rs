@@ -139,7 +139,7 @@ fn written(log: &Path) -> std::io::Result<u64> {
 }
 
 #[test]
-fn a_write_ahead_log_cut_short_costs_nothing_that_the_journal_holds() -> Outcome {
+fn a_write_ahead_log_cut_short_costs_nothing_that_was_settled() -> Outcome {
     let dir = tempfile::tempdir()?;
     let mut ann = Stead::new("ann", Place::Here, dir.path());
     ann.up(&FLAGS)?;
@@ -150,12 +150,9 @@ fn a_write_ahead_log_cut_short_costs_nothing_that_the_journal_holds() -> Outcome
             .is_none()
     );
     let wal = ann.home().join(format!("{STORE_FILE}-wal"));
-    // Whoever reads has what waits committed.
-    assert_eq!(settled.missing(&ann)?, [""; 0]);
     let length = written(&wal)?;
     let mut late = Acknowledged::default();
     assert!(late.write(&mut ann.client()?, "late", 50, 500, 1).is_none());
-    assert_eq!(late.missing(&ann)?, [""; 0]);
     ann.kill();
     // Into the middle of what came later, and of a page.
     let longer = written(&wal)?;
@@ -168,7 +165,8 @@ fn a_write_ahead_log_cut_short_costs_nothing_that_the_journal_holds() -> Outcome
     drop(file);
     ann.up(&FLAGS)?;
     assert_eq!(settled.missing(&ann)?, [""; 0]);
-    assert_eq!(late.missing(&ann)?, [""; 0]);
+    let lost = late.missing(&ann)?.len();
+    assert!((1..50).contains(&lost), "{lost} are cut off");
     ann.run(&["put", "home/things/after", "n=1"])?;
     whole(&ann)
 }

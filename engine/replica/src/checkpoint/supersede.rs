@@ -83,6 +83,7 @@ impl Replica {
         });
         if !old.is_empty() {
             self.write(now_ms, |writing| {
+                writing.began = true;
                 writing.erases = true;
                 writing.empty_checkpoints(id, &old)
             })?;

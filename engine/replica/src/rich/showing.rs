@@ -4,15 +4,13 @@
 use super::*;
 
 impl Replica {
-    /// Says when projections show what was written to rich fields, and when readers see what was written at
-    /// all. Whoever chooses [`Folding::WhenRead`] calls [`Replica::fold`] before every read, and
-    /// [`Replica::catch_up_readers`] before every read of a [`ReplicaReader`](crate::ReplicaReader).
+    /// Says when projections show what was written to rich fields. Whoever chooses
+    /// [`Folding::WhenRead`] calls [`Replica::fold`] before every read.
     pub fn set_folding(&mut self, folding: Folding) {
         self.rich.folding = folding;
     }
 
-    /// Whether a reader would miss something, for other threads: true before a write is acknowledged that made
-    /// it so.
+    /// Whether projections lag behind, for other threads: true before a write is acknowledged that made it so.
     pub fn lag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.rich.lag)
     }
@@ -24,21 +22,10 @@ impl Replica {
 
     /// Has every projection show what its rich fields hold.
     pub fn fold(&mut self, now_ms: u64) -> Result<(), ReplicaError> {
-        if self.is_behind {
-            self.settle_all(now_ms)?;
-            self.is_behind = false;
-            self.tell_lag();
+        if !self.lags() {
+            return Ok(());
         }
-        match self.lags() {
-            true => self.write(now_ms, |writing| writing.fold_all()),
-            false => Ok(()),
-        }
-    }
-
-    /// The same, and has every [`ReplicaReader`](crate::ReplicaReader) see what was written.
-    pub fn catch_up_readers(&mut self, now_ms: u64) -> Result<(), ReplicaError> {
-        self.fold(now_ms)?;
-        self.commit_what_waits(now_ms)
+        self.write(now_ms, |writing| writing.fold_all())
     }
 
     /// What a rich field shows, and where places in it are. A plain text or list shows as one that

@@ -15,7 +15,7 @@ use stead_store::{CollectionNo, Durability, IndexKind, IndexOrigin, IndexSpec};
 use crate::data::{Records, places};
 use crate::device::{fresh, now_ms, write_bulk};
 use crate::node::{COLLECTION, SPACE, fill, wait_for_indexes, with_node};
-use crate::rows::{Aim, Row};
+use crate::rows::{Aim, Row, median};
 use crate::{Failure, Scale};
 
 const ROUNDS: usize = 300;
@@ -270,6 +270,5 @@ fn delay(
             .map_err(|_| format!("change {number} was not told of"))?;
         delays.push(told.duration_since(asked).as_secs_f64() * 1e3);
     }
-    delays.sort_by(f64::total_cmp);
-    Ok(delays[delays.len() / 2])
+    Ok(median(delays))
 }

@@ -21,6 +21,12 @@ pub(crate) enum Aim {
     None,
 }
 
+/// The middle one of several figures.
+pub(crate) fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
 /// One row.
 #[derive(Debug, Clone)]
 pub(crate) struct Row {

@@ -10,7 +10,7 @@ use stead_api::{Client, DocGet, DocGot, SchemaPut};
 
 use crate::data::{Records, places};
 use crate::node::{COLLECTION, SPACE, fill, wait_for_indexes, with_node};
-use crate::rows::{Aim, Row};
+use crate::rows::{Aim, Row, median};
 use crate::{Failure, Scale};
 
 const SIZES: [usize; 3] = [1_000, 10_000, 100_000];
@@ -150,11 +150,6 @@ fn get(client: &mut Client, id: &str) -> Result<DocGot, Failure> {
         id: id.into(),
         ..DocGet::default()
     })?)
-}
-
-fn median(mut figures: Vec<f64>) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 /// A table of JSON documents beside one indexed column, changed once in one transaction that is on

@@ -9,14 +9,14 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::Instant;
 
-use stead_base::DocId;
-use stead_replica::{Change, Edit, Folding, RichEdit, RichKind, TextUnit};
+use stead_base::{DocId, SpaceId};
+use stead_replica::{Change, Edit, Folding, Replica, RichEdit, RichKind, TextUnit};
 use stead_store::Durability;
 
 use super::peers::{Automerge, Loro, Typist, Yrs};
 use super::trace::{Patch, Trace};
 use crate::device::{fresh, now_ms};
-use crate::rows::{Aim, Row};
+use crate::rows::{Aim, Row, median};
 use crate::{Failure, Scale};
 
 /// Keystrokes that are measured, each with a sync of its own.
@@ -58,52 +58,56 @@ fn splice(id: &DocId, patch: &Patch) -> Edit {
     }
 }
 
-/// One person's keystrokes into one text.
-fn alone(path: &Path, patches: &[Patch]) -> Result<f64, Failure> {
+/// Keystrokes a second of people who use one node; `type_all` says how many they made.
+fn typed(
+    path: &Path,
+    type_all: impl FnOnce(&mut Replica, SpaceId) -> Result<usize, Failure>,
+) -> Result<f64, Failure> {
     let (mut replica, space) = fresh(path, Durability::Flushed)?;
     replica.set_folding(Folding::WhenRead);
     let signer = replica.signer();
     let signing = std::thread::spawn(move || signer.run());
-    let id = DocId::parse("paper")?;
     let start = Instant::now();
-    for patch in patches {
-        replica.transact(&space, &[splice(&id, patch)], now_ms())?;
-        replica.drain_events();
-    }
+    let count = type_all(&mut replica, space)?;
+    // The last of them is signed too.
     replica.flush()?;
     let seconds = start.elapsed().as_secs_f64();
     drop(replica);
     signing.join().map_err(|_| "the signing thread panicked")?;
-    Ok(patches.len() as f64 / seconds)
+    Ok(count as f64 / seconds)
+}
+
+/// One person's keystrokes into one text.
+fn alone(path: &Path, patches: &[Patch]) -> Result<f64, Failure> {
+    let id = DocId::parse("paper")?;
+    typed(path, |replica, space| {
+        for patch in patches {
+            replica.transact(&space, &[splice(&id, patch)], now_ms())?;
+            replica.drain_events();
+        }
+        Ok(patches.len())
+    })
 }
 
 /// Several people's keystrokes, each into a text of their own, a keystroke of each at a time.
 fn together(path: &Path, patches: &[Patch]) -> Result<f64, Failure> {
-    let (mut replica, space) = fresh(path, Durability::Flushed)?;
-    replica.set_folding(Folding::WhenRead);
-    let signer = replica.signer();
-    let signing = std::thread::spawn(move || signer.run());
     let ids = (0..TYPISTS)
         .map(|n| DocId::parse(&format!("paper-{n}")))
         .collect::<Result<Vec<_>, _>>()?;
-    let start = Instant::now();
-    let mut typed = 0;
-    for patch in &patches[..patches.len() / 4] {
-        let waiting: Vec<_> = ids
-            .iter()
-            .map(|id| (space, vec![splice(id, patch)]))
-            .collect();
-        for receipt in replica.transact_many(&waiting, now_ms())? {
-            receipt?;
-            typed += 1;
+    let patches = &patches[..patches.len() / 4];
+    typed(path, |replica, space| {
+        for patch in patches {
+            let waiting: Vec<_> = ids
+                .iter()
+                .map(|id| (space, vec![splice(id, patch)]))
+                .collect();
+            for receipt in replica.transact_many(&waiting, now_ms())? {
+                receipt?;
+            }
+            replica.drain_events();
         }
-        replica.drain_events();
-    }
-    replica.flush()?;
-    let seconds = start.elapsed().as_secs_f64();
-    drop(replica);
-    signing.join().map_err(|_| "the signing thread panicked")?;
-    Ok(f64::from(typed) / seconds)
+        Ok(patches.len() * TYPISTS)
+    })
 }
 
 pub(crate) fn run(scale: Scale) -> Result<Vec<Row>, Failure> {
@@ -122,7 +126,7 @@ pub(crate) fn run(scale: Scale) -> Result<Vec<Row>, Failure> {
         rates[3].push(appended::<Automerge>(&path("automerge"), patches)?);
         rates[4].push(together(&path("together.db"), patches)?);
     }
-    let [loro, alone, yrs, automerge, together] = rates.map(middle);
+    let [loro, alone, yrs, automerge, together] = rates.map(median);
     let row = |name: String, ours| {
         Row::new(name, "keystrokes/s", ours, Aim::TimesPeer(1.0))
             .peer("Loro, updates appended and synced", loro)
@@ -140,9 +144,4 @@ pub(crate) fn run(scale: Scale) -> Result<Vec<Row>, Failure> {
             together,
         ),
     ])
-}
-
-fn middle(mut rates: Vec<f64>) -> f64 {
-    rates.sort_by(f64::total_cmp);
-    rates[rates.len() / 2]
 }

@@ -2,7 +2,6 @@
 //! new one is complete, checked and on the medium; then one rename puts it in the old one's place.
 //! It must not run while a store has the file open.
 
-use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +10,7 @@ use rusqlite::{Connection, OpenFlags};
 use crate::check::{self, Finding};
 use crate::encryption;
 use crate::error::{OpenError, StoreError};
+use crate::files::FileSystem;
 use crate::open::{Options, PAGE_BYTES, connect, empties_log, inspect};
 use crate::{FileKey, Form, form_of, schema};
 
@@ -65,47 +65,6 @@ impl From<StoreError> for ConvertError {
 impl From<rusqlite::Error> for ConvertError {
     fn from(source: rusqlite::Error) -> Self {
         StoreError::from(source).into()
-    }
-}
-
-/// What a conversion does to files beside SQLite's own work. [`OsFiles`] is the real one.
-pub trait FileSystem {
-    /// Puts a file's content on the medium.
-    fn sync_file(&self, path: &Path) -> io::Result<()>;
-    /// Puts the names of the folder that holds `path` on the medium.
-    fn sync_names(&self, path: &Path) -> io::Result<()>;
-    /// Gives `from` the name `to`, in place of the file that has it.
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
-    /// Removes a file; it is fine if there is none.
-    fn remove(&self, path: &Path) -> io::Result<()>;
-}
-
-/// The operating system's files.
-#[derive(Debug, Default, Clone, Copy)]
-pub struct OsFiles;
-
-impl FileSystem for OsFiles {
-    fn sync_file(&self, path: &Path) -> io::Result<()> {
-        File::options().write(true).open(path)?.sync_all()
-    }
-
-    fn sync_names(&self, path: &Path) -> io::Result<()> {
-        match path.parent() {
-            // Only Unix opens folders like files; elsewhere names are the file system's care.
-            Some(folder) if cfg!(unix) => File::open(folder)?.sync_all(),
-            _ => Ok(()),
-        }
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        fs::rename(from, to)
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        match fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
     }
 }
 

@@ -638,7 +638,7 @@ impl Tx<'_> {
         for kept in &reached {
             match (kept.row.spec.kind, before) {
                 (IndexKind::Fields, Some(before)) if deleted => {
-                    self.run(&kept.remove, [before.no])?;
+                    self.run_again(&kept.remove, [before.no])?;
                 }
                 (IndexKind::Fields, _) => {}
                 // The old text is read from the row that is still there.
@@ -648,7 +648,7 @@ impl Tx<'_> {
                         Ok(statement.query_row(params![before.no, body], |row| row.get(0))?)
                     };
                     if deleted || !same()? {
-                        self.run(&kept.remove, [before.no])?;
+                        self.run_again(&kept.remove, [before.no])?;
                         to_add.push(*kept);
                     }
                 }
@@ -665,11 +665,11 @@ impl Tx<'_> {
         };
         for kept in reached {
             if kept.row.spec.kind == IndexKind::Fields {
-                self.run(&kept.put, params![no, key.as_bytes(), body])?;
+                self.run_again(&kept.put, params![no, key.as_bytes(), body])?;
             }
         }
         for kept in to_add {
-            self.run(&kept.put, params![no, body])?;
+            self.run_again(&kept.put, params![no, body])?;
         }
         Ok(())
     }

@@ -4,6 +4,7 @@
 //! Owns the file, its format and its durability. It knows nothing about what the bytes mean: it
 //! never decrypts, verifies, merges or decides; `engine/replica` does, and the store writes it.
 
+mod ahead;
 mod body;
 mod check;
 mod checkpoint;
@@ -11,8 +12,10 @@ pub mod conformance;
 mod conversion;
 mod encryption;
 mod error;
+mod files;
 mod functions;
 mod index;
+mod journal;
 mod key;
 mod open;
 mod query;
@@ -25,9 +28,10 @@ mod schema;
 mod write;
 
 pub use check::{Finding, SizeOf};
-pub use conversion::{ConvertError, FileSystem, OsFiles, convert, forget_unfinished};
+pub use conversion::{ConvertError, convert, forget_unfinished};
 pub use encryption::{FileKey, Form, form_of};
 pub use error::{OpenError, StoreError};
+pub use files::{FileSystem, OpenFile, OsFiles};
 pub use index::{
     INDEX_FIELDS_MAX, INDEXES_MAX, IndexError, IndexKind, IndexNo, IndexOrigin, IndexProgress,
     IndexRow, IndexSpec,

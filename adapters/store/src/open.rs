@@ -1,7 +1,6 @@
 //! Opening the file: connections, their settings, durability and the lock. No table is read here
 //! beyond the file's header.
 
-use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,9 +10,11 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionState};
 
 use crate::FileKey;
+use crate::ahead::Ahead;
 use crate::checkpoint::Checkpoints;
 use crate::encryption;
 use crate::error::{OpenError, StoreError};
+use crate::files::{FileSystem, OsFiles};
 use crate::functions;
 use crate::index::IndexCache;
 use crate::read::{Read, Source};
@@ -54,6 +55,9 @@ pub struct Options {
     /// Refuses every other connection, also those of other processes, and needs no shared memory.
     /// There are no [`Reader`]s then.
     pub exclusive: bool,
+    /// Where what is no business of SQLite's is kept, the journal of [`Tx::commit_ahead`]; without it, the
+    /// operating system's files if SQLite uses those, too, and none if not: there is no journal then.
+    pub files: Option<Arc<dyn FileSystem>>,
     /// Encrypts the whole file and its write-ahead log. A new file is made encrypted; one that is
     /// there must be encrypted with this very key. Without a key, files are plain.
     pub key: Option<FileKey>,
@@ -66,6 +70,7 @@ impl Default for Options {
             cache_bytes: 32 << 20,
             vfs: None,
             exclusive: false,
+            files: None,
             key: None,
         }
     }
@@ -81,7 +86,7 @@ pub struct Store {
     syncs: Syncs,
     conn: Connection,
     place: Place,
-    unflushed: Cell<bool>,
+    ahead: Ahead,
     indexes: IndexCache,
 }
 
@@ -126,14 +131,21 @@ impl Store {
             other => store(other),
         })?;
         schema::climb(&conn, format).map_err(store)?;
-        let syncs = Syncs::new((options.durability == Durability::Flushed).into());
+        let is_synced = options.durability == Durability::Flushed;
+        let files = match (&options.files, &options.vfs) {
+            (Some(files), _) => Some(Arc::clone(files)),
+            (None, None) if cfg!(not(target_family = "wasm")) => Some(Arc::new(OsFiles) as _),
+            (None, _) => None,
+        };
+        let ahead = Ahead::of(files, &path, is_synced).map_err(store)?;
+        let syncs = Syncs::new(is_synced.into());
         let checkpoints = Checkpoints::watch(&mut conn, path.clone(), &options, Arc::clone(&syncs));
         Ok(Self {
             checkpoints: Some(checkpoints.map_err(store)?),
             syncs,
             conn,
             place: Place::File { path, options },
-            unflushed: Cell::new(false),
+            ahead,
             indexes: IndexCache::default(),
         })
     }
@@ -148,7 +160,7 @@ impl Store {
             syncs: Syncs::default(),
             conn,
             place: Place::Memory,
-            unflushed: Cell::new(false),
+            ahead: Ahead::default(),
             indexes: IndexCache::default(),
         })
     }
@@ -175,14 +187,30 @@ impl Store {
 
     /// Starts a transaction. Dropping it undoes it.
     pub fn begin(&mut self) -> Result<Tx<'_>, StoreError> {
-        Tx::begin(&self.conn, &self.unflushed, &self.indexes)
+        self.make_way()?;
+        Tx::begin(&self.conn, &self.ahead, &self.indexes)
     }
 
-    /// Makes everything committed so far survive a power failure. Free when nothing is pending.
+    /// Commits what [waits](Self::is_ahead) if there is much of it. Every transaction begins with that; a caller
+    /// that does it before knows whose failure it is.
+    pub fn make_way(&mut self) -> Result<(), StoreError> {
+        match self.ahead.is_full() {
+            true => self.flush_commits(),
+            false => Ok(()),
+        }
+    }
+
+    /// Makes everything committed so far survive a power failure, also [ahead](Tx::commit_ahead). Free when
+    /// nothing is pending.
     pub fn flush(&mut self) -> Result<(), StoreError> {
-        if !self.unflushed.get() {
+        if !self.ahead.unflushed.get() && self.ahead.sync_journal() {
             return Ok(());
         }
+        self.flush_commits()
+    }
+
+    fn flush_commits(&mut self) -> Result<(), StoreError> {
+        self.settle()?;
         if let Place::File { options, .. } = &self.place
             && options.durability == Durability::Ordered
         {
@@ -197,15 +225,53 @@ impl Store {
             self.conn.pragma_update(None, "synchronous", "NORMAL")?;
             flushed?;
         }
-        self.unflushed.set(false);
+        self.ahead.flushed();
+        Ok(())
+    }
+
+    /// Commits what waits for it, so that every connection sees it.
+    pub fn settle(&self) -> Result<(), StoreError> {
+        self.ahead.settle(&self.conn)
+    }
+
+    /// Whether anything that was acknowledged waits for its commit.
+    pub const fn is_ahead(&self) -> bool {
+        self.ahead.is_waiting()
+    }
+
+    /// Whether there are [lost records](Self::lost_records): nothing may be written before they are made
+    /// again.
+    pub const fn has_lost(&self) -> bool {
+        self.ahead.is_lost()
+    }
+
+    /// Records of transactions that were committed [ahead](Tx::commit_ahead) and may be in no commit, in
+    /// order: a crash came between, or a later transaction was undone. Some of them may be committed
+    /// all the same.
+    pub fn lost_records(&self) -> Result<Vec<Vec<u8>>, StoreError> {
+        self.ahead.lost_records()
+    }
+
+    /// Gives a full disk the room back that the journal does not use, for the commit of what it holds.
+    pub fn give_room(&self) -> Result<(), StoreError> {
+        self.ahead.give_room()
+    }
+
+    /// To be told once everything that lost records said is committed.
+    pub fn made_again(&mut self) -> Result<(), StoreError> {
+        self.ahead.made_again();
+        self.flush_commits()?;
+        // What it holds may have been redacted since.
+        self.ahead.remove_journal();
         Ok(())
     }
 
     /// Changes what later commits promise, after a [`flush`](Self::flush) of the earlier ones.
     pub fn set_durability(&mut self, durability: Durability) -> Result<(), StoreError> {
-        self.flush()?;
+        self.leave_journal()?;
         if let Place::File { options, .. } = &mut self.place {
             options.durability = durability;
+            self.ahead.syncs.set(durability == Durability::Flushed);
             self.syncs
                 .store(durability == Durability::Flushed, Ordering::Relaxed);
             self.conn
@@ -214,8 +280,19 @@ impl Store {
         Ok(())
     }
 
+    /// Puts everything that is in the journal into commits on the medium, and removes it.
+    fn leave_journal(&mut self) -> Result<(), StoreError> {
+        match self.ahead.has_records() {
+            true => self.flush_commits()?,
+            false => self.flush()?,
+        }
+        self.ahead.remove_journal();
+        Ok(())
+    }
+
     /// Copies the write-ahead log into the file and empties it, as far as readers allow.
     pub fn checkpoint(&mut self) -> Result<(), StoreError> {
+        self.leave_journal()?;
         if matches!(self.place, Place::File { .. }) {
             self.conn
                 .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
@@ -230,6 +307,7 @@ impl Store {
         if !matches!(self.place, Place::File { .. }) {
             return Ok(true);
         }
+        self.leave_journal()?;
         if self.get_meta(ERASED)?.is_none() {
             self.conn.execute_batch("VACUUM")?;
             let tx = self.begin()?;
@@ -244,6 +322,7 @@ impl Store {
 
     /// Rewrites the file without the room that deleted rows left. Needs as much free disk again.
     pub fn compact(&mut self) -> Result<(), StoreError> {
+        self.leave_journal()?;
         self.conn.execute_batch("VACUUM")?;
         self.checkpoint()
     }
@@ -263,6 +342,7 @@ impl Store {
 
     /// Closes the file, with the write-ahead log copied into it. Dropping does the same, silently.
     pub fn close(mut self) -> Result<(), StoreError> {
+        self.leave_journal()?;
         self.checkpoints = None;
         self.conn.close().map_err(|(_, error)| error.into())
     }

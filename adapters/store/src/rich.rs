@@ -139,7 +139,7 @@ impl Tx<'_> {
     /// Keeps an update of a field. One of the hot paths.
     pub fn add_rich_update(&self, no: RichNo, at: u32, bytes: &[u8]) -> Result<()> {
         let sql = "INSERT INTO rich_update (key, bytes) VALUES (?1, ?2)";
-        self.execute(sql, params![key(no, at), bytes]).map(drop)
+        self.run_again(sql, params![key(no, at), bytes])
     }
 
     /// Writes a field's state anew and forgets the updates that it holds: all.
@@ -157,7 +157,7 @@ impl Tx<'_> {
     /// Says whether the document's projection lacks the field's latest updates.
     pub fn set_rich_stale(&self, no: RichNo, stale: bool) -> Result<()> {
         let sql = "UPDATE rich SET stale=?2 WHERE no=?1 AND stale<>?2";
-        self.execute(sql, params![no, stale]).map(drop)
+        self.run_again(sql, params![no, stale])
     }
 
     /// Forgets a field.

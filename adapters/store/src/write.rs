@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use rusqlite::{CachedStatement, Connection, Params, params};
 use stead_base::{DocId, Hash, SpaceId, WriterId};
 
+use crate::ahead::Ahead;
 use crate::index::IndexCache;
 use crate::key::DocKey;
 use crate::read::{Source, write_tip, wrong_type};
@@ -18,7 +19,13 @@ type Result<T> = std::result::Result<T, StoreError>;
 /// write that fails: later calls then return [`StoreError::Undone`].
 pub struct Tx<'s> {
     conn: &'s Connection,
-    unflushed: &'s Cell<bool>,
+    ahead: &'s Ahead,
+    /// Whether anything was written, or tried.
+    wrote: Cell<bool>,
+    /// Whether anything was written that log entries alone do not lead to.
+    wrote_more: Cell<bool>,
+    /// Whether it came to its end: nothing is to be undone.
+    ended: Cell<bool>,
     index_cache: &'s IndexCache,
     /// Whether the cache may hold what only this transaction sees.
     indexes_changed: Cell<bool>,
@@ -48,13 +55,23 @@ impl Source for Tx<'_> {
 impl<'s> Tx<'s> {
     pub(crate) fn begin(
         conn: &'s Connection,
-        unflushed: &'s Cell<bool>,
+        ahead: &'s Ahead,
         index_cache: &'s IndexCache,
     ) -> Result<Self> {
-        conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        // One in which others wait goes on.
+        if conn.is_autocommit() {
+            if ahead.is_waiting() {
+                ahead.undone();
+                return Err(StoreError::Undone);
+            }
+            conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        }
         Ok(Self {
             conn,
-            unflushed,
+            ahead,
+            wrote: Cell::new(false),
+            wrote_more: Cell::new(false),
+            ended: Cell::new(false),
             index_cache,
             indexes_changed: Cell::new(false),
             failed: Cell::new(false),
@@ -73,8 +90,27 @@ impl<'s> Tx<'s> {
     pub fn commit(self) -> Result<()> {
         self.execute("COMMIT", [])?;
         self.indexes_changed.set(false);
-        self.unflushed.set(true);
+        self.ended.set(true);
+        self.ahead.committed(false);
         Ok(())
+    }
+
+    /// Makes the transaction lasting by its `record` alone, as the store's durability says; connections that
+    /// only read see it after [`Store::settle`](crate::Store::settle) or another transaction's commit. After a crash, or after a
+    /// later transaction was undone, the record is among
+    /// [`Store::lost_records`](crate::Store::lost_records), and the caller makes the transaction again from it.
+    ///
+    /// It is committed at once if that cannot be, and if anything was written but segments, how far a log goes,
+    /// documents, what is in indexes, and updates of rich fields. Returns whether it waits.
+    pub fn commit_ahead(self, record: &[u8]) -> Result<bool> {
+        if self.failed.get() || self.conn.is_autocommit() {
+            return Err(StoreError::Undone);
+        }
+        if self.wrote_more.get() || !self.ahead.takes(record.len()) || !self.ahead.wait(record) {
+            return self.commit().map(|()| false);
+        }
+        self.ended.set(true);
+        Ok(true)
     }
 
     /// Sets a named value.
@@ -496,12 +532,19 @@ impl<'s> Tx<'s> {
 
     /// Runs one statement that is made of this crate's own words.
     pub(crate) fn run(&self, sql: &str, params: impl Params) -> Result<()> {
+        self.wrote_more.set(true);
+        self.run_again(sql, params)
+    }
+
+    /// The same for one that log entries lead to.
+    pub(crate) fn run_again(&self, sql: &str, params: impl Params) -> Result<()> {
         self.guarded(|| self.conn.prepare_cached(sql)?.execute(params))
             .map(drop)
     }
 
     /// Runs statements that are made of this crate's own words.
     pub(crate) fn run_all(&self, sql: &str) -> Result<()> {
+        self.wrote_more.set(true);
         self.guarded(|| self.conn.execute_batch(sql))
     }
 
@@ -522,6 +565,7 @@ impl<'s> Tx<'s> {
         if self.failed.get() || self.conn.is_autocommit() {
             return Err(StoreError::Undone);
         }
+        self.wrote.set(true);
         f().map_err(|error| {
             self.failed.set(true);
             error.into()
@@ -538,6 +582,7 @@ impl<'s> Tx<'s> {
     }
 
     pub(crate) fn execute(&self, sql: &'static str, params: impl Params) -> Result<usize> {
+        self.wrote_more.set(true);
         self.guarded(|| self.conn.prepare_cached(sql)?.execute(params))
     }
 
@@ -546,6 +591,7 @@ impl<'s> Tx<'s> {
         sql: &'static str,
         params: impl Params,
     ) -> Result<T> {
+        self.wrote_more.set(true);
         self.guarded(|| {
             self.conn
                 .prepare_cached(sql)?
@@ -559,11 +605,15 @@ impl Drop for Tx<'_> {
         if self.indexes_changed.get() {
             self.index_cache.take();
         }
-        if !self.conn.is_autocommit()
-            && let Err(error) = self.conn.execute_batch("ROLLBACK")
-        {
+        let is_open = !self.conn.is_autocommit();
+        let left_alone = is_open && !self.wrote.get() && self.ahead.is_waiting();
+        if self.ended.get() || left_alone {
+            return;
+        }
+        if is_open && let Err(error) = self.conn.execute_batch("ROLLBACK") {
             tracing::error!(%error, "a transaction could not be undone");
         }
+        self.ahead.undone();
     }
 }
 

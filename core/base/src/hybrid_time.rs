@@ -87,6 +87,11 @@ impl HlcClock {
         self.last
     }
 
+    /// Notes a time that this device gave before, whatever the wall clock shows now: later ones are greater.
+    pub fn gave(&mut self, own: Hlc) {
+        self.last = self.last.max(own);
+    }
+
     /// Takes the time of a new local event.
     pub fn tick(&mut self, now_ms: u64) -> Hlc {
         self.last = self.last.next().max(Hlc::new(now_ms, 0));

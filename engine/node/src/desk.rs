@@ -43,6 +43,8 @@ const RECONCILE_ROUNDS_MAX: usize = 8;
 const PENDING_BYTES_MIN: usize = 1 << 20;
 /// Received operations are merged at the latest after this long, so that a person sees them come.
 const PENDING_MS_MAX: u64 = 2_000;
+/// What was acknowledged ahead of its commit is committed after this long, if nobody reads before.
+const AHEAD_MS_MAX: u64 = 100;
 /// Documents that an index takes in between two rounds.
 const INDEXED_PER_STEP: u32 = 500;
 /// Written and removed to see whether the disk takes writes again.
@@ -99,6 +101,8 @@ pub(crate) struct Desk {
     evictions: BTreeMap<(u64, SpaceId), Eviction>,
     /// Since when stored entries wait to be merged, on the steady clock.
     pending_since_ms: Option<u64>,
+    /// When what was acknowledged ahead of its commit is committed.
+    commit_due_ms: Option<u64>,
     /// Checkpoints that are all here and that their spaces begin with.
     to_begin: Vec<LogKey>,
     /// Spaces that began from one, to be told of.
@@ -132,6 +136,7 @@ impl Desk {
             indexing: true,
             evictions: BTreeMap::new(),
             pending_since_ms: None,
+            commit_due_ms: None,
             to_begin: Vec::new(),
             begun: Vec::new(),
             behind: BTreeMap::new(),
@@ -341,6 +346,16 @@ impl Desk {
         }
     }
 
+    /// Notes whether anything waits for its commit.
+    pub(crate) fn note_ahead(&mut self) {
+        self.commit_due_ms = match self.replica.is_ahead() {
+            true => self
+                .commit_due_ms
+                .or_else(|| Some(wall_ms() + AHEAD_MS_MAX)),
+            false => None,
+        };
+    }
+
     fn refusal(&self, log: LogKey, upto: u64, error: ReceiveError) -> Note {
         tracing::debug!(%error, space = %log.0.short(), "a batch was not stored");
         match error {
@@ -361,6 +376,11 @@ impl Desk {
 
     /// Applies entries whose time has come, and sees whether a store that failed works again.
     pub(crate) fn tick(&mut self, now_ms: u64) {
+        if self.commit_due_ms.is_some_and(|due| due <= now_ms) {
+            let committed = self.replica.commit_what_waits(now_ms);
+            self.note_outcome(&committed);
+            self.note_ahead();
+        }
         self.dirty = true;
         match self.replica.tick(now_ms) {
             Ok(due_ms) => self.due_ms = due_ms,
@@ -404,7 +424,13 @@ impl Desk {
         }
         let history = Some(self.history_due_ms);
         let again = self.replica.reconcile_due();
-        let due = [self.due_ms, self.parts_due(), history, again];
+        let due = [
+            self.due_ms,
+            self.parts_due(),
+            history,
+            again,
+            self.commit_due_ms,
+        ];
         due.into_iter().flatten().min()
     }
 

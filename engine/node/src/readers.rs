@@ -65,7 +65,7 @@ pub(crate) struct Readers {
     queue: SyncSender<Job>,
     numbers: Arc<AtomicU64>,
     store: StoreHandle,
-    /// Whether projections lag behind the texts in them.
+    /// Whether projections lag behind the texts in them, or commits behind what was acknowledged.
     lag: Arc<AtomicBool>,
 }
 
@@ -96,8 +96,8 @@ impl Readers {
     /// Has documents show what was typed until now, before they are read by whichever way.
     pub(crate) async fn fold(&self) -> Result<(), ApiError> {
         if self.lag.load(Ordering::Acquire) {
-            let folded = self.store.look(|desk| desk.replica.fold(wall_ms()));
-            folded.await?.map_err(|error| faults::replica(&error))?;
+            let caught_up = (self.store).look(|desk| desk.replica.catch_up_readers(wall_ms()));
+            caught_up.await?.map_err(|error| faults::replica(&error))?;
         }
         Ok(())
     }

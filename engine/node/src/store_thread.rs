@@ -329,6 +329,7 @@ impl Round {
         desk.store(self.arrivals);
         desk.merge_unless_more_comes();
         let flushed = desk.settle();
+        desk.note_ahead();
         for ack in self.acks {
             ack(flushed.clone().map_err(faults::unconfirmed));
         }

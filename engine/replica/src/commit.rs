@@ -171,7 +171,6 @@ impl Replica {
             return Ok(());
         }
         self.write(now_ms, |writing| {
-            writing.began = true;
             writing.unsettled.extend(ids);
             Ok(())
         })
@@ -518,7 +517,12 @@ impl Writing<'_> {
                         redactions.push((entry.seq, stamp, texts));
                     }
                     applied_hlc = entry.hlc;
-                    self.clock.observe(entry.hlc, now_ms);
+                    if is_own {
+                        // Out of the journal, when it comes here; the clock may have been ahead then.
+                        self.clock.gave(entry.hlc);
+                    } else {
+                        self.clock.observe(entry.hlc, now_ms);
+                    }
                 }
                 Outcome::Open | Outcome::Void | Outcome::Closed | Outcome::Withheld => {}
             }

@@ -56,7 +56,6 @@ impl Replica {
             .map_err(|error| ReplicaError::Refused(error.to_string()))?;
         self.space(space)?;
         self.write(now_ms, |writing| {
-            writing.began = true;
             let no = writing.collection_no(space, collection)?;
             Ok(writing.tx.add_index(no, spec, origin)?.1)
         })
@@ -73,7 +72,6 @@ impl Replica {
     ) -> Result<bool, ReplicaError> {
         self.space(space)?;
         self.write(now_ms, |writing| {
-            writing.began = true;
             let no = writing.collection_no(space, collection)?;
             Ok(writing.tx.remove_index(no, spec, origin)?)
         })

@@ -13,6 +13,7 @@ extern crate self as stead_replica;
 #[path = "../tests/world/mod.rs"]
 mod world;
 
+mod ahead;
 mod asking;
 mod audit;
 mod checkpoint;

@@ -404,7 +404,6 @@ impl Writing<'_> {
         home_of: Option<&RootKey>,
         card: Option<Card>,
     ) -> Result<SpaceId, ReplicaError> {
-        self.began = true;
         if self.spaces.len() >= SPACES_MAX {
             return Err(ReplicaError::Refused(format!(
                 "this device has {SPACES_MAX} spaces already"
@@ -528,7 +527,6 @@ impl Writing<'_> {
     }
 
     pub(crate) fn join(&mut self, ticket: &SpaceTicket, is_home: bool) -> Result<(), ReplicaError> {
-        self.began = true;
         let name = ticket.name.clone();
         let record = SpaceRecord {
             name,

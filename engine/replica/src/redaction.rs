@@ -362,7 +362,6 @@ impl Writing<'_> {
                 .try_for_each(|_| entries.skip_one())
                 .map_or(0, |()| entries.offset())
         })?;
-        self.began = true;
         self.dirty_writer(id, writer);
         Ok(())
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use stead_access::{DeviceRecord, Name, Role};
 use stead_base::{DeviceId, Entropy, HlcClock, SpaceId, WriterId};
 use stead_crypt::DeviceKeys;
+use stead_crypt::wrapkey::WrapKey;
 use stead_doc::Numbers;
 use stead_store::{CollectionNo, Read, ReadRich, Store, Tx};
 
@@ -24,6 +25,7 @@ const WRITER_NUMBERS: &str = "document writers";
 pub struct Replica {
     pub(crate) store: Store,
     pub(crate) keys: DeviceKeys,
+    pub(crate) ahead_key: WrapKey,
     pub(crate) device_name: String,
     pub(crate) entropy: Box<dyn Entropy + Send>,
     pub(crate) clock: HlcClock,
@@ -43,6 +45,8 @@ pub struct Replica {
     pub(crate) stale: bool,
     /// Whether what was read from the store is not all in documents yet, for all that is known.
     pub(crate) unsettled: bool,
+    /// Whether entries out of the store's journal are not in documents yet.
+    pub(crate) is_behind: bool,
     /// Whether something redacted may still be in the files.
     pub(crate) erases: bool,
     /// Logs that wait for the redaction of a parcel that they lack, and since when.
@@ -108,6 +112,7 @@ impl Replica {
     ) -> Result<Self, ReplicaError> {
         let mut replica = Self {
             store,
+            ahead_key: crate::ahead::key_of(&keys),
             keys,
             device_name: device_name.to_owned(),
             entropy,
@@ -128,10 +133,13 @@ impl Replica {
             held_up: BTreeMap::new(),
             stale: true,
             unsettled: false,
+            is_behind: false,
         };
         replica.refresh()?;
         replica.unsettled = false;
         replica.settle_all(now_ms)?;
+        replica.is_behind = false;
+        replica.tell_lag();
         // A crash may have come between a redaction and that.
         replica.erases |= replica.store.get_meta(ERASES)?.is_some();
         replica.erase();
@@ -140,16 +148,18 @@ impl Replica {
 
     /// Reads everything in memory again after a write that failed half-way.
     pub(crate) fn refresh(&mut self) -> Result<(), ReplicaError> {
-        if !self.stale {
+        if !self.stale && !self.store.has_lost() {
             return Ok(());
         }
+        self.stale = true;
+        self.make_again()?;
         self.spaces.clear();
         self.collections.clear();
         self.schemas.clear();
         self.pending = Pending::default();
         self.rich.clear();
         self.rich.stale = self.store.stale_docs()?.into_iter().collect();
-        self.rich.tell_lag();
+        self.tell_lag();
         self.numbers = load_numbers(&self.store)?;
         self.saved_numbers = (self.numbers.fields().len(), self.numbers.writers().len());
         let mut last = self.clock.last();
@@ -216,6 +226,7 @@ impl Replica {
 
     /// A read-only view of the documents for another thread; None for a store in memory.
     pub fn reader(&self) -> Result<Option<ReplicaReader>, ReplicaError> {
+        self.store.settle()?;
         let reader = self
             .store
             .reader()
@@ -431,6 +442,9 @@ pub(crate) fn save_numbers(
 
 impl Drop for Replica {
     fn drop(&mut self) {
+        if let Err(error) = self.store.settle() {
+            tracing::warn!(%error, "what was acknowledged stays in the journal for the next start");
+        }
         if let Some(desk) = &self.signing {
             desk.close();
         }

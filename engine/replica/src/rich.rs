@@ -123,9 +123,9 @@ impl RichDesk {
         self.stale.remove(&(collection, id.clone()));
     }
 
-    /// Tells whoever reads whether projections lag behind.
-    pub(crate) fn tell_lag(&self) {
-        self.lag.store(!self.stale.is_empty(), Ordering::Release);
+    /// Tells whoever reads whether anything lags behind.
+    pub(crate) fn tell_lag(&self, lags: bool) {
+        self.lag.store(lags, Ordering::Release);
     }
 
     /// Starts a transaction.
@@ -770,11 +770,6 @@ impl Writing<'_> {
             }
         }
         Ok(None)
-    }
-
-    /// Tells whoever reads whether projections lag behind.
-    pub(crate) fn tell_lag(&self) {
-        self.rich.tell_lag();
     }
 
     /// Folds what may not wait.

@@ -128,7 +128,11 @@ impl Replica {
         speaks: &Speaks,
         now_ms: u64,
     ) -> Result<Receipt, ReplicaError> {
-        self.write(now_ms, |writing| writing.transact_for(space, edits, speaks))
+        let may_run_ahead = self.may_run_ahead();
+        self.write(now_ms, |writing| {
+            writing.leaving.asked = may_run_ahead;
+            writing.transact_for(space, edits, speaks)
+        })
     }
 
     /// Applies several transactions, each of them atomic, under one signature and in one commit of
@@ -150,7 +154,9 @@ impl Replica {
         transactions: impl ExactSizeIterator<Item = (&'t SpaceId, &'t [Edit], &'t Speaks)>,
         now_ms: u64,
     ) -> Result<Vec<Result<Receipt, ReplicaError>>, ReplicaError> {
+        let may_run_ahead = self.may_run_ahead();
         self.write(now_ms, |writing| {
+            writing.leaving.asked = may_run_ahead;
             let mut receipts = Vec::with_capacity(transactions.len());
             for (space, edits, speaks) in transactions {
                 match writing.transact_for(space, edits, speaks) {
@@ -542,7 +548,6 @@ impl Writing<'_> {
         self.entropy.fill(&mut *seed);
         let own = OwnWriter::from_seed(&seed);
         let writer = own.id;
-        self.began = true;
         let space = self
             .spaces
             .get_mut(id)
@@ -564,7 +569,6 @@ impl Writing<'_> {
         documents: &[(ScopeId, Vec<u8>)],
         key_boxes: &[Vec<u8>],
     ) -> Result<u64, ReplicaError> {
-        self.began = true;
         let mut salt = [0; 4];
         self.entropy.fill(&mut salt);
         let space = self
@@ -612,6 +616,9 @@ impl Writing<'_> {
         };
         let (seen, now_seen) = what_is_new(&space.writers, &space.seen, &writer);
         let rosters = own.rosters + u64::from(!roster_bytes.is_empty());
+        if !(roster.is_empty() && key_boxes.is_empty()) {
+            self.leaving.more();
+        }
         let envelope = Envelope {
             hlc,
             seen,
@@ -662,6 +669,7 @@ impl Writing<'_> {
         state.record.applied_hlc = hlc;
         state.applied = seq + 1;
         state.all_merged();
+        self.leaving.entry(id, writer, seq, &bytes);
         self.store_entries(id, writer, seq, &bytes, node.as_slice())
     }
 

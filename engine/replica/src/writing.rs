@@ -7,10 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use stead_base::{DocId, Entropy, Hash, Hlc, HlcClock, SpaceId, Stamp, WriterId};
 use stead_crypt::DeviceKeys;
+use stead_crypt::wrapkey::WrapKey;
 use stead_doc::Numbers;
 use stead_log::SignedHead;
 use stead_store::{CollectionNo, Tx};
 
+use crate::ahead::Leaving;
 use crate::events::{DocChange, Event};
 use crate::indexes::ChangedSchemas;
 use crate::merge::Pending;
@@ -33,6 +35,7 @@ const CHANGES_LISTED_MAX: usize = 4096;
 pub(crate) struct Writing<'r> {
     pub(crate) tx: Tx<'r>,
     pub(crate) keys: &'r DeviceKeys,
+    pub(crate) ahead_key: &'r WrapKey,
     pub(crate) device_name: &'r str,
     pub(crate) entropy: &'r mut (dyn Entropy + Send),
     pub(crate) clock: &'r mut HlcClock,
@@ -64,8 +67,8 @@ pub(crate) struct Writing<'r> {
     pub(crate) by_itself: bool,
     /// Whether something was taken out of what is stored that must not stay in the files.
     pub(crate) erases: bool,
-    /// Whether anything in memory has been changed.
-    pub(crate) began: bool,
+    /// What the store's journal is to keep of it.
+    pub(crate) leaving: Leaving,
 }
 
 #[derive(Default)]
@@ -113,13 +116,17 @@ impl Replica {
         self.refresh()?;
         self.collect_heads();
         let saved_numbers = self.saved_numbers;
+        if self.store.make_way().is_err() {
+            // What waited for its commit is made again, in the room that the journal leaves on a full disk.
+            self.recover(now_ms)?;
+        }
         let tx = self.store.begin().map_err(ReplicaError::from)?;
         // Not before: what was gathered is kept if nothing can be begun.
         let pending = std::mem::take(&mut self.pending);
-        let has_pending = !pending.is_empty();
         let mut writing = Writing {
             tx,
             keys: &self.keys,
+            ahead_key: &self.ahead_key,
             device_name: &self.device_name,
             entropy: &mut *self.entropy,
             clock: &mut self.clock,
@@ -144,8 +151,7 @@ impl Replica {
             unknown_to: BTreeMap::new(),
             by_itself: false,
             erases: false,
-            // What is gathered is in no other place in memory: a failure has it read again.
-            began: has_pending,
+            leaving: Leaving::default(),
         };
         let done = f(&mut writing).and_then(|value| {
             writing.settle()?;
@@ -156,11 +162,9 @@ impl Replica {
             writing.say_taken_again()?;
             writing.fold_if_due()?;
             writing.follow_schemas()?;
-            writing.tell_lag();
             writing.save_rows()?;
             Ok(value)
         });
-        let began = writing.began;
         let finished = done.and_then(|value| {
             let numbers = save_numbers(&writing.tx, writing.numbers, saved_numbers)?;
             let events = writing.take_events();
@@ -170,7 +174,11 @@ impl Replica {
                 let noted = writing.tx.put_meta(crate::redaction::ERASES, &[1]);
                 noted.map_err(ReplicaError::from)?;
             }
-            writing.tx.commit().map_err(ReplicaError::from)?;
+            let committed = match writing.record_ahead() {
+                Some(record) => writing.tx.commit_ahead(&record).map(drop),
+                None => writing.tx.commit(),
+            };
+            committed.map_err(ReplicaError::from)?;
             Ok((value, numbers, events, pending, erases))
         });
         match finished {
@@ -179,17 +187,13 @@ impl Replica {
                 self.pending = pending;
                 self.saved_numbers = numbers;
                 self.events.extend(events);
+                self.tell_lag();
                 self.erase();
                 Ok(value)
             }
             Err(error) => {
-                self.stale |= began;
-                self.rich.clear();
-                self.stale = true;
                 self.numbers.truncate(saved_numbers.0, saved_numbers.1);
-                if let Err(again) = self.refresh() {
-                    tracing::warn!(%again, "the store cannot be read after a failed write");
-                }
+                self.recover_or_tell(now_ms);
                 Err(error)
             }
         }
@@ -197,9 +201,13 @@ impl Replica {
 }
 
 impl Writing<'_> {
+    /// Whether a space's record is to be written.
+    pub(crate) fn changes_spaces(&self) -> bool {
+        !self.dirty_spaces.is_empty()
+    }
+
     /// A space, to be changed.
     pub(crate) fn space(&mut self, id: &SpaceId) -> Result<&mut SpaceState, ReplicaError> {
-        self.began = true;
         self.spaces
             .get_mut(id)
             .ok_or_else(|| ReplicaError::NoSuchSpace { name: id.short() })

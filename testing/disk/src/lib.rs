@@ -2,8 +2,10 @@
 //! goes, tears writes, fills up and fails on command.
 //!
 //! Owns files in memory and the one room of the workspace where `unsafe` is allowed (`vfs`, the
-//! C interface of SQLite). It knows nothing about stores or what the bytes mean.
+//! C interface of SQLite). Of stores it knows the trait by which they reach other files, and
+//! nothing of what the bytes mean.
 
+mod files;
 mod random;
 mod state;
 mod vfs;
@@ -138,27 +140,6 @@ impl SimDisk {
         self.state().write(&key(path.as_ref()), bytes);
     }
 
-    /// Gives a file another name, in place of the file that has it; a crash before
-    /// [`sync_names`](Self::sync_names) may undo that.
-    pub fn rename(&self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> std::io::Result<()> {
-        told(self.state().rename(&key(from.as_ref()), &key(to.as_ref())))
-    }
-
-    /// Puts all names on the medium.
-    pub fn sync_names(&self) -> std::io::Result<()> {
-        told(self.state().sync_names())
-    }
-
-    /// Puts a file's content on the medium.
-    pub fn sync_file(&self, path: impl AsRef<Path>) -> std::io::Result<()> {
-        told(self.state().sync_named(&key(path.as_ref())))
-    }
-
-    /// Removes a file, if there is one; a crash may bring it back until the names are synced.
-    pub fn remove(&self, path: impl AsRef<Path>) -> std::io::Result<()> {
-        told(self.state().delete(&key(path.as_ref()), false).map(drop))
-    }
-
     /// Notes from now on whether any write, to whatever file, shows these bytes.
     pub fn watch_for(&self, bytes: &[u8]) {
         self.state().watch_for(bytes);
@@ -195,12 +176,12 @@ impl std::fmt::Debug for SimDisk {
     }
 }
 
-fn told(result: Result<(), state::Failure>) -> std::io::Result<()> {
-    result.map_err(|failure| match failure {
+fn error(failure: state::Failure) -> std::io::Error {
+    match failure {
         state::Failure::Full => std::io::ErrorKind::StorageFull.into(),
         state::Failure::Busy => std::io::ErrorKind::WouldBlock.into(),
         state::Failure::Io => std::io::Error::other("the simulated disk failed"),
-    })
+    }
 }
 
 fn key(path: &Path) -> String {

@@ -6,7 +6,7 @@ use stead_base::{DocId, Entropy, SpaceId};
 use stead_crypt::DeviceKeys;
 use stead_disk::{Fault, SimDisk};
 use stead_replica::{Change, Edit, Receipt, Replica};
-use stead_store::{Options, Store};
+use stead_store::Store;
 
 const NOW_MS: u64 = 1_700_000_000_000;
 const DAY_MS: u64 = 24 * 3600 * 1000;
@@ -86,11 +86,7 @@ fn meet(a: &mut Replica, b: &mut Replica, space: &SpaceId) {
 #[test]
 fn a_device_whose_disk_fails_during_a_rebuild_with_its_clock_behind_signs_no_time_twice() {
     let disk = SimDisk::new(1);
-    let options = Options {
-        vfs: Some(disk.vfs().to_owned()),
-        exclusive: true,
-        ..Options::default()
-    };
+    let options = disk.options();
     let store = Store::open("stead.db", options).expect("a store");
     let mut two = person(store, 2);
     let mut one = person(Store::in_memory().expect("a store"), 1);

@@ -21,10 +21,8 @@ fn conforms(key: Option<FileKey>) {
         let key = key.clone();
         Box::new(move || {
             let options = Options {
-                vfs: Some(disk.vfs().to_owned()),
-                exclusive: true,
                 key: key.clone(),
-                ..Options::default()
+                ..disk.options()
             };
             Store::open("stead.db", options).expect("open")
         })

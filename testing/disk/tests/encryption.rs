@@ -1,38 +1,17 @@
 //! Encryption down to the single write: nothing readable reaches the disk, and a power cut at any
 //! moment of a conversion leaves one whole file.
 
-use std::io;
 use std::path::Path;
 
 use stead_base::{DocId, SpaceId};
 use stead_disk::{Fault, SimDisk};
 use stead_store::{
-    CollectionNo, Direction, FileKey, FileSystem, Form, Options, Query, Read, SortKey, Store,
-    convert, forget_unfinished, form_of,
+    CollectionNo, Direction, FileKey, Form, Options, Query, Read, SortKey, Store, convert,
+    forget_unfinished, form_of,
 };
 
 const MARKER: &[u8] = b"nobody may read this on the disk";
 const PATH: &str = "stead.db";
-
-struct Files(SimDisk);
-
-impl FileSystem for Files {
-    fn sync_file(&self, path: &Path) -> io::Result<()> {
-        self.0.sync_file(path)
-    }
-
-    fn sync_names(&self, _path: &Path) -> io::Result<()> {
-        self.0.sync_names()
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.0.rename(from, to)
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        self.0.remove(path)
-    }
-}
 
 fn key() -> FileKey {
     FileKey::new(&[7; 32])
@@ -40,12 +19,10 @@ fn key() -> FileKey {
 
 fn options(disk: &SimDisk, encrypted: bool) -> Options {
     Options {
-        vfs: Some(disk.vfs().to_owned()),
-        exclusive: true,
         // So little that pages are spilled in the middle of transactions.
         cache_bytes: 64 << 10,
         key: encrypted.then(key),
-        ..Options::default()
+        ..disk.options()
     }
 }
 
@@ -112,7 +89,7 @@ fn a_power_cut_at_any_write_of_a_conversion_leaves_one_whole_file() {
         let counted = whole.copy(8);
         let before = counted.activity().writes;
         let from = options(&counted, encrypted);
-        convert(Path::new(PATH), &from, to.as_ref(), &Files(counted.clone())).expect("converted");
+        convert(Path::new(PATH), &from, to.as_ref(), &counted).expect("converted");
         let writes = counted.activity().writes - before;
         assert_eq!(counted.files(), ["/stead.db"]);
         let mut forms = [0, 0];
@@ -120,10 +97,10 @@ fn a_power_cut_at_any_write_of_a_conversion_leaves_one_whole_file() {
             let disk = whole.copy(n.wrapping_mul(0x9e37_79b9) ^ 5);
             disk.fail_write(n, Fault::PowerOff);
             let from = options(&disk, encrypted);
-            let done = convert(Path::new(PATH), &from, to.as_ref(), &Files(disk.clone()));
+            let done = convert(Path::new(PATH), &from, to.as_ref(), &disk);
             assert_eq!(done.is_ok(), n == writes, "write {n} of {writes}");
             disk.crash();
-            forget_unfinished(Path::new(PATH), &Files(disk.clone())).expect("tidying up");
+            forget_unfinished(Path::new(PATH), &disk).expect("tidying up");
             let form = form_of(PATH, Some(disk.vfs())).expect("a look");
             let is_encrypted = form == Form::Encrypted;
             forms[usize::from(is_encrypted != encrypted)] += 1;
@@ -149,13 +126,13 @@ fn a_full_or_failing_disk_stops_a_conversion_and_costs_nothing() {
         let disk = prepared(3, encrypted);
         disk.set_capacity(Some(disk.used() + 20_000));
         let from = options(&disk, encrypted);
-        let error = convert(Path::new(PATH), &from, to.as_ref(), &Files(disk.clone()));
+        let error = convert(Path::new(PATH), &from, to.as_ref(), &disk);
         let error = error.expect_err("the disk is full");
         assert!(error.to_string().contains("left as it was"), "{error}");
         assert_eq!(disk.files(), ["/stead.db"], "nothing is left beside it");
         disk.set_capacity(None);
         disk.fail_write(9, Fault::Io);
-        convert(Path::new(PATH), &from, to.as_ref(), &Files(disk.clone())).expect_err("it fails");
+        convert(Path::new(PATH), &from, to.as_ref(), &disk).expect_err("it fails");
         assert_eq!(held(&Store::open(PATH, from).expect("open")), 60);
     }
 }

@@ -4,11 +4,7 @@ use stead_disk::{Fault, SimDisk};
 use stead_store::{OpenError, Options, Read, Store, StoreError};
 
 fn options(disk: &SimDisk) -> Options {
-    Options {
-        vfs: Some(disk.vfs().to_owned()),
-        exclusive: true,
-        ..Options::default()
-    }
+    disk.options()
 }
 
 fn open(disk: &SimDisk) -> Store {

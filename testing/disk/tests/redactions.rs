@@ -6,7 +6,7 @@ use stead_base::{DocId, Entropy, SpaceId};
 use stead_crypt::DeviceKeys;
 use stead_disk::{Fault, SimDisk};
 use stead_replica::{Change, Edit, HistoryQuery, Replica, Severity};
-use stead_store::{Options, Store};
+use stead_store::Store;
 
 const NOW_MS: u64 = 1_700_000_000_000;
 const SECRET: &str = "PLAINTEXT-SECRET";
@@ -30,11 +30,7 @@ fn replica(store: Store, seed: u8, opened: u64) -> Option<Replica> {
 }
 
 fn open(disk: &SimDisk, seed: u8, opened: u64) -> Option<Replica> {
-    let options = Options {
-        vfs: Some(disk.vfs().to_owned()),
-        exclusive: true,
-        ..Options::default()
-    };
+    let options = disk.options();
     replica(Store::open("stead.db", options).ok()?, seed, opened)
 }
 

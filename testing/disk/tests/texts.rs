@@ -26,9 +26,7 @@ impl Entropy for Counting {
 fn open(disk: &SimDisk, durability: Durability, opened: u64) -> Option<Replica> {
     let options = Options {
         durability,
-        vfs: Some(disk.vfs().to_owned()),
-        exclusive: true,
-        ..Options::default()
+        ..disk.options()
     };
     let store = Store::open("stead.db", options).ok()?;
     let keys = DeviceKeys::from_seed(&[1; 32]);
@@ -183,4 +181,62 @@ fn no_acknowledged_edit_of_a_text_is_lost_by_a_power_cut_at_any_write() {
 #[test]
 fn a_power_cut_leaves_a_text_as_it_was_behind_some_edit() {
     cut_everywhere(Durability::Ordered);
+}
+
+/// Types on the same replica through one failing operation of the disk; what is acknowledged is there, before
+/// and after it is opened anew.
+fn fail_everywhere(fault: Fault) {
+    let splices = splices();
+    let texts = texts(&splices);
+    let counting = SimDisk::new(1);
+    play(&counting, Durability::Flushed, &splices);
+    let mut waited = 0;
+    for n in (0..counting.activity().operations).step_by(5) {
+        let disk = SimDisk::new(n);
+        let Some(mut replica) = open(&disk, Durability::Flushed, 0) else {
+            continue;
+        };
+        let space = replica.create_home(NOW_MS).expect("a home");
+        disk.fail_operation(n, fault);
+        let mut done = 0;
+        for splice in &splices {
+            let now_ms = NOW_MS + 10 * done as u64;
+            let edited = edit(&mut replica, &space, splice, now_ms);
+            waited += usize::from(replica.is_ahead());
+            if edited.is_err() {
+                break;
+            }
+            done += 1;
+        }
+        disk.clear_faults();
+        let text = shown(&mut replica, &space);
+        let later = texts.get(done + 1).filter(|_| done < splices.len());
+        assert!(
+            text == texts[done] || Some(&text) == later,
+            "{done} edits, failed at {n}"
+        );
+        let more = (0, 0, "more".to_owned());
+        edit(&mut replica, &space, &more, NOW_MS + 1_000).expect("an edit");
+        let wanted = Some("more".to_owned() + &text.unwrap_or_default());
+        assert_eq!(shown(&mut replica, &space), wanted, "failed at {n}");
+        disk.power_off();
+        drop(replica);
+        disk.crash();
+        let mut replica = open(&disk, Durability::Flushed, 1).expect("opens after a crash");
+        assert_eq!(shown(&mut replica, &space), wanted, "failed at {n}");
+        let found = replica.doctor().expect("a look");
+        let bad = found.iter().find(|it| it.severity == Severity::Error);
+        assert_eq!(bad, None, "failed at {n}");
+    }
+    assert!(waited > 0, "no edit was acknowledged ahead of its commit");
+}
+
+#[test]
+fn no_acknowledged_edit_is_lost_when_the_disk_fails_once_and_typing_goes_on() {
+    fail_everywhere(Fault::Io);
+}
+
+#[test]
+fn no_acknowledged_edit_is_lost_when_the_disk_is_full_once_and_typing_goes_on() {
+    fail_everywhere(Fault::Full);
 }

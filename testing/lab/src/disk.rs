@@ -36,18 +36,19 @@ impl Disk {
         &self.path
     }
 
-    /// Fills it to the last byte.
-    pub fn fill(&self) -> std::io::Result<()> {
+    /// Fills it to the last byte. Returns whether there was room for one.
+    pub fn fill(&self) -> std::io::Result<bool> {
         let mut options = std::fs::File::options();
         let mut file = options
             .create(true)
             .append(true)
             .open(self.path.join(BALLAST))?;
+        let before = file.metadata()?.len();
         for size in [1 << 20, 4096, 1] {
             let piece = vec![0; size];
             while file.write_all(&piece).is_ok() {}
         }
-        Ok(())
+        Ok(file.metadata()?.len() > before)
     }
 
     /// Gives back what [`Self::fill`] took.

@@ -13,6 +13,8 @@ use stead_lab::{Acknowledged, Disk, Place, Stead, SteadError, eventually};
 
 const FLAGS: [&str; 3] = ["--no-mdns", "--bind", "127.0.0.1:0"];
 const STORE_FILE: &str = "stead.db";
+/// How often a disk is filled again that had room after something was refused.
+const FILLS_MAX: usize = 6;
 /// How long a node may take to find that a disk takes writes again.
 const RECOVERY: Duration = Duration::from_secs(20);
 
@@ -49,26 +51,35 @@ fn a_full_disk_is_told_read_from_and_written_again_once_there_is_room() -> Outco
                 .write(&mut client, &name, 50, 2_000, 1)
                 .is_none()
         );
-        disk.fill()?;
-        // What is written over and over may still fit into the write-ahead log for a while.
-        let name = format!("full-{round}");
-        let failed = acknowledged.write(&mut client, &name, 100_000, 2_000, 1);
-        let Some(ClientError::Api(error)) = failed else {
-            return Err(format!("a full disk took everything: {failed:?}").into());
-        };
-        assert_eq!(error.kind, ErrorKind::DiskFull, "{error}");
-        assert!(error.message.contains("The disk is full"), "{error}");
-        assert!(error.hint.contains("Free some space"), "{}", error.hint);
-        assert_eq!(acknowledged.missing(&ann)?, [""; 0], "reading a full disk");
+        // What is written over and over may still fit into the write-ahead log for a while, and what the
+        // journal does not need is left to it. Each time, what was acknowledged is there.
+        for fill in 0..FILLS_MAX {
+            if !disk.fill()? && fill > 0 {
+                break;
+            }
+            let name = format!("full-{round}-{fill}");
+            let failed = acknowledged.write(&mut client, &name, 100_000, 2_000, 1);
+            let Some(ClientError::Api(error)) = failed else {
+                return Err(format!("a full disk took everything: {failed:?}").into());
+            };
+            assert_eq!(error.kind, ErrorKind::DiskFull, "{error}");
+            assert!(error.message.contains("The disk is full"), "{error}");
+            assert!(error.hint.contains("Free some space"), "{}", error.hint);
+            assert_eq!(acknowledged.missing(&ann)?, [""; 0], "reading a full disk");
+        }
+        let much = format!("a={}", "x".repeat(50_000));
+        let refused = (0..100).find_map(|n| {
+            let place = format!("home/x/{round}-{n}");
+            ann.run(&["put", &place, &much]).err()
+        });
+        assert!(
+            matches!(refused, Some(SteadError::Failed { code: Some(8), .. })),
+            "{refused:?}"
+        );
         let status = ann.json(&["status"])?;
         assert!(
             status["warnings"].to_string().contains("disk is full"),
             "{status}"
-        );
-        let said = ann.run(&["put", "home/x/y", "a=1"]);
-        assert!(
-            matches!(said, Err(SteadError::Failed { code: Some(8), .. })),
-            "{said:?}"
         );
 
         disk.relieve()?;
@@ -139,7 +150,7 @@ fn written(log: &Path) -> std::io::Result<u64> {
 }
 
 #[test]
-fn a_write_ahead_log_cut_short_costs_nothing_that_was_settled() -> Outcome {
+fn a_write_ahead_log_cut_short_costs_nothing_that_the_journal_holds() -> Outcome {
     let dir = tempfile::tempdir()?;
     let mut ann = Stead::new("ann", Place::Here, dir.path());
     ann.up(&FLAGS)?;
@@ -150,9 +161,12 @@ fn a_write_ahead_log_cut_short_costs_nothing_that_was_settled() -> Outcome {
             .is_none()
     );
     let wal = ann.home().join(format!("{STORE_FILE}-wal"));
+    // Whoever reads has what waits committed.
+    assert_eq!(settled.missing(&ann)?, [""; 0]);
     let length = written(&wal)?;
     let mut late = Acknowledged::default();
     assert!(late.write(&mut ann.client()?, "late", 50, 500, 1).is_none());
+    assert_eq!(late.missing(&ann)?, [""; 0]);
     ann.kill();
     // Into the middle of what came later, and of a page.
     let longer = written(&wal)?;
@@ -165,8 +179,7 @@ fn a_write_ahead_log_cut_short_costs_nothing_that_was_settled() -> Outcome {
     drop(file);
     ann.up(&FLAGS)?;
     assert_eq!(settled.missing(&ann)?, [""; 0]);
-    let lost = late.missing(&ann)?.len();
-    assert!((1..50).contains(&lost), "{lost} are cut off");
+    assert_eq!(late.missing(&ann)?, [""; 0]);
     ann.run(&["put", "home/things/after", "n=1"])?;
     whole(&ann)
 }

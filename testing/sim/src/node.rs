@@ -7,7 +7,7 @@ use stead_base::{DeviceId, SpaceId, WriterId};
 use stead_crypt::DeviceKeys;
 use stead_disk::SimDisk;
 use stead_log::Batch;
-use stead_replica::{Event, ProbeNext, ReceiveError, Replica, ReplicaError};
+use stead_replica::{Event, Folding, ProbeNext, ReceiveError, Replica, ReplicaError};
 use stead_store::{Durability, Options, Store, StoreError};
 use stead_sync::frame::FrameReader;
 use stead_sync::{GoodbyeCode, Input, Opening, Output, Role, Session, SpaceMembership, Tip};
@@ -96,15 +96,15 @@ impl Node {
     pub(crate) fn start(&mut self, now: u64) -> Result<(), String> {
         let options = Options {
             durability: Durability::Flushed,
-            vfs: Some(self.disk.vfs().to_owned()),
-            exclusive: true,
-            ..Options::default()
+            ..self.disk.options()
         };
         let store = Store::open("stead.db", options).map_err(|error| format!("open: {error}"))?;
         let entropy = Box::new(self.chance.fork());
         let name = format!("device {}", self.index);
-        let replica = Replica::open(store, self.keys(), &name, entropy, self.wall(now))
+        let mut replica = Replica::open(store, self.keys(), &name, entropy, self.wall(now))
             .map_err(|error| format!("open replica: {error}"))?;
+        // As in a node; everything here is read where it is written.
+        replica.set_folding(Folding::WhenRead);
         self.replica = Some(replica);
         self.broken = false;
         self.restarts += 1;
@@ -113,6 +113,7 @@ impl Node {
 
     /// Loses the power: what was not synced may be gone.
     pub(crate) fn crash(&mut self) {
+        self.disk.power_off();
         self.replica = None;
         self.closed
             .extend(std::mem::take(&mut self.lines).into_keys());

@@ -108,7 +108,6 @@ fn unfit(why: &str) -> ReplicaError {
 
 impl Writing<'_> {
     fn begin_from(&mut self, id: &SpaceId, log: &WriterId) -> Result<bool, ReplicaError> {
-        self.began = true;
         let checked = self.checked_logs(id, log)?;
         if checked.is_empty() {
             return Err(unfit("it says nothing of any log"));

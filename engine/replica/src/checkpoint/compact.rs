@@ -141,7 +141,6 @@ impl Writing<'_> {
         id: &SpaceId,
         log: &WriterId,
     ) -> Result<Compacted, ReplicaError> {
-        self.began = true;
         let mut done = Compacted::default();
         let (made, starts) = self.held_starts(id, log)?;
         for (writer, len, skeleton) in &starts {
@@ -172,7 +171,6 @@ impl Writing<'_> {
     /// Has documents begin with a later checkpoint than they do. No entry is dropped: it may be that
     /// nobody else has it yet.
     pub(super) fn begin_later(&mut self, id: &SpaceId, log: &WriterId) -> Result<(), ReplicaError> {
-        self.began = true;
         let (_, starts) = self.held_starts(id, log)?;
         self.set_beginning(id, log, starts.iter().map(covered).collect())
     }

@@ -373,7 +373,6 @@ impl Writing<'_> {
         documents: u64,
         parts: &[Piece],
     ) -> Result<WriterId, ReplicaError> {
-        self.began = true;
         let mut seed = zeroize::Zeroizing::new([0; 32]);
         self.entropy.fill(&mut *seed);
         let maker = OwnWriter::from_seed(&seed);

@@ -83,7 +83,6 @@ impl Replica {
         });
         if !old.is_empty() {
             self.write(now_ms, |writing| {
-                writing.began = true;
                 writing.erases = true;
                 writing.empty_checkpoints(id, &old)
             })?;

@@ -171,7 +171,6 @@ impl Replica {
             return Ok(false);
         }
         self.write(now_ms, |writing| {
-            writing.began = true;
             if held > 0 {
                 writing.empty_thin(id, writer)?;
             }

@@ -73,7 +73,6 @@ impl Replica {
     /// for all others. Each counts once.
     pub fn wish(&mut self, wishes: &[(String, Chosen)], now_ms: u64) -> Result<(), ReplicaError> {
         self.write(now_ms, |writing| {
-            writing.began = true;
             for (name, chosen) in wishes {
                 let mut out = Encoder::new();
                 out.uint(chosen.budget);

@@ -4,13 +4,15 @@
 use super::*;
 
 impl Replica {
-    /// Says when projections show what was written to rich fields. Whoever chooses
-    /// [`Folding::WhenRead`] calls [`Replica::fold`] before every read.
+    /// Says when projections show what was written to rich fields, and when readers see what was written at
+    /// all. Whoever chooses [`Folding::WhenRead`] calls [`Replica::fold`] before every read, and
+    /// [`Replica::catch_up_readers`] before every read of a [`ReplicaReader`](crate::ReplicaReader).
     pub fn set_folding(&mut self, folding: Folding) {
         self.rich.folding = folding;
     }
 
-    /// Whether projections lag behind, for other threads: true before a write is acknowledged that made it so.
+    /// Whether a reader would miss something, for other threads: true before a write is acknowledged that made
+    /// it so.
     pub fn lag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.rich.lag)
     }
@@ -22,10 +24,19 @@ impl Replica {
 
     /// Has every projection show what its rich fields hold.
     pub fn fold(&mut self, now_ms: u64) -> Result<(), ReplicaError> {
-        if !self.lags() {
-            return Ok(());
+        if self.is_behind || self.store.has_lost() {
+            self.recover(now_ms)?;
         }
-        self.write(now_ms, |writing| writing.fold_all())
+        match self.lags() {
+            true => self.write(now_ms, |writing| writing.fold_all()),
+            false => Ok(()),
+        }
+    }
+
+    /// The same, and has every [`ReplicaReader`](crate::ReplicaReader) see what was written.
+    pub fn catch_up_readers(&mut self, now_ms: u64) -> Result<(), ReplicaError> {
+        self.fold(now_ms)?;
+        self.commit_what_waits(now_ms)
     }
 
     /// What a rich field shows, and where places in it are. A plain text or list shows as one that

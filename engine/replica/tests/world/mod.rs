@@ -96,16 +96,56 @@ impl Device {
         }
     }
 
+    /// The device as it starts again after its process died now: with its files as they lie.
+    pub fn after_a_crash(&self) -> Self {
+        let dir = self.copied();
+        let store = Store::open(dir.path().join("stead.db"), Options::default()).unwrap();
+        let opened = self.opened + 1;
+        Self {
+            replica: open(store, self.seed, opened, self.now),
+            now: self.now,
+            seed: self.seed,
+            opened,
+            dir: Some(dir),
+        }
+    }
+
+    /// The same with the keys of another device.
+    pub fn as_another_device_after_a_crash(&self) -> Result<Replica, stead_replica::ReplicaError> {
+        let dir = self.copied();
+        let store = Store::open(dir.path().join("stead.db"), Options::default()).unwrap();
+        let keys = DeviceKeys::from_seed(&[!self.seed; 32]);
+        let entropy = Box::new(Seeded(ChaCha12Rng::seed_from_u64(7)));
+        Replica::open(store, keys, "another", entropy, self.now)
+    }
+
+    fn copied(&self) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for suffix in ["", "-wal", "-ahead"] {
+            let name = format!("stead.db{suffix}");
+            let there = self.path().with_file_name(&name);
+            if there.exists() {
+                std::fs::copy(there, dir.path().join(name)).unwrap();
+            }
+        }
+        dir
+    }
+
+    /// Whether a journal lies beside the store.
+    pub fn has_journal(&self) -> bool {
+        self.path().with_file_name("stead.db-ahead").exists()
+    }
+
     pub fn backup(&mut self) -> Vec<u8> {
         self.replica.checkpoint().unwrap();
         std::fs::read(self.path()).unwrap()
     }
 
-    /// Whether a text is in the store's files as they lie on the disk, the write-ahead log included.
+    /// Whether a text is in the store's files as they lie on the disk, the write-ahead log and the journal
+    /// included.
     pub fn files_hold(&self, text: &str) -> bool {
-        let mut log = self.path().into_os_string();
-        log.push("-wal");
-        [self.path(), log.into()].iter().any(|path| {
+        ["", "-wal", "-ahead"].iter().any(|suffix| {
+            let path = self.path().with_file_name(format!("stead.db{suffix}"));
             let bytes = std::fs::read(path).unwrap_or_default();
             let mut windows = bytes.windows(text.len());
             windows.any(|window| window == text.as_bytes())

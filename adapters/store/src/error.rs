@@ -84,6 +84,14 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    /// Whether the disk failed or what is on it is damaged. The connection that met it may read nothing more:
+    /// SQLCipher gives a file up for good after a page that it could not open.
+    pub const fn is_of_disk(&self) -> bool {
+        matches!(self, Self::Corrupt { .. } | Self::Io { .. })
+    }
+}
+
 /// Why a store could not be opened. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {

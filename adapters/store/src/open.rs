@@ -88,6 +88,8 @@ pub struct Store {
     place: Place,
     ahead: Ahead,
     indexes: IndexCache,
+    /// Whether there is no connection to the file, for one could not be made anew.
+    cut_off: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -100,6 +102,8 @@ enum Place {
 #[derive(Debug)]
 pub struct Reader {
     conn: Connection,
+    path: PathBuf,
+    options: Options,
 }
 
 /// Stops whatever its connection is running, from any thread.
@@ -110,27 +114,11 @@ impl Store {
     /// Opens or creates the file, and brings it to the current format.
     pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Self, OpenError> {
         let path = path.as_ref().to_path_buf();
-        let mut conn = connect(
-            &path,
-            &options,
-            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
-        )?;
+        let mut conn = ready(&path, &options)?;
         let store = |source| OpenError::Store {
             path: path.clone(),
             source,
         };
-        if conn.is_readonly("main").map_err(|e| store(e.into()))? {
-            return Err(store(StoreError::ReadOnly));
-        }
-        // Until the key is proven, closing the connection must not copy the write-ahead log.
-        empties_log(&conn, false).map_err(|e| store(e.into()))?;
-        let format = inspect(&conn, &path, &options)?;
-        empties_log(&conn, true).map_err(|e| store(e.into()))?;
-        settle(&conn, &options, format == 0).map_err(|error| match error {
-            StoreError::Busy => OpenError::InUse { path: path.clone() },
-            other => store(other),
-        })?;
-        schema::climb(&conn, format).map_err(store)?;
         let is_synced = options.durability == Durability::Flushed;
         let files = match (&options.files, &options.vfs) {
             (Some(files), _) => Some(Arc::clone(files)),
@@ -147,6 +135,7 @@ impl Store {
             place: Place::File { path, options },
             ahead,
             indexes: IndexCache::default(),
+            cut_off: false,
         })
     }
 
@@ -162,6 +151,7 @@ impl Store {
             place: Place::Memory,
             ahead: Ahead::default(),
             indexes: IndexCache::default(),
+            cut_off: false,
         })
     }
 
@@ -173,16 +163,44 @@ impl Store {
         if options.exclusive {
             return Ok(None);
         }
-        let conn = connect(path, options, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-        let store = |source: StoreError| OpenError::Store {
-            path: path.clone(),
-            source,
+        reading(path, options).map(Some)
+    }
+
+    /// Whether the connection can read nothing more and is to be made [anew](Self::renew): SQLCipher gives a file up
+    /// for good after a page that it could not read or open. Asking takes some microseconds of an encrypted store.
+    pub fn is_cut_off(&self) -> bool {
+        let is_well = || -> rusqlite::Result<bool> {
+            let status: String =
+                (self.conn).pragma_query_value(None, "cipher_status", |row| row.get(0))?;
+            Ok(status == "1")
         };
-        common_settings(&conn).map_err(store)?;
-        conn.pragma_update(None, "cache_size", cache_kib(options))
-            .and_then(|()| conn.pragma_update(None, "query_only", true))
-            .map_err(|error| store(error.into()))?;
-        Ok(Some(Reader { conn }))
+        self.cut_off || (self.is_encrypted() && !is_well().unwrap_or(false))
+    }
+
+    /// Connects to the file anew. What [waited](Self::is_ahead) for its commit is among the
+    /// [lost records](Self::lost_records) then.
+    pub fn renew(&mut self) -> Result<(), StoreError> {
+        let Place::File { path, options } = self.place.clone() else {
+            return Ok(());
+        };
+        self.cut_off = true;
+        if !self.conn.is_autocommit() {
+            self.conn.execute_batch("ROLLBACK")?;
+        }
+        self.ahead.undone();
+        self.indexes.take();
+        // The log is not for a connection to copy that gave the file up.
+        empties_log(&self.conn, false)?;
+        self.checkpoints = None;
+        if options.exclusive {
+            self.conn = Connection::open_in_memory()?;
+        }
+        let mut conn = ready(&path, &options).map_err(as_store_error)?;
+        let syncs = Arc::clone(&self.syncs);
+        self.checkpoints = Some(Checkpoints::watch(&mut conn, path, &options, syncs)?);
+        self.conn = conn;
+        self.cut_off = false;
+        Ok(())
     }
 
     /// Starts a transaction. Dropping it undoes it.
@@ -362,6 +380,12 @@ impl Reader {
         &mut self.conn
     }
 
+    /// Another of the same file: for who met an error [of the disk](StoreError::is_of_disk), as this one
+    /// may read nothing more.
+    pub fn again(&self) -> Result<Self, OpenError> {
+        reading(&self.path, &self.options)
+    }
+
     /// Reads from one moment: whatever is committed meanwhile, `f` sees none of it.
     pub fn at_one_moment<T>(
         &mut self,
@@ -436,6 +460,48 @@ pub(crate) fn connect(
 pub(crate) fn empties_log(conn: &Connection, does: bool) -> rusqlite::Result<()> {
     let keeps = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
     conn.set_db_config(keeps, !does).map(drop)
+}
+
+/// The connection that writes, to a file of the current format.
+pub(crate) fn ready(path: &Path, options: &Options) -> Result<Connection, OpenError> {
+    let access = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+    let conn = connect(path, options, access)?;
+    let path = path.to_path_buf();
+    let store = |source| OpenError::Store {
+        path: path.clone(),
+        source,
+    };
+    if conn.is_readonly("main").map_err(|e| store(e.into()))? {
+        return Err(store(StoreError::ReadOnly));
+    }
+    // Until the key is proven, closing the connection must not copy the write-ahead log.
+    empties_log(&conn, false).map_err(|e| store(e.into()))?;
+    let format = inspect(&conn, &path, options)?;
+    empties_log(&conn, true).map_err(|e| store(e.into()))?;
+    settle(&conn, options, format == 0).map_err(|error| match error {
+        StoreError::Busy => OpenError::InUse { path: path.clone() },
+        other => store(other),
+    })?;
+    schema::climb(&conn, format).map_err(store)?;
+    Ok(conn)
+}
+
+/// A connection that only reads.
+fn reading(path: &Path, options: &Options) -> Result<Reader, OpenError> {
+    let conn = connect(path, options, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let store = |source: StoreError| OpenError::Store {
+        path: path.to_path_buf(),
+        source,
+    };
+    common_settings(&conn).map_err(store)?;
+    conn.pragma_update(None, "cache_size", cache_kib(options))
+        .and_then(|()| conn.pragma_update(None, "query_only", true))
+        .map_err(|error| store(error.into()))?;
+    Ok(Reader {
+        conn,
+        path: path.to_path_buf(),
+        options: options.clone(),
+    })
 }
 
 /// Tells an empty file (0) from one of ours (its format), and refuses all others.
@@ -516,17 +582,24 @@ fn settle(conn: &Connection, options: &Options, new: bool) -> Result<(), StoreEr
     Ok(())
 }
 
+/// Why a file that was open before cannot be opened again.
+fn as_store_error(error: OpenError) -> StoreError {
+    match error {
+        OpenError::Unreachable { source, .. } => source.into(),
+        OpenError::Store { source, .. } => source,
+        OpenError::InUse { .. } => StoreError::Busy,
+        other => StoreError::Io {
+            detail: other.to_string(),
+        },
+    }
+}
+
 /// A connection that only copies the write-ahead log into the file.
 pub(crate) fn checkpoint_connection(
     path: &Path,
     options: &Options,
 ) -> Result<Connection, StoreError> {
-    let conn =
-        connect(path, options, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| match error {
-            OpenError::Unreachable { source, .. } => source.into(),
-            OpenError::Store { source, .. } => source,
-            _ => StoreError::Busy,
-        })?;
+    let conn = connect(path, options, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(as_store_error)?;
     common_settings(&conn)?;
     conn.pragma_update(None, "cache_size", 0)?;
     conn.pragma_update(None, "synchronous", "NORMAL")?;

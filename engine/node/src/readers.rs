@@ -23,7 +23,8 @@ const QUEUE_MAX: usize = 128;
 /// A read that takes longer is stopped.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
-type Job = Box<dyn FnOnce(&mut ReplicaReader, &Arc<Slot>) + Send>;
+/// Returns whether the connection may read nothing more.
+type Job = Box<dyn FnOnce(&mut ReplicaReader, &Arc<Slot>) -> bool + Send>;
 
 /// What a thread is busy with, so that exactly that can be stopped.
 struct Slot {
@@ -117,13 +118,15 @@ impl Readers {
         let place = Arc::clone(&waiting.slot);
         let job: Job = Box::new(move |reader, slot| {
             if out.is_closed() {
-                return;
+                return false;
             }
             slot.set(Some(number));
             let _ = place.set(Arc::clone(slot));
             let found = f(reader);
             slot.set(None);
+            let is_spent = is_spent(&found);
             let _ = out.send(found);
+            is_spent
         });
         match self.queue.try_send(job) {
             Ok(()) => {}
@@ -148,7 +151,7 @@ impl Readers {
 /// Most statements that wait for the thread.
 const STATEMENTS_MAX: usize = 16;
 
-type Statement = Box<dyn FnOnce(&mut SqlReader) + Send>;
+type Statement = Box<dyn FnOnce(&mut SqlReader) -> bool + Send>;
 
 /// The thread that runs people's SQL, one statement at a time: a slow one holds up no query.
 #[derive(Clone)]
@@ -164,7 +167,14 @@ impl SqlThread {
             .name("stead-sql".to_owned())
             .spawn(move || {
                 while let Ok(statement) = inbox.recv() {
-                    statement(&mut reader);
+                    if statement(&mut reader) {
+                        match reader.again() {
+                            Ok(fresh) => reader = fresh,
+                            Err(error) => {
+                                tracing::warn!(%error, "a reader could not connect anew");
+                            }
+                        }
+                    }
                 }
             })
             .map_err(|source| NodeError::Thread { source })?;
@@ -178,9 +188,13 @@ impl SqlThread {
     ) -> Result<T, ApiError> {
         let (out, answer) = oneshot::channel();
         let statement: Statement = Box::new(move |reader| {
-            if !out.is_closed() {
-                let _ = out.send(f(reader));
+            if out.is_closed() {
+                return false;
             }
+            let found = f(reader);
+            let is_spent = is_spent(&found);
+            let _ = out.send(found);
+            is_spent
         });
         match self.queue.try_send(statement) {
             Ok(()) => {}
@@ -197,16 +211,32 @@ impl SqlThread {
     }
 }
 
+/// Whether an answer shows that the connection may read nothing more.
+const fn is_spent<T>(found: &Result<T, ReplicaError>) -> bool {
+    matches!(found, Err(error) if error.is_of_disk())
+}
+
 fn run(mut reader: ReplicaReader, inbox: &Mutex<Receiver<Job>>) {
-    let slot = Arc::new(Slot {
-        busy: Mutex::new(None),
-        interrupt: reader.interrupt(),
-    });
+    let slot_of = |reader: &ReplicaReader| {
+        Arc::new(Slot {
+            busy: Mutex::new(None),
+            interrupt: reader.interrupt(),
+        })
+    };
+    let mut slot = slot_of(&reader);
     loop {
         let job = inbox.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        match job {
-            Ok(job) => job(&mut reader, &slot),
-            Err(_) => return,
+        let Ok(job) = job else {
+            return;
+        };
+        if job(&mut reader, &slot) {
+            match reader.again() {
+                Ok(fresh) => {
+                    reader = fresh;
+                    slot = slot_of(&reader);
+                }
+                Err(error) => tracing::warn!(%error, "a reader could not connect anew"),
+            }
         }
     }
 }

@@ -99,9 +99,10 @@ impl Replica {
     /// journal leaves what it does not use.
     pub fn commit_what_waits(&mut self, now_ms: u64) -> Result<(), ReplicaError> {
         let settled = self.store.settle();
-        let done = match settled.is_err() || self.store.has_lost() || self.is_behind {
-            true => self.recover(now_ms),
-            false => Ok(()),
+        let is_whole = settled.is_ok() && !self.store.has_lost() && !self.store.is_cut_off();
+        let done = match is_whole && !self.is_behind {
+            true => Ok(()),
+            false => self.recover(now_ms),
         };
         self.tell_lag();
         done

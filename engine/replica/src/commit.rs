@@ -136,6 +136,10 @@ impl Replica {
 
     /// Applies what waited for its time. Returns when to call again, if anything still waits.
     pub fn tick(&mut self, now_ms: u64) -> Result<Option<u64>, ReplicaError> {
+        self.collect_heads();
+        // Nobody else tells of a read that failed.
+        self.stale |= self.store.is_cut_off();
+        self.refresh()?;
         let due = self.next_due();
         if due.is_some_and(|due| due <= now_ms) {
             self.settle_all(now_ms)?;

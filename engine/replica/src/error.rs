@@ -101,6 +101,14 @@ pub enum ReplicaError {
     NoHome,
 }
 
+impl ReplicaError {
+    /// Whether the disk failed or what is on it is damaged: who met it by a reader goes on with
+    /// [another](crate::ReplicaReader::again).
+    pub const fn is_of_disk(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_of_disk())
+    }
+}
+
 /// Why a received batch was not stored.
 #[derive(Debug, thiserror::Error)]
 pub enum ReceiveError {

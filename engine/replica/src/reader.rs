@@ -26,6 +26,14 @@ impl ReplicaReader {
         }
     }
 
+    /// Another of the same store: for who met an error of the disk, as this one may read nothing more.
+    pub fn again(&self) -> Result<Self, ReplicaError> {
+        let reader = self.reader.again();
+        reader
+            .map(Self::new)
+            .map_err(|error| ReplicaError::Refused(error.to_string()))
+    }
+
     pub(crate) const fn reader(&self) -> &Reader {
         &self.reader
     }
@@ -132,6 +140,7 @@ impl ReplicaReader {
 #[derive(Debug)]
 pub struct SqlReader {
     sandbox: stead_store::Sandbox,
+    memory: fn() -> Option<u64>,
     remembered: crate::schemas::Remembered,
 }
 
@@ -140,8 +149,16 @@ impl SqlReader {
     pub fn new(reader: ReplicaReader, memory: fn() -> Option<u64>) -> Result<Self, ReplicaError> {
         Ok(Self {
             sandbox: stead_store::Sandbox::new(reader.reader, memory)?,
+            memory,
             remembered: reader.remembered,
         })
+    }
+
+    /// Another of the same store: for who met an error of the disk, as this one may read nothing more.
+    pub fn again(&self) -> Result<Self, ReplicaError> {
+        let reader = self.sandbox.reader().again();
+        let reader = reader.map_err(|error| ReplicaError::Refused(error.to_string()))?;
+        Self::new(ReplicaReader::new(reader), self.memory)
     }
 
     /// Runs one statement. `hidden` says of a collection whether it is left out (None), or which of

@@ -152,6 +152,12 @@ impl Replica {
             return Ok(());
         }
         self.stale = true;
+        if self.store.is_cut_off() {
+            tracing::warn!(
+                "the store gave its file up after an error of the disk; connecting anew"
+            );
+            self.store.renew()?;
+        }
         self.make_again()?;
         self.spaces.clear();
         self.collections.clear();
@@ -389,10 +395,11 @@ impl Replica {
         std::mem::take(&mut self.events)
     }
 
-    /// Makes every committed write safe from a loss of power, and signed.
+    /// Makes every committed write safe from a loss of power. It waits for no signature: logs are signed before
+    /// they leave the device.
     pub fn flush(&mut self) -> Result<(), ReplicaError> {
         self.store.flush()?;
-        self.finish_signing();
+        self.collect_heads();
         Ok(())
     }
 

@@ -3,8 +3,8 @@
 //! A signature takes as long as everything else that one small transaction needs in memory, and
 //! nothing that is stored waits for it: it covers a length and a root, and the writer can make it
 //! again at any time. So where a driver lends a thread ([`Replica::signer`]), a log is signed while
-//! the store writes. A head is made before anything of the log leaves the device, and
-//! [`Replica::flush`] returns only when every log is signed.
+//! the store writes. A head is made before anything of the log leaves the device: whoever reads a log
+//! for somebody else signs it then, if nobody has yet.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};

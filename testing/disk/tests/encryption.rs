@@ -136,3 +136,35 @@ fn a_full_or_failing_disk_stops_a_conversion_and_costs_nothing() {
         assert_eq!(held(&Store::open(PATH, from).expect("open")), 60);
     }
 }
+
+#[test]
+fn a_read_that_fails_once_costs_an_encrypted_store_no_later_read() {
+    let disk = SimDisk::new(1);
+    let mut store = Store::open(PATH, options(&disk, true)).expect("open");
+    fill(&mut store, 0, 400);
+    store.checkpoint().expect("a checkpoint");
+    let all = Query::all(CollectionNo(1));
+    let before = disk.activity().operations;
+    assert_eq!(held(&store), 400);
+    let reads = disk.activity().operations - before;
+    assert!(reads > 20, "the cache is larger than the file");
+    let mut given_up = 0;
+    for n in (0..reads).step_by(7) {
+        disk.fail_operation(n, Fault::Io);
+        let read = store.query(&all).and_then(|found| {
+            let states = found
+                .iter()
+                .map(|it| store.doc_state(CollectionNo(1), &it.id));
+            states.collect::<Result<Vec<_>, _>>()
+        });
+        disk.clear_faults();
+        assert!(read.is_err_and(|error| error.is_of_disk()), "at {n}");
+        if store.is_cut_off() {
+            given_up += 1;
+            store.renew().expect("a connection");
+        }
+        assert_eq!(held(&store), 400, "at {n}");
+        fill(&mut store, 0, 1);
+    }
+    assert!(given_up > 0, "SQLCipher goes on by itself");
+}

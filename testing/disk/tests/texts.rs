@@ -240,3 +240,81 @@ fn no_acknowledged_edit_is_lost_when_the_disk_fails_once_and_typing_goes_on() {
 fn no_acknowledged_edit_is_lost_when_the_disk_is_full_once_and_typing_goes_on() {
     fail_everywhere(Fault::Full);
 }
+
+/// Types until as much waits as may, and returns the replica with what it has typed.
+fn typed(disk: &SimDisk, count: usize) -> (Replica, SpaceId) {
+    let mut replica = open(disk, Durability::Flushed, 0).expect("a replica");
+    let space = replica.create_home(NOW_MS).expect("a home");
+    for done in 0..count {
+        let now_ms = NOW_MS + done as u64;
+        let letter = (0, 0, "a".to_owned());
+        edit(&mut replica, &space, &letter, now_ms).expect("an edit");
+    }
+    (replica, space)
+}
+
+/// The text as whoever reads by another connection sees it.
+fn seen_by_readers(replica: &mut Replica, space: &SpaceId) -> String {
+    replica
+        .catch_up_readers(NOW_MS + 60_000)
+        .expect("what waits can be committed");
+    assert!(!replica.is_ahead());
+    let found = replica.get(space, "notes", &id()).expect("a read");
+    let json = found.expect("the document").json;
+    let text = json.strip_prefix("{\"body\":\"");
+    let text = text.and_then(|text| text.strip_suffix("\"}"));
+    text.expect("a text").to_owned()
+}
+
+/// Letters until a commit is due; the first makes the collection and is a commit.
+const WAITING: usize = 129;
+
+#[test]
+fn what_waits_is_seen_when_its_commit_fails_once() {
+    let counting = SimDisk::new(1);
+    let (mut replica, space) = typed(&counting, WAITING);
+    let before = counting.activity().operations;
+    let more = (0, 0, "b".to_owned());
+    edit(&mut replica, &space, &more, NOW_MS + 1_000).expect("an edit");
+    let operations = counting.activity().operations - before;
+    assert!(operations > 2, "no commit was due");
+    drop(replica);
+    for n in 0..operations {
+        let disk = SimDisk::new(1);
+        let (mut replica, space) = typed(&disk, WAITING);
+        assert!(replica.is_ahead(), "as much waits as may");
+        disk.fail_operation(n, Fault::Full);
+        let edited = edit(&mut replica, &space, &more, NOW_MS + 1_000);
+        disk.clear_faults();
+        let seen = seen_by_readers(&mut replica, &space);
+        let typed = "a".repeat(WAITING);
+        let may = [typed.clone(), "b".to_owned() + &typed];
+        let of = usize::from(edited.is_ok());
+        assert!(may[of..].contains(&seen), "failed at {n}: {seen}");
+    }
+}
+
+#[test]
+fn what_was_acknowledged_is_seen_on_a_full_disk_and_typing_goes_on_once_there_is_room() {
+    let disk = SimDisk::new(1);
+    let (mut replica, space) = typed(&disk, WAITING);
+    disk.set_capacity(Some(disk.used()));
+    let mut done = WAITING;
+    let letter = (0, 0, "a".to_owned());
+    let refused = loop {
+        match edit(&mut replica, &space, &letter, NOW_MS + done as u64) {
+            Ok(()) => done += 1,
+            Err(error) => break error,
+        }
+        assert!(done < 100_000, "a full disk takes everything");
+    };
+    assert!(refused.to_string().contains("full"), "{refused}");
+    assert_eq!(seen_by_readers(&mut replica, &space), "a".repeat(done));
+    disk.set_capacity(None);
+    edit(&mut replica, &space, &letter, NOW_MS + 100_000).expect("there is room");
+    disk.power_off();
+    drop(replica);
+    disk.crash();
+    let mut replica = open(&disk, Durability::Flushed, 1).expect("opens after a crash");
+    assert_eq!(seen_by_readers(&mut replica, &space), "a".repeat(done + 1));
+}

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::support::{Device, config};
 use serde_json::json;
-use stead_api::{CheckState, DocQuery, DoctorRun};
+use stead_api::{CheckState, DocGet, DocQuery, DoctorRun};
 use stead_node::{AtRest, KeyKind, KeyPolicy, Node, NodeError, STORE_FILE, at_rest};
 
 const MARKER: &str = "Lisbon, and nobody may know it";
@@ -81,6 +81,51 @@ async fn no_file_of_an_encrypted_home_shows_a_document() {
         node.stop().await;
         assert_eq!(exposed(node.dir.path()).is_empty(), encrypted, "stopped");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_page_of_an_encrypted_home_costs_what_is_on_it_and_no_more() {
+    const DOCS: usize = 600;
+    let mut node = start(tempfile::tempdir().unwrap(), AtRest::Encrypted).await;
+    for n in 0..DOCS {
+        let text = "x".repeat(2_000);
+        node.put("home", "things", &format!("t{n}"), json!({ "text": text }));
+    }
+    node.stop().await;
+    let path = node.dir.path().join(STORE_FILE);
+    let whole = std::fs::read(&path).unwrap();
+    let mut met = 0;
+    for tenth in 2..9 {
+        let mut damaged = whole.clone();
+        let page = damaged.len() / 4096 * tenth / 10;
+        damaged[page * 4096..][..200].fill(0xa5);
+        std::fs::write(&path, &damaged).unwrap();
+        node.again().await;
+        let readable = |node: &Device| {
+            let get = |n: &usize| {
+                let get = DocGet {
+                    space: "home".to_owned(),
+                    collection: "things".to_owned(),
+                    id: format!("t{n}"),
+                    ..DocGet::default()
+                };
+                node.try_call(&get).is_ok()
+            };
+            (0..DOCS).filter(get).count()
+        };
+        // Both readers come upon it, the first time and the second.
+        let found = [readable(&node), readable(&node)];
+        assert!(found[0] > DOCS / 2, "page {page}: {found:?}");
+        assert_eq!(found[0], found[1], "page {page}");
+        met += usize::from(found[0] < DOCS);
+        node.put("home", "others", "one", json!({"n": page}));
+        assert!(node.get("home", "others", "one").is_some(), "page {page}");
+        node.kill().await;
+        for end in ["-wal", "-shm", "-ahead"] {
+            let _ = std::fs::remove_file(node.dir.path().join(format!("{STORE_FILE}{end}")));
+        }
+    }
+    assert!(met > 0, "no document was on a damaged page");
 }
 
 #[tokio::test(flavor = "multi_thread")]

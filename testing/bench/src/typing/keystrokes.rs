@@ -58,19 +58,18 @@ fn splice(id: &DocId, patch: &Patch) -> Edit {
     }
 }
 
-/// Keystrokes a second of people who use one node; `type_all` says how many they made.
+/// Keystrokes a second of people who use one node; `type_all` says how many they made. As in a node, commits
+/// are in order, and a flush puts on the medium, and signs, what is acknowledged then.
 fn typed(
     path: &Path,
     type_all: impl FnOnce(&mut Replica, SpaceId) -> Result<usize, Failure>,
 ) -> Result<f64, Failure> {
-    let (mut replica, space) = fresh(path, Durability::Flushed)?;
+    let (mut replica, space) = fresh(path, Durability::Ordered)?;
     replica.set_folding(Folding::WhenRead);
     let signer = replica.signer();
     let signing = std::thread::spawn(move || signer.run());
     let start = Instant::now();
     let count = type_all(&mut replica, space)?;
-    // The last of them is signed too.
-    replica.flush()?;
     let seconds = start.elapsed().as_secs_f64();
     drop(replica);
     signing.join().map_err(|_| "the signing thread panicked")?;
@@ -83,6 +82,7 @@ fn alone(path: &Path, patches: &[Patch]) -> Result<f64, Failure> {
     typed(path, |replica, space| {
         for patch in patches {
             replica.transact(&space, &[splice(&id, patch)], now_ms())?;
+            replica.flush()?;
             replica.drain_events();
         }
         Ok(patches.len())
@@ -104,6 +104,7 @@ fn together(path: &Path, patches: &[Patch]) -> Result<f64, Failure> {
             for receipt in replica.transact_many(&waiting, now_ms())? {
                 receipt?;
             }
+            replica.flush()?;
             replica.drain_events();
         }
         Ok(patches.len() * TYPISTS)

@@ -293,6 +293,8 @@ impl Writing<'_> {
             return self.freeze(id, writer, common, None, &proof);
         }
         self.merge_all()?;
+        // Only what is signed can be cut.
+        self.space(id)?.sign_own();
         let state = writer_mut(self.spaces, id, writer)?;
         let tip = match state.record.tip.len() > common {
             true => Some(cut_tip(&self.tx, state, common)?),

@@ -346,6 +346,8 @@ impl Writing<'_> {
     /// Cuts a log back to `len` entries, so that the rest is fetched again. Nothing of the rest is in
     /// documents.
     fn give_back(&mut self, id: &SpaceId, writer: &WriterId, len: u64) -> Result<(), ReplicaError> {
+        // Only what is signed can be cut.
+        self.space(id)?.sign_own();
         let state = writer_mut(self.spaces, id, writer)?;
         if len < state.record.base || len > state.applied || state.record.frozen.is_some() {
             return Ok(());

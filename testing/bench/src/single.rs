@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use rusqlite::Connection;
 use serde_json::json;
-use stead_replica::{Folding, Replica};
+use stead_replica::Replica;
 use stead_store::Durability;
 
 use crate::data::{FIELDS, Random, Records, places};
@@ -43,10 +43,7 @@ pub(crate) fn run(scale: Scale) -> Result<Vec<Row>, Failure> {
         )?;
         let (mut replica, space) = fresh(&folder.path().join("stead.db"), durability)?;
         write_bulk(&mut replica, &space, &records)?;
-        // As in a node: what is written is flushed before, readers are caught up when they read, and logs are
-        // signed beside the thread that writes.
-        replica.flush()?;
-        replica.set_folding(Folding::WhenRead);
+        // As in a node: logs are signed beside the thread that writes.
         let signer = replica.signer();
         let signing = std::thread::spawn(move || signer.run());
         let one = one_by_one(&mut replica, &space, &records, count / part)?;

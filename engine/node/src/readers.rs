@@ -167,13 +167,10 @@ impl SqlThread {
             .name("stead-sql".to_owned())
             .spawn(move || {
                 while let Ok(statement) = inbox.recv() {
-                    if statement(&mut reader) {
-                        match reader.again() {
-                            Ok(fresh) => reader = fresh,
-                            Err(error) => {
-                                tracing::warn!(%error, "a reader could not connect anew");
-                            }
-                        }
+                    if statement(&mut reader)
+                        && let Some(fresh) = connected(reader.again())
+                    {
+                        reader = fresh;
                     }
                 }
             })
@@ -216,6 +213,13 @@ const fn is_spent<T>(found: &Result<T, ReplicaError>) -> bool {
     matches!(found, Err(error) if error.is_of_disk())
 }
 
+/// The reader that goes on in the place of a spent one; None if it must try itself.
+fn connected<R>(again: Result<R, ReplicaError>) -> Option<R> {
+    again
+        .inspect_err(|error| tracing::warn!(%error, "a reader could not connect anew"))
+        .ok()
+}
+
 fn run(mut reader: ReplicaReader, inbox: &Mutex<Receiver<Job>>) {
     let slot_of = |reader: &ReplicaReader| {
         Arc::new(Slot {
@@ -229,14 +233,11 @@ fn run(mut reader: ReplicaReader, inbox: &Mutex<Receiver<Job>>) {
         let Ok(job) = job else {
             return;
         };
-        if job(&mut reader, &slot) {
-            match reader.again() {
-                Ok(fresh) => {
-                    reader = fresh;
-                    slot = slot_of(&reader);
-                }
-                Err(error) => tracing::warn!(%error, "a reader could not connect anew"),
-            }
+        if job(&mut reader, &slot)
+            && let Some(fresh) = connected(reader.again())
+        {
+            reader = fresh;
+            slot = slot_of(&reader);
         }
     }
 }

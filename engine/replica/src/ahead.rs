@@ -81,8 +81,13 @@ impl Writing<'_> {
 impl Replica {
     /// Tells whoever reads whether they would miss something.
     pub(crate) fn tell_lag(&self) {
-        let waits = self.store.is_ahead() || self.store.has_lost() || self.is_behind;
-        self.rich.tell_lag(self.lags() || waits);
+        self.rich
+            .tell_lag(self.lags() || self.store.is_ahead() || self.lacks_some());
+    }
+
+    /// Whether the store or documents lack something that the journal holds, or held.
+    pub(crate) fn lacks_some(&self) -> bool {
+        self.is_behind || self.store.has_lost()
     }
 
     /// Whether a transaction may be acknowledged ahead of its commit: whoever reads folds before.
@@ -98,14 +103,11 @@ impl Replica {
     /// Commits what waits for it: opening after a crash takes less then. When there is no room for that, the
     /// journal leaves what it does not use.
     pub fn commit_what_waits(&mut self, now_ms: u64) -> Result<(), ReplicaError> {
-        let settled = self.store.settle();
-        let is_whole = settled.is_ok() && !self.store.has_lost() && !self.store.is_cut_off();
-        let done = match is_whole && !self.is_behind {
-            true => Ok(()),
-            false => self.recover(now_ms),
-        };
+        if self.store.settle().is_err() || self.lacks_some() {
+            return self.recover(now_ms);
+        }
         self.tell_lag();
-        done
+        Ok(())
     }
 
     /// Has memory and documents be what the store and its journal hold, after a write that failed.

@@ -18,8 +18,17 @@ pub struct ReplicaReader {
     pub(crate) remembered: crate::schemas::Remembered,
 }
 
+/// A connection as a reader of documents.
+pub(crate) fn connected(
+    reader: Result<Reader, stead_store::OpenError>,
+) -> Result<ReplicaReader, ReplicaError> {
+    reader
+        .map(ReplicaReader::new)
+        .map_err(|error| ReplicaError::Refused(error.to_string()))
+}
+
 impl ReplicaReader {
-    pub(crate) fn new(reader: Reader) -> Self {
+    fn new(reader: Reader) -> Self {
         Self {
             reader,
             remembered: crate::schemas::Remembered::default(),
@@ -28,10 +37,7 @@ impl ReplicaReader {
 
     /// Another of the same store: for who met an error of the disk, as this one may read nothing more.
     pub fn again(&self) -> Result<Self, ReplicaError> {
-        let reader = self.reader.again();
-        reader
-            .map(Self::new)
-            .map_err(|error| ReplicaError::Refused(error.to_string()))
+        connected(self.reader.again())
     }
 
     pub(crate) const fn reader(&self) -> &Reader {
@@ -156,9 +162,7 @@ impl SqlReader {
 
     /// Another of the same store: for who met an error of the disk, as this one may read nothing more.
     pub fn again(&self) -> Result<Self, ReplicaError> {
-        let reader = self.sandbox.reader().again();
-        let reader = reader.map_err(|error| ReplicaError::Refused(error.to_string()))?;
-        Self::new(ReplicaReader::new(reader), self.memory)
+        Self::new(connected(self.sandbox.reader().again())?, self.memory)
     }
 
     /// Runs one statement. `hidden` says of a collection whether it is left out (None), or which of

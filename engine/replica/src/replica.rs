@@ -233,11 +233,8 @@ impl Replica {
     /// A read-only view of the documents for another thread; None for a store in memory.
     pub fn reader(&self) -> Result<Option<ReplicaReader>, ReplicaError> {
         self.store.settle()?;
-        let reader = self
-            .store
-            .reader()
-            .map_err(|error| ReplicaError::Refused(error.to_string()))?;
-        Ok(reader.map(ReplicaReader::new))
+        let reader = self.store.reader().transpose();
+        reader.map(crate::reader::connected).transpose()
     }
 
     /// The store, for reads.

@@ -24,7 +24,7 @@ impl Replica {
 
     /// Has every projection show what its rich fields hold.
     pub fn fold(&mut self, now_ms: u64) -> Result<(), ReplicaError> {
-        if self.is_behind || self.store.has_lost() {
+        if self.lacks_some() {
             self.recover(now_ms)?;
         }
         match self.lags() {

@@ -51,7 +51,7 @@ fn worlds_are_as_hard_as_they_claim() {
     let redacting = (5..60).step_by(6);
     let redacted = redacting.filter_map(|seed| stead_sim::run_seed(seed).ok());
     let redacted: Vec<u64> = redacted.map(|report| report.redacted).collect();
-    assert!(redacted.iter().sum::<u64>() > 60, "{redacted:?}");
+    assert!(redacted.iter().sum::<u64>() > 83, "{redacted:?}");
 }
 
 /// Worlds in which devices redact all the time, each of which once ended with a document that differed.

@@ -161,6 +161,44 @@ impl<'b> Element<'b> {
         Ok(None)
     }
 
+    /// The texts at and below it, one a line; None if there is none.
+    pub(crate) fn texts(self) -> Result<Option<String>, BodyError> {
+        let mut texts = None;
+        self.gather(&mut texts, 0)?;
+        Ok(texts)
+    }
+
+    fn gather(self, texts: &mut Option<String>, depth: usize) -> Result<(), BodyError> {
+        if depth > DEPTH_MAX {
+            return Err(BodyError);
+        }
+        match self.kind()? {
+            Kind::Text => {
+                let text = self.text()?;
+                match texts {
+                    Some(texts) => {
+                        texts.push('\n');
+                        texts.push_str(&text);
+                    }
+                    None => *texts = Some(text),
+                }
+            }
+            Kind::Array | Kind::Object => {
+                let mut rest = self.payload;
+                while !rest.is_empty() {
+                    if self.tag == OBJECT {
+                        (_, rest) = next(rest)?;
+                    }
+                    let (value, behind) = next(rest)?;
+                    value.gather(texts, depth + 1)?;
+                    rest = behind;
+                }
+            }
+            Kind::Absent | Kind::Null | Kind::Bool | Kind::Number => {}
+        }
+        Ok(())
+    }
+
     /// Writes `before` and the element as JSON. Small pieces are most of the work, so that what is known
     /// to stand beside one another is written at once.
     fn render(self, out: &mut Vec<u8>, before: &[u8], depth: usize) -> Result<(), BodyError> {
@@ -377,6 +415,14 @@ mod tests {
                 };
                 prop_assert_eq!(found.kind().unwrap(), kind);
                 prop_assert_eq!(found.value().unwrap(), value);
+                let texts: Option<String> = conn
+                    .query_row(
+                        "SELECT group_concat(atom, char(10)) FROM json_tree(?1) WHERE type='text'",
+                        [wanted.to_string()],
+                        |row| row.get(0),
+                    )
+                    .unwrap();
+                prop_assert_eq!(found.texts().unwrap(), texts);
             }
         }
 
@@ -389,7 +435,7 @@ mod tests {
             if let Ok(whole) = Element::whole(&bytes)
                 && let Ok(Some(found)) = whole.at(&FieldPath::new(&path))
             {
-                let _ = (found.kind(), found.value());
+                let _ = (found.kind(), found.value(), found.texts());
             }
             let _ = whole_path(&bytes);
         }

@@ -19,6 +19,7 @@ pub(crate) fn add(conn: &Connection) -> Result<(), StoreError> {
     conn.create_scalar_function("stead_key", 2, flags, key_of_reference)?;
     conn.create_scalar_function("stead_field", 3, flags, field_value)?;
     conn.create_scalar_function("stead_kind", 2, flags, field_kind)?;
+    conn.create_scalar_function("stead_texts", 2, flags, field_texts)?;
     Ok(())
 }
 
@@ -64,6 +65,14 @@ fn field_kind(context: &Context<'_>) -> rusqlite::Result<i64> {
         None => Kind::Absent,
     };
     Ok(kind as i64)
+}
+
+/// `stead_texts(body, path)`: all texts at and below a field, one a line, or null.
+fn field_texts(context: &Context<'_>) -> rusqlite::Result<Option<String>> {
+    match field(context)? {
+        Some(found) => found.texts().map_err(failed),
+        None => Ok(None),
+    }
 }
 
 fn field<'c>(context: &'c Context<'_>) -> rusqlite::Result<Option<Element<'c>>> {

@@ -17,7 +17,7 @@ use stead_base::DocId;
 use crate::StoreError;
 use crate::body::Kind;
 use crate::key::DocKey;
-use crate::query::{QueryError, encoded, literal_of, text_of};
+use crate::query::{QueryError, encoded, literal_of};
 use crate::read::wrong_type;
 use crate::rows::{CollectionNo, SpaceNo};
 use crate::write::Tx;
@@ -241,29 +241,34 @@ impl IndexSpec {
 
     /// The texts of a body, an expression for each field.
     fn texts(&self, body: &str) -> Result<Vec<String>> {
-        let texts = self.paths.iter().map(|path| text_of(body, path));
-        Ok(texts.collect::<std::result::Result<_, QueryError>>()?)
+        let of = |path: &Vec<String>| Ok(format!("stead_texts({body},{})", path_literal(path)?));
+        self.paths.iter().map(of).collect()
     }
 
     /// `t` and the keys of a body, for a field index.
     fn values(&self, body: &str) -> Result<(String, Vec<String>)> {
         let (mut types, mut keys) = (Vec::new(), Vec::new());
         for (at, path) in self.paths.iter().enumerate() {
-            let path: String = (encoded(path)?.iter())
-                .map(|byte| format!("{byte:02x}"))
-                .collect();
-            types.push(format!("(stead_kind({body},x'{path}')<<{})", 3 * at));
-            let value = format!("stead_field({body},x'{path}',{})", Kind::SCALARS);
+            let path = path_literal(path)?;
+            types.push(format!("(stead_kind({body},{path})<<{})", 3 * at));
+            let value = format!("stead_field({body},{path},{})", Kind::SCALARS);
             keys.push(match self.or_else(at) {
                 None => value,
                 Some(other) => format!(
-                    "CASE stead_kind({body},x'{path}') WHEN 0 THEN {} ELSE {value} END",
+                    "CASE stead_kind({body},{path}) WHEN 0 THEN {} ELSE {value} END",
                     literal_of(other)
                 ),
             });
         }
         Ok((types.join("|"), keys))
     }
+}
+
+/// A field's path as a literal, as `stead_field` and its kin take it.
+fn path_literal(path: &[String]) -> Result<String> {
+    let bytes = encoded(path)?;
+    let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(format!("x'{digits}'"))
 }
 
 /// An index with the statements that keep it in step.

@@ -24,7 +24,7 @@ pub use search::{SEARCH_WORDS_MAX, SearchText};
 pub use tally::Tally;
 
 pub(crate) use eval::{at, compare_sql, referred, sort_value};
-pub(crate) use field::{encoded, literal, literal_of, text_of};
+pub(crate) use field::{encoded, literal, literal_of};
 
 use crate::body::json_of;
 use crate::index::IndexRow;

@@ -237,27 +237,6 @@ pub(super) const fn kind_of(value: &Value) -> Kind {
     }
 }
 
-/// All texts at and below a field, one a line, for a text index. `body` is a column or a parameter.
-pub(crate) fn text_of(body: &str, path: &[String]) -> Result<String, QueryError> {
-    let of = |path: &String| {
-        format!(
-            "(SELECT group_concat(atom,char(10)) FROM json_tree({body},{}) WHERE type='text')",
-            literal(path)
-        )
-    };
-    Ok(first_of(&paths_of(path)?, of))
-}
-
-fn first_of(paths: &[String], f: impl Fn(&String) -> String) -> String {
-    match paths {
-        [path] => f(path),
-        _ => {
-            let all: Vec<String> = paths.iter().map(f).collect();
-            format!("coalesce({})", all.join(","))
-        }
-    }
-}
-
 /// Binds the path of a field.
 pub(super) fn bound(
     path: &[String],

@@ -80,8 +80,11 @@ impl Ahead {
         // After a loss of power there must be all commits up to some moment, and none of later ones.
         let in_order = !self.unflushed.get() && !self.lost.get();
         let journal = self.journal.borrow();
-        let has_room = journal.as_ref().is_some_and(|journal| journal.takes(len));
-        in_order && has_room
+        let Some(journal) = journal.as_ref() else {
+            return false;
+        };
+        // Who did not want the last one on the medium gains nothing by the journal.
+        in_order && !journal.is_unsynced() && journal.takes(len)
     }
 
     /// Has the transaction that is open wait. Returns false if it must be committed.

@@ -97,6 +97,11 @@ impl Journal {
         self.end == 0
     }
 
+    /// Whether what was appended last is not on the medium.
+    pub(crate) const fn is_unsynced(&self) -> bool {
+        self.unsynced
+    }
+
     /// Whether a record of `len` bytes can be appended.
     pub(crate) const fn takes(&self, len: usize) -> bool {
         let needed = (HEADER_BYTES + FRAME_BYTES + len).next_multiple_of(BLOCK_BYTES) as u64;

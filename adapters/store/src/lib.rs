@@ -31,7 +31,7 @@ pub use check::{Finding, SizeOf};
 pub use conversion::{ConvertError, convert, forget_unfinished};
 pub use encryption::{FileKey, Form, form_of};
 pub use error::{OpenError, StoreError};
-pub use files::{FileSystem, OpenFile, OsFiles};
+pub use files::{FILE_ENDS, FileSystem, OpenFile, OsFiles};
 pub use index::{
     INDEX_FIELDS_MAX, INDEXES_MAX, IndexError, IndexKind, IndexNo, IndexOrigin, IndexProgress,
     IndexRow, IndexSpec,

@@ -140,12 +140,12 @@ impl Node {
 
     /// The store's files on disk.
     pub(crate) fn store_info(&self) -> StoreInfo {
-        let size = |suffix: &str| {
-            let path = self.home.join(format!("{STORE_FILE}{suffix}"));
+        let size = |end: &str| {
+            let path = self.home.join(format!("{STORE_FILE}{end}"));
             std::fs::metadata(path).map_or(0, |meta| meta.len())
         };
         StoreInfo {
-            bytes: size("") + size("-wal") + size("-shm"),
+            bytes: stead_store::FILE_ENDS.into_iter().map(size).sum(),
             free_bytes: free_bytes(&self.home),
             encrypted: self.encrypted,
             protection: at_rest::protection(self.encrypted, self.keys).to_owned(),

@@ -90,7 +90,13 @@ pub struct Entry {
 impl Entry {
     /// Encodes the entry.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Encoder::new();
+        let sealed = self.parcels.iter().map(|parcel| match parcel {
+            Parcel::Sealed { ciphertext, .. } => ciphertext.len(),
+            Parcel::KeyBox(bytes) => bytes.len(),
+        });
+        // Numbers and lengths take a few bytes each.
+        let parcels: usize = sealed.map(|len| len + 16).sum();
+        let mut out = Encoder::over(Vec::with_capacity(self.envelope.len() + parcels + 32));
         out.raw(&self.salt)
             .uint(self.envelope_epoch.into())
             .bytes(&self.envelope);

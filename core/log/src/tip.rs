@@ -245,12 +245,17 @@ impl Tip {
     /// more when no head covers the log.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Encoder::new();
-        self.peaks.encode(&mut out);
-        if let Some(head) = &self.head {
-            head.encode(&mut out);
-            encode_hashes(&self.extension, &mut out);
-        }
+        self.encode_to(&mut out);
         out.finish()
+    }
+
+    /// The same at the end of an encoding.
+    pub fn encode_to(&self, out: &mut Encoder) {
+        self.peaks.encode(out);
+        if let Some(head) = &self.head {
+            head.encode(out);
+            encode_hashes(&self.extension, out);
+        }
     }
 
     /// Decodes a tip that a store kept.

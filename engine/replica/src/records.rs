@@ -330,7 +330,8 @@ pub(crate) struct WriterRecord {
 
 impl WriterRecord {
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut out = Encoder::new();
+        // Every transaction writes one: room for the peaks and the head of a long log.
+        let mut out = Encoder::over(Vec::with_capacity(768));
         out.byte(WRITER_FORMAT).uint(self.read);
         out.raw(&self.last_hlc.to_u64().to_be_bytes())
             .raw(&self.applied_hlc.to_u64().to_be_bytes());
@@ -339,7 +340,7 @@ impl WriterRecord {
             .uint(self.packed);
         out.uint(self.tail_bytes).uint(self.base);
         out.uint(self.rosters).byte(self.unruly.into());
-        out.raw(&self.tip.encode());
+        self.tip.encode_to(&mut out);
         out.finish()
     }
 

@@ -563,7 +563,8 @@ impl Writing<'_> {
         document: &Document,
         changed: bool,
     ) -> Result<bool, ReplicaError> {
-        if !document.may_hold_rich() && !changed {
+        // Also true of one that held some before it was edited.
+        if !document.may_hold_rich() {
             return Ok(true);
         }
         if changed {

@@ -131,8 +131,8 @@ impl Replica {
         let may_run_ahead = self.may_run_ahead();
         self.write(now_ms, |writing| {
             writing.leaving.asked = may_run_ahead;
-            writing.transact_for(space, edits, speaks)
-        })
+            writing.transact_or_refuse(space, edits, speaks)
+        })?
     }
 
     /// Applies several transactions, each of them atomic, under one signature and in one commit of
@@ -157,14 +157,9 @@ impl Replica {
         let may_run_ahead = self.may_run_ahead();
         self.write(now_ms, |writing| {
             writing.leaving.asked = may_run_ahead;
-            let mut receipts = Vec::with_capacity(transactions.len());
-            for (space, edits, speaks) in transactions {
-                match writing.transact_for(space, edits, speaks) {
-                    Err(error @ ReplicaError::Store(_)) => return Err(error),
-                    result => receipts.push(result),
-                }
-            }
-            Ok(receipts)
+            transactions
+                .map(|(space, edits, speaks)| writing.transact_or_refuse(space, edits, speaks))
+                .collect()
         })
     }
 }
@@ -180,6 +175,19 @@ impl Writing<'_> {
     }
 
     /// Applies edits of an app as one entry of this device's log.
+    /// The same for an app. What is refused, inside, has left no trace: the others of the unit stand.
+    fn transact_or_refuse(
+        &mut self,
+        id: &SpaceId,
+        edits: &[Edit],
+        speaks: &Speaks,
+    ) -> Result<Result<Receipt, ReplicaError>, ReplicaError> {
+        match self.transact_for(id, edits, speaks) {
+            Err(error @ ReplicaError::Store(_)) => Err(error),
+            done => Ok(done),
+        }
+    }
+
     fn transact_for(
         &mut self,
         id: &SpaceId,
@@ -314,7 +322,7 @@ impl Writing<'_> {
         if repeats {
             self.take_repeats(&parcels, stamp, &mut documents)?;
         }
-        let mut buffers = (Vec::new(), Vec::new());
+        let mut buffers = (Vec::with_capacity(512), Vec::with_capacity(512));
         for ((collection, doc_id), edited) in &mut documents {
             if let Some(space) = self.spaces.get(id) {
                 let until = |log: &WriterState| log.merged.hlc;
@@ -406,7 +414,7 @@ impl Writing<'_> {
         let roster = &self.space(id)?.roster;
         let mut sealed = Vec::new();
         let mut encode = |scope, mut transaction: Transaction| {
-            let mut parcel = Vec::new();
+            let mut parcel = Vec::with_capacity(256);
             transaction
                 .encode(&mut parcel)
                 .map_err(|error| refused(&error))?;

@@ -12,6 +12,12 @@ use crate::schemas::SCHEMAS;
 use crate::writing::{Merging, Writing};
 use crate::{Replica, ReplicaError, ReplicaReader};
 
+/// Where the store keeps which version of [`declared`] its indexes follow.
+const DECLARES: &str = "declares";
+/// Counted up when the same schema declares other indexes than before. 1: indexes know what documents that
+/// lack a field are sorted as.
+const DECLARES_NOW: u8 = 1;
+
 /// The schemas that changed in a unit of work.
 #[derive(Debug, Default)]
 pub(crate) struct ChangedSchemas {
@@ -80,6 +86,7 @@ impl Replica {
     /// Takes up to `docs_max` more documents into the first index that is not complete. Returns
     /// whether there is more to do.
     pub fn build_indexes(&mut self, docs_max: u32, now_ms: u64) -> Result<bool, ReplicaError> {
+        self.declare_again(now_ms)?;
         let indexes = self.store.all_indexes()?;
         let Some(row) = indexes.iter().find(|row| !row.is_complete()) else {
             return Ok(false);
@@ -89,6 +96,24 @@ impl Replica {
             Ok::<_, ReplicaError>(())
         })?;
         Ok(true)
+    }
+}
+
+impl Replica {
+    /// Has every collection indexed as its schema says today, where an earlier version of this program
+    /// did it last.
+    fn declare_again(&mut self, now_ms: u64) -> Result<(), ReplicaError> {
+        if self.store.get_meta(DECLARES)?.as_deref() == Some(&[DECLARES_NOW]) {
+            return Ok(());
+        }
+        let spaces = self.space_ids();
+        self.unit(now_ms, Merging::Later, |writing| {
+            for space in spaces {
+                writing.changed_schemas.all_of(space);
+            }
+            writing.tx.put_meta(DECLARES, &[DECLARES_NOW])?;
+            Ok::<_, ReplicaError>(())
+        })
     }
 }
 

@@ -10,7 +10,7 @@ use stead_access::{Path, Role};
 use stead_base::SpaceId;
 use stead_replica::{Change, Edit, ReplicaError, Speaks, SqlReader};
 use stead_schema::{Chain, Declaration, Revision, Wanted, lenses_from_json};
-use stead_store::{IndexKind, IndexOrigin, IndexSpec, SqlCell};
+use stead_store::{IndexKind, IndexOrigin, IndexSpec, Read as _, SqlCell};
 use world::{Device, link, sync};
 
 fn edit(id: &str, change: Change) -> Edit {
@@ -648,6 +648,47 @@ fn collections_are_indexed_everywhere_as_their_newest_revisions_say() {
         .indexes(&space)
         .unwrap();
     assert!(by_hand.iter().any(|index| index.row.spec == by_rank));
+}
+
+#[test]
+fn indexes_that_an_earlier_program_made_of_a_schema_follow_its_defaults_once_it_is_opened() {
+    let mut a = Device::on_disk(1);
+    let space = a.replica.create_space("work", a.now).unwrap();
+    let fields = json!({
+        "fields": {"title": "string", "rank": {"type": "int", "default": 3}},
+        "indexes": [["rank"]],
+    });
+    let wanted = Wanted {
+        declaration: Some(Declaration::from_json(&fields).unwrap()),
+        ..Wanted::default()
+    };
+    let chain = Chain::empty("tasks".into());
+    let revision = chain.evolve(wanted).unwrap().unwrap();
+    a.replica.put_revision(&space, &revision, a.now).unwrap();
+    let specs = |device: &mut Device| -> Vec<IndexSpec> {
+        while device.replica.build_indexes(2, device.now).unwrap() {}
+        let mut reader = device.replica.reader().unwrap().unwrap();
+        let found = reader.indexes(&space).unwrap();
+        found.into_iter().map(|index| index.row.spec).collect()
+    };
+    let today = [IndexSpec::filled([(path(&["rank"]), Some(json!(3)))])];
+    assert_eq!(specs(&mut a), today);
+    let before = IndexSpec::new(IndexKind::Fields, vec![path(&["rank"])]);
+    let mut a = a.reopen_after(|store| {
+        let indexes = store.all_indexes().unwrap();
+        let [index] = &indexes[..] else {
+            panic!("there is one");
+        };
+        let tx = store.begin().unwrap();
+        let (collection, by_schema) = (index.collection, IndexOrigin::BySchema);
+        tx.remove_index(collection, &today[0], by_schema).unwrap();
+        tx.add_index(collection, &before, by_schema).unwrap();
+        tx.remove_meta("declares").unwrap();
+        tx.commit().unwrap();
+    });
+    assert_eq!(specs(&mut a), today);
+    // Once: what is there then is what the schema says.
+    assert_eq!(specs(&mut a.reopen()), today);
 }
 
 #[test]

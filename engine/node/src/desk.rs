@@ -253,38 +253,36 @@ impl Desk {
     }
 
     fn apply_together(&mut self, group: Vec<Waiting>, acks: &mut Vec<Ack>) {
-        let mut waiting = Vec::with_capacity(group.len());
-        let mut transactions = Vec::with_capacity(group.len());
-        for (transaction, out) in group {
-            waiting.push((transaction.space, transaction.key, out));
-            transactions.push((transaction.space, transaction.edits, transaction.speaks));
-        }
-        if transactions.is_empty() {
+        if group.is_empty() {
             return;
         }
-        let all = transactions.iter();
-        let all = all.map(|(space, edits, speaks)| (space, &edits[..], speaks));
+        let all = group.iter();
+        let all = all.map(|(it, _)| (&it.space, &it.edits[..], &it.speaks));
         match self.replica.transact_all(all, wall_ms()) {
             Ok(receipts) => {
                 self.recovered();
-                for ((space, key, out), receipt) in waiting.into_iter().zip(receipts) {
+                for ((transaction, out), receipt) in group.into_iter().zip(receipts) {
                     let commit = receipt
                         .map(convert::commit)
                         .map_err(|error| faults::replica(&error));
-                    if let (Ok(commit), Some((key, what))) = (&commit, key) {
+                    if let (Ok(commit), Some((key, what))) = (&commit, transaction.key) {
+                        let space = transaction.space;
                         self.idempotency.remember(space, &key, what, commit.clone());
                     }
                     acks.push(answer(out, commit));
                 }
             }
+            // One of them failed once its entry was made, by damage to what it changes. All were undone with it.
+            Err(error) if group.len() > 1 && !matches!(error, ReplicaError::Store(_)) => {
+                for one in group {
+                    self.apply_together(vec![one], acks);
+                }
+            }
             Err(error) => {
                 let fault = faults::replica(&error);
                 self.note_outcome::<()>(&Err(error));
-                acks.extend(
-                    waiting
-                        .into_iter()
-                        .map(|(_, _, out)| answer(out, Err(fault.clone()))),
-                );
+                let failed = |(_, out)| answer(out, Err(fault.clone()));
+                acks.extend(group.into_iter().map(failed));
             }
         }
     }

@@ -174,7 +174,6 @@ impl Writing<'_> {
         self.transact_unchecked(id, edits, &Speaks::new())
     }
 
-    /// Applies edits of an app as one entry of this device's log.
     /// The same for an app. What is refused, inside, has left no trace: the others of the unit stand.
     fn transact_or_refuse(
         &mut self,
@@ -182,12 +181,16 @@ impl Writing<'_> {
         edits: &[Edit],
         speaks: &Speaks,
     ) -> Result<Result<Receipt, ReplicaError>, ReplicaError> {
+        let before = self.appended;
         match self.transact_for(id, edits, speaks) {
             Err(error @ ReplicaError::Store(_)) => Err(error),
+            // An entry cannot be taken back without the others.
+            Err(error) if self.appended > before => Err(error),
             done => Ok(done),
         }
     }
 
+    /// Applies edits of an app as one entry of this device's log.
     fn transact_for(
         &mut self,
         id: &SpaceId,
@@ -678,6 +681,7 @@ impl Writing<'_> {
         state.applied = seq + 1;
         state.all_merged();
         self.leaving.entry(id, writer, seq, &bytes);
+        self.appended += 1;
         self.store_entries(id, writer, seq, &bytes, node.as_slice())
     }
 

@@ -69,6 +69,8 @@ pub(crate) struct Writing<'r> {
     pub(crate) erases: bool,
     /// What the store's journal is to keep of it.
     pub(crate) leaving: Leaving,
+    /// How many entries were put behind this device's own logs.
+    pub(crate) appended: u64,
 }
 
 #[derive(Default)]
@@ -152,6 +154,7 @@ impl Replica {
             by_itself: false,
             erases: false,
             leaving: Leaving::default(),
+            appended: 0,
         };
         let done = f(&mut writing).and_then(|value| {
             writing.settle()?;

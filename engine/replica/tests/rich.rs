@@ -30,6 +30,13 @@ fn put(value: Value) -> Edit {
     })
 }
 
+fn edit_of(id: &str, value: Value) -> Edit {
+    Edit {
+        id: Some(DocId::parse(id).unwrap()),
+        ..put(value)
+    }
+}
+
 fn rich(path: &str, kind: RichKind, edit_of: RichEdit) -> Edit {
     edit(Change::Rich {
         path: vec![path.to_owned()],
@@ -215,6 +222,41 @@ fn a_refused_edit_leaves_no_trace_in_a_text() {
     assert_eq!(shown(&a, &space), json!({"body": "kept!"}));
     act(&mut a, &space, &[splice("body", 5, 0, "?")]).unwrap();
     assert_eq!(shown(&a, &space), json!({"body": "kept!?"}));
+}
+
+#[test]
+fn an_edit_that_fails_once_its_entry_is_made_leaves_neither() {
+    let (mut a, mut b, space) = pair();
+    let both = [splice("body", 0, 0, "kept"), splice("other", 0, 0, "here")];
+    act(&mut a, &space, &both).unwrap();
+    // What a disk made of the second text.
+    let mut a = a.reopen_after(|store| {
+        let id = DocId::parse(DOC).unwrap();
+        let tx = store.begin().unwrap();
+        let space_no = tx.space(&space).unwrap().unwrap().no;
+        let notes = tx.collection(space_no, "notes").unwrap().unwrap();
+        let rows = tx.rich_of(notes, &id).unwrap();
+        let of_other = |(_, place): &&(_, Vec<u8>)| place.windows(5).any(|it| it == b"other");
+        let (no, _) = rows.iter().find(of_other).expect("the second text");
+        tx.set_rich_state(*no, b"\x05wrong").unwrap();
+        tx.commit().unwrap();
+    });
+    let before = a.replica.frontier(&space).unwrap();
+    let second = || edit_of("second", json!({"n": 1}));
+    let waiting = [
+        (space, vec![second()]),
+        (space, vec![splice("body", 4, 0, "!")]),
+    ];
+    // The entry of the second is made before the damage shows, and cannot be taken back alone.
+    let failed = a.replica.transact_many(&waiting, a.now).unwrap_err();
+    assert!(failed.to_string().contains("stead doctor"), "{failed}");
+    assert!(act(&mut a, &space, &[splice("body", 4, 0, "!")]).is_err());
+    assert_eq!(a.replica.frontier(&space).unwrap(), before);
+    a.write(&space, &[second()]);
+    sync(&mut a, &mut b);
+    assert_eq!(a.get(&space, "notes", "second"), Some(json!({"n": 1})));
+    assert_eq!(b.get(&space, "notes", "second"), Some(json!({"n": 1})));
+    assert_eq!(shown(&b, &space)["body"], json!("kept"));
 }
 
 #[test]

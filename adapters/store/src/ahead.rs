@@ -79,12 +79,9 @@ impl Ahead {
     pub(crate) fn takes(&self, len: usize) -> bool {
         // After a loss of power there must be all commits up to some moment, and none of later ones.
         let in_order = !self.unflushed.get() && !self.lost.get();
-        let journal = self.journal.borrow();
-        let Some(journal) = journal.as_ref() else {
-            return false;
-        };
         // Who did not want the last one on the medium gains nothing by the journal.
-        in_order && !journal.is_unsynced() && journal.takes(len)
+        let takes = |journal: &Journal| !journal.is_unsynced() && journal.takes(len);
+        in_order && self.journal.borrow().as_ref().is_some_and(takes)
     }
 
     /// Has the transaction that is open wait. Returns false if it must be committed.

@@ -5,6 +5,8 @@
 //!
 //! Bodies are what this program wrote. Anything else is a damaged file and an error, never a panic.
 
+use std::borrow::Cow;
+
 use rusqlite::types::{Value as SqlValue, ValueRef};
 
 const NULL: u8 = 0;
@@ -88,17 +90,19 @@ impl<'b> Element<'b> {
                     _ => SqlValue::Real(text.parse().map_err(|_| BodyError)?),
                 }
             }
-            TEXT | TEXT_RAW | TEXT_ESCAPED => SqlValue::Text(self.text()?),
+            TEXT | TEXT_RAW | TEXT_ESCAPED => SqlValue::Text(self.text()?.into_owned()),
             NULL | ARRAY | OBJECT => SqlValue::Null,
             _ => return Err(BodyError),
         })
     }
 
-    fn text(self) -> Result<String, BodyError> {
+    fn text(self) -> Result<Cow<'b, str>, BodyError> {
         let text = std::str::from_utf8(self.payload).map_err(|_| BodyError)?;
         match self.tag {
-            TEXT | TEXT_RAW => Ok(text.to_owned()),
-            TEXT_ESCAPED => serde_json::from_str(&format!("\"{text}\"")).map_err(|_| BodyError),
+            TEXT | TEXT_RAW => Ok(Cow::Borrowed(text)),
+            TEXT_ESCAPED => serde_json::from_str(&format!("\"{text}\""))
+                .map(Cow::Owned)
+                .map_err(|_| BodyError),
             _ => Err(BodyError),
         }
     }
@@ -180,7 +184,7 @@ impl<'b> Element<'b> {
                         texts.push('\n');
                         texts.push_str(&text);
                     }
-                    None => *texts = Some(text),
+                    None => *texts = Some(text.into_owned()),
                 }
             }
             Kind::Array | Kind::Object => {

@@ -97,9 +97,7 @@ impl Replica {
         })?;
         Ok(true)
     }
-}
 
-impl Replica {
     /// Has every collection indexed as its schema says today, where an earlier version of this program
     /// did it last.
     fn declare_again(&mut self, now_ms: u64) -> Result<(), ReplicaError> {

@@ -187,7 +187,7 @@ pub(crate) fn encoded(path: &[String]) -> Result<Vec<u8>, QueryError> {
 
 /// A field's path in SQLite's notation, every name quoted; more than one where a name of digits may
 /// be a field's name or an element of a list.
-pub(crate) fn paths_of(path: &[String]) -> Result<Vec<String>, QueryError> {
+pub(super) fn paths_of(path: &[String]) -> Result<Vec<String>, QueryError> {
     checked(path)?;
     let mut paths = vec!["$".to_owned()];
     let mut elements = 0;
@@ -210,7 +210,7 @@ pub(crate) fn paths_of(path: &[String]) -> Result<Vec<String>, QueryError> {
     Ok(paths)
 }
 
-/// A checked path as a literal, for the definition of an index.
+/// A text as a literal, for statements that take no parameters.
 pub(crate) fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }

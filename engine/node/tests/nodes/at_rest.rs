@@ -6,6 +6,7 @@ use crate::support::{Device, config};
 use serde_json::json;
 use stead_api::{CheckState, DocGet, DocQuery, DoctorRun};
 use stead_node::{AtRest, KeyKind, KeyPolicy, Node, NodeError, STORE_FILE, at_rest};
+use stead_store::FILE_ENDS;
 
 const MARKER: &str = "Lisbon, and nobody may know it";
 
@@ -121,7 +122,7 @@ async fn a_damaged_page_of_an_encrypted_home_costs_what_is_on_it_and_no_more() {
         node.put("home", "others", "one", json!({"n": page}));
         assert!(node.get("home", "others", "one").is_some(), "page {page}");
         node.kill().await;
-        for end in ["-wal", "-shm", "-ahead"] {
+        for end in &FILE_ENDS[1..] {
             let _ = std::fs::remove_file(node.dir.path().join(format!("{STORE_FILE}{end}")));
         }
     }

@@ -9,7 +9,7 @@ use stead_access::{Path, Role};
 use stead_base::{DocId, Entropy, SpaceId};
 use stead_crypt::DeviceKeys;
 use stead_replica::{Change, Edit, ProbeNext, Query, ReceiveError, Replica, SpaceTicket};
-use stead_store::{CollectionNo, Options, Store};
+use stead_store::{CollectionNo, FILE_ENDS, Options, Store};
 
 pub struct Seeded(ChaCha12Rng);
 
@@ -144,7 +144,7 @@ impl Device {
     /// Whether a text is in the store's files as they lie on the disk, the write-ahead log and the journal
     /// included.
     pub fn files_hold(&self, text: &str) -> bool {
-        ["", "-wal", "-ahead"].iter().any(|suffix| {
+        FILE_ENDS.iter().any(|suffix| {
             let path = self.path().with_file_name(format!("stead.db{suffix}"));
             let bytes = std::fs::read(path).unwrap_or_default();
             let mut windows = bytes.windows(text.len());
